@@ -1,1 +1,24 @@
-//! placeholder
+//! Strowger's pure core: the vocabulary of calls and the machines that run them.
+//!
+//! Nothing in this crate knows a socket, a thread, a clock or a random source. A machine takes an input and a time and
+//! returns facts (to be journalled), effects (to be carried out after the commit) and deadlines (to be called back at).
+//!
+//! Invariant: no type here derives `Serialize`. The journal, each dialect and the native API own their wire types.
+
+pub mod call;
+pub mod cause;
+pub mod event;
+pub mod id;
+pub mod number;
+pub mod project;
+pub mod record;
+pub mod resource;
+pub mod routing;
+pub mod time;
+
+pub use cause::{By, Cause, Role};
+pub use event::{Event, Fact};
+pub use id::{AccountId, ApplicationId, ConversationId, DeviceId, LegId, LegSeq, RouteId, TenantId, TrunkId};
+pub use number::Number;
+pub use record::ConversationRecord;
+pub use time::Stamp;

@@ -1,0 +1,293 @@
+//! Domain events: the one truth that call records, pushes, boards and reports are folded from.
+//!
+//! An event is accepted when the journal has committed it. Events of a conversation are numbered from 1 without gaps.
+
+use crate::cause::{By, Cause, Role};
+use crate::id::{AccountId, ApplicationId, ConversationId, DeviceId, LegSeq, TenantId, TrunkId};
+use crate::project::Subscription;
+use crate::time::Stamp;
+
+/// One committed fact of a conversation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Event {
+    /// The conversation that the fact belongs to.
+    pub conversation: ConversationId,
+    /// Position in the conversation, from 1.
+    pub seq: u32,
+    /// When it happened, by the conversation's clock.
+    pub at: Stamp,
+    /// What happened.
+    pub fact: Fact,
+}
+
+/// What can happen to a conversation.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Fact {
+    /// The conversation was accepted. Always the first event.
+    Created(Box<Created>),
+    /// A leg was created: dialling begins, or an INVITE came in.
+    LegCreated {
+        /// The leg.
+        leg: LegSeq,
+        /// Its part in the conversation.
+        role: Role,
+        /// Outgoing or incoming, as seen by the platform.
+        direction: Direction,
+        /// The calling number that the far side sees, as submitted.
+        from: String,
+        /// The called number, as submitted.
+        to: String,
+    },
+    /// An INVITE is about to leave over a trunk or to a device. Committed before it leaves, so that a restarted
+    /// process can cancel it.
+    LegAttempt {
+        /// The leg.
+        leg: LegSeq,
+        /// The trunk or device it goes to.
+        via: Via,
+        /// The dialog as far as it is known.
+        dialog: Box<DialogRef>,
+    },
+    /// One attempt failed and another follows; the leg goes on.
+    LegAttemptFailed {
+        /// The leg.
+        leg: LegSeq,
+        /// The trunk or device that failed.
+        via: Via,
+        /// The SIP status, 0 if nothing came back.
+        status: u16,
+    },
+    /// The far side alerts: the first 180 or 183.
+    LegRinging {
+        /// The leg.
+        leg: LegSeq,
+    },
+    /// The far side answered.
+    LegAnswered {
+        /// The leg.
+        leg: LegSeq,
+        /// The confirmed dialog: enough to end it after a restart.
+        dialog: Option<Box<DialogRef>>,
+    },
+    /// The leg was joined to at least one other party, both ways.
+    LegBridged {
+        /// The leg.
+        leg: LegSeq,
+    },
+    /// The leg left the bridge and stays.
+    LegUnbridged {
+        /// The leg.
+        leg: LegSeq,
+    },
+    /// The leg's device put us on hold.
+    LegHeld {
+        /// The leg.
+        leg: LegSeq,
+    },
+    /// The leg's device took us back.
+    LegRetrieved {
+        /// The leg.
+        leg: LegSeq,
+    },
+    /// The leg is over. Nothing about it follows except late quality figures.
+    LegEnded {
+        /// The leg.
+        leg: LegSeq,
+        /// When talk or dialling stopped: the moment a BYE, CANCEL or final response was sent or received. The event
+        /// itself may be up to 2 s later, when the far side has confirmed.
+        stopped_at: Stamp,
+        /// Why.
+        cause: Cause,
+        /// Who.
+        by: By,
+        /// Final SIP status, 0 if there was none.
+        sip_status: u16,
+        /// Q.850 cause that came with it, 0 if none.
+        q850: u8,
+    },
+    /// A digit was pressed. Digits that the flow does not ask to keep are masked before they become an event.
+    Digit {
+        /// The leg that pressed.
+        leg: LegSeq,
+        /// `0-9 * # A-D`, or `x` for a masked one.
+        digit: char,
+    },
+    /// A recording was started.
+    RecordingStarted {
+        /// The recording's number in the conversation, from 0.
+        recording: u16,
+    },
+    /// The recording's file is complete and can be fetched.
+    RecordingFinished {
+        /// The recording's number.
+        recording: u16,
+        /// Stable, unguessable name under which the file is served.
+        name: String,
+        /// Length of the file.
+        millis: u64,
+        /// Size of the file in bytes.
+        bytes: u64,
+        /// SHA-256 of the file, hexadecimal, empty if it was not computed.
+        checksum: String,
+    },
+    /// The recording is lost.
+    RecordingFailed {
+        /// The recording's number.
+        recording: u16,
+        /// What went wrong, for the operator.
+        reason: String,
+    },
+    /// Media figures of a leg, known when its media was released.
+    LegQuality {
+        /// The leg.
+        leg: LegSeq,
+        /// The figures.
+        quality: Quality,
+    },
+    /// The conversation is being taken down; its cause and originator are fixed now.
+    Ending {
+        /// Why.
+        cause: Cause,
+        /// Who.
+        by: By,
+    },
+    /// The last leg ended: the call record is closed.
+    Ended,
+    /// Time is up for waiting on a recording: the record is published without its link.
+    RecordDue,
+}
+
+impl Fact {
+    /// The stable name of the kind, as journalled and counted.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Fact::Created(_) => "conversation.created",
+            Fact::LegCreated { .. } => "leg.created",
+            Fact::LegAttempt { .. } => "leg.attempt",
+            Fact::LegAttemptFailed { .. } => "leg.attempt-failed",
+            Fact::LegRinging { .. } => "leg.ringing",
+            Fact::LegAnswered { .. } => "leg.answered",
+            Fact::LegBridged { .. } => "leg.bridged",
+            Fact::LegUnbridged { .. } => "leg.unbridged",
+            Fact::LegHeld { .. } => "leg.held",
+            Fact::LegRetrieved { .. } => "leg.retrieved",
+            Fact::LegEnded { .. } => "leg.ended",
+            Fact::Digit { .. } => "media.digit",
+            Fact::RecordingStarted { .. } => "recording.started",
+            Fact::RecordingFinished { .. } => "recording.finished",
+            Fact::RecordingFailed { .. } => "recording.failed",
+            Fact::LegQuality { .. } => "leg.quality",
+            Fact::Ending { .. } => "conversation.ending",
+            Fact::Ended => "conversation.ended",
+            Fact::RecordDue => "record.due",
+        }
+    }
+}
+
+/// The head of a conversation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Created {
+    /// Owner.
+    pub tenant: TenantId,
+    /// The application that it was made for.
+    pub application: ApplicationId,
+    /// The API principal that asked for it; `None` for an incoming call.
+    pub account: Option<AccountId>,
+    /// What kind of conversation it is.
+    pub kind: Kind,
+    /// The calling number as submitted or received.
+    pub ani: String,
+    /// The called number as submitted or received.
+    pub dnis: String,
+    /// The integrator's data, given back in pushes and records.
+    pub user_data: String,
+    /// Seconds from the answer of the second party to the forced end; `None` is no limit.
+    pub max_duration: Option<u32>,
+    /// Recording mode.
+    pub record: RecordMode,
+    /// Who is told about it.
+    pub subscriptions: Vec<Subscription>,
+}
+
+/// Kinds of conversations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// The platform dials one party, then the other.
+    ClickToCall,
+    /// A call that came in and was sent on by a static route.
+    Inbound,
+}
+
+/// When recording starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum RecordMode {
+    /// Never.
+    #[default]
+    None,
+    /// When the second party rings.
+    FromRinging,
+    /// When the second party answers.
+    FromAnswer,
+}
+
+/// Which side opened a leg, as seen by the platform.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// The platform called.
+    Outgoing,
+    /// The platform was called.
+    Incoming,
+}
+
+/// What carries a leg.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Via {
+    /// A trunk.
+    Trunk(TrunkId),
+    /// A device of the tenant.
+    Device(DeviceId),
+}
+
+/// A SIP dialog as data: what a restarted process needs to cancel or end it (RFC 3261 §9.1, §12).
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct DialogRef {
+    /// Call-ID.
+    pub call_id: String,
+    /// Our tag.
+    pub local_tag: String,
+    /// The far side's tag; empty before a response carried one.
+    pub remote_tag: String,
+    /// Our From or To header value without the tag, as sent in requests of ours.
+    pub local_uri: String,
+    /// The far side's header value without the tag.
+    pub remote_uri: String,
+    /// Request-URI of the INVITE, or the remote target of the confirmed dialog.
+    pub target: String,
+    /// Route set in order of traversal; empty before the answer.
+    pub routes: Vec<String>,
+    /// The last CSeq number that we used; for an unanswered INVITE that of the INVITE.
+    pub local_cseq: u32,
+    /// The last CSeq number that the far side used, 0 if none.
+    pub remote_cseq: u32,
+    /// Stem of our Via branches: the branch of request n is computed from it.
+    pub branch_stem: String,
+    /// Where requests go, `udp:host:port`.
+    pub destination: String,
+    /// True if we sent the INVITE.
+    pub outgoing: bool,
+}
+
+/// What the media engine measured on a leg, as the platform received it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Quality {
+    /// RTP packets received.
+    pub packets_in: u64,
+    /// RTP packets sent.
+    pub packets_out: u64,
+    /// Packets that should have come and did not.
+    pub lost: u64,
+    /// Interarrival jitter in microseconds (RFC 3550 A.8).
+    pub jitter_us: u32,
+    /// Round-trip time in microseconds by RTCP, 0 if unknown.
+    pub round_trip_us: u32,
+}

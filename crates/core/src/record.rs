@@ -1,0 +1,333 @@
+//! The call record: a fold of a conversation's events, and nothing else.
+
+use crate::cause::{By, Cause, Role};
+use crate::event::{Created, DialogRef, Direction, Event, Fact, Quality, Via};
+use crate::id::{ConversationId, LegSeq};
+use crate::time::Stamp;
+
+/// Everything that is known of a conversation, at any point of its life. Closed when [`ended_at`] is set; after that
+/// only late facts (recording, quality) add to it.
+///
+/// [`ended_at`]: ConversationRecord::ended_at
+#[derive(Clone, Debug, PartialEq)]
+pub struct ConversationRecord {
+    /// The conversation.
+    pub id: ConversationId,
+    /// Its head.
+    pub head: Created,
+    /// Number of events folded so far.
+    pub seq: u32,
+    /// When it was created.
+    pub created_at: Stamp,
+    /// Stamp of the newest event.
+    pub last_at: Stamp,
+    /// Legs by number.
+    pub legs: Vec<LegRecord>,
+    /// Recordings by number.
+    pub recordings: Vec<RecordingRecord>,
+    /// Cause and originator, fixed when the take-down began.
+    pub end: Option<(Cause, By)>,
+    /// When the last leg had ended.
+    pub ended_at: Option<Stamp>,
+    /// True once the wait for a recording's link was given up.
+    pub record_due: bool,
+}
+
+/// A leg in the call record.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LegRecord {
+    /// Number in the conversation.
+    pub seq: LegSeq,
+    /// Its part.
+    pub role: Role,
+    /// Which side opened it.
+    pub direction: Direction,
+    /// Calling number as submitted.
+    pub from: String,
+    /// Called number as submitted.
+    pub to: String,
+    /// Trunks and devices tried, with the status of those that failed.
+    pub attempts: Vec<(Via, Option<u16>)>,
+    /// The newest dialog.
+    pub dialog: Option<DialogRef>,
+    /// Dialling began.
+    pub start: Stamp,
+    /// First 180 or 183.
+    pub ring: Option<Stamp>,
+    /// Answer.
+    pub answer: Option<Stamp>,
+    /// First joined to another party.
+    pub bridge: Option<Stamp>,
+    /// Dialling or talk stopped.
+    pub stop: Option<Stamp>,
+    /// Why and by whom.
+    pub end: Option<(Cause, By)>,
+    /// Final SIP status, 0 if none.
+    pub sip_status: u16,
+    /// Q.850 cause, 0 if none.
+    pub q850: u8,
+    /// True while its device holds us.
+    pub held: bool,
+    /// Media figures, when they are known.
+    pub quality: Option<Quality>,
+}
+
+impl LegRecord {
+    /// Whole seconds from answer to stop as a reader of the displayed stamps would compute them; 0 without an answer
+    /// (I7).
+    pub fn duration(&self) -> i64 {
+        match (self.answer, self.stop) {
+            (Some(a), Some(s)) => (s.secs() - a.secs()).max(0),
+            _ => 0,
+        }
+    }
+}
+
+/// A recording in the call record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RecordingRecord {
+    /// Being written.
+    Running,
+    /// Complete.
+    Finished {
+        /// Name under which it is served.
+        name: String,
+        /// Length.
+        millis: u64,
+        /// Size.
+        bytes: u64,
+        /// SHA-256, hexadecimal.
+        checksum: String,
+    },
+    /// Lost.
+    Failed,
+}
+
+/// An event that does not continue the record it is applied to: a gap, a doubled event or a missing head.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("event {seq} of conversation {conversation} does not follow the log: {why}")]
+pub struct BrokenLog {
+    /// The conversation.
+    pub conversation: ConversationId,
+    /// The event's position.
+    pub seq: u32,
+    /// What is wrong with it.
+    pub why: &'static str,
+}
+
+impl ConversationRecord {
+    /// Starts a record with its first event, which must be [`Fact::Created`] with position 1.
+    pub fn open(first: &Event) -> Result<ConversationRecord, BrokenLog> {
+        let broken = |why| BrokenLog {
+            conversation: first.conversation,
+            seq: first.seq,
+            why,
+        };
+        if first.seq != 1 {
+            return Err(broken("the first event has position 1"));
+        }
+        let Fact::Created(head) = &first.fact else {
+            return Err(broken("the first event is conversation.created"));
+        };
+        Ok(ConversationRecord {
+            id: first.conversation,
+            head: (**head).clone(),
+            seq: 1,
+            created_at: first.at,
+            last_at: first.at,
+            legs: Vec::with_capacity(2),
+            recordings: Vec::new(),
+            end: None,
+            ended_at: None,
+            record_due: false,
+        })
+    }
+
+    /// Folds a whole log.
+    pub fn fold<'a>(events: impl IntoIterator<Item = &'a Event>) -> Result<Option<ConversationRecord>, BrokenLog> {
+        let mut events = events.into_iter();
+        let Some(first) = events.next() else { return Ok(None) };
+        let mut record = ConversationRecord::open(first)?;
+        for e in events {
+            record.apply(e)?;
+        }
+        Ok(Some(record))
+    }
+
+    /// The leg with this number.
+    pub fn leg(&self, seq: LegSeq) -> Option<&LegRecord> {
+        self.legs.get(usize::from(seq.0))
+    }
+
+    /// The newest leg with this role: a redirected leg is followed by another one of the same role.
+    pub fn by_role(&self, role: Role) -> Option<&LegRecord> {
+        self.legs.iter().rev().find(|l| l.role == role)
+    }
+
+    /// True while a recording's file is not complete.
+    pub fn recording_pending(&self) -> bool {
+        self.recordings.iter().any(|r| matches!(r, RecordingRecord::Running))
+    }
+
+    /// Sum of the durations of the answered legs, the head's `billSeconds` (I7).
+    pub fn bill_seconds(&self) -> i64 {
+        self.legs.iter().map(LegRecord::duration).sum()
+    }
+
+    /// Applies the next event.
+    pub fn apply(&mut self, event: &Event) -> Result<(), BrokenLog> {
+        let broken = |why| BrokenLog {
+            conversation: event.conversation,
+            seq: event.seq,
+            why,
+        };
+        if event.conversation != self.id {
+            return Err(broken("it belongs to another conversation"));
+        }
+        if event.seq != self.seq + 1 {
+            return Err(broken("positions have no gaps and no doubles"));
+        }
+        if event.at < self.last_at {
+            return Err(broken("stamps do not run backwards"));
+        }
+        let at = event.at;
+        match &event.fact {
+            Fact::Created(_) => return Err(broken("a conversation is created once")),
+            Fact::LegCreated {
+                leg,
+                role,
+                direction,
+                from,
+                to,
+            } => {
+                if usize::from(leg.0) != self.legs.len() {
+                    return Err(broken("legs are numbered in order"));
+                }
+                self.legs.push(LegRecord {
+                    seq: *leg,
+                    role: *role,
+                    direction: *direction,
+                    from: from.clone(),
+                    to: to.clone(),
+                    attempts: Vec::new(),
+                    dialog: None,
+                    start: at,
+                    ring: None,
+                    answer: None,
+                    bridge: None,
+                    stop: None,
+                    end: None,
+                    sip_status: 0,
+                    q850: 0,
+                    held: false,
+                    quality: None,
+                });
+            }
+            Fact::RecordingStarted { recording } => {
+                if usize::from(*recording) != self.recordings.len() {
+                    return Err(broken("recordings are numbered in order"));
+                }
+                self.recordings.push(RecordingRecord::Running);
+            }
+            Fact::RecordingFinished {
+                recording,
+                name,
+                millis,
+                bytes,
+                checksum,
+            } => {
+                *self.recording_mut(*recording).ok_or(broken("no such recording"))? = RecordingRecord::Finished {
+                    name: name.clone(),
+                    millis: *millis,
+                    bytes: *bytes,
+                    checksum: checksum.clone(),
+                };
+            }
+            Fact::RecordingFailed { recording, .. } => {
+                *self.recording_mut(*recording).ok_or(broken("no such recording"))? = RecordingRecord::Failed;
+            }
+            Fact::Ending { cause, by } => {
+                if self.end.replace((*cause, *by)).is_some() {
+                    return Err(broken("the end has one cause"));
+                }
+            }
+            Fact::Ended => {
+                if self.legs.iter().any(|l| l.end.is_none()) {
+                    return Err(broken("a leg is still up"));
+                }
+                if self.ended_at.replace(at).is_some() {
+                    return Err(broken("a conversation ends once"));
+                }
+            }
+            Fact::RecordDue => self.record_due = true,
+            fact => self.apply_to_leg(fact, at).map_err(broken)?,
+        }
+        self.seq = event.seq;
+        self.last_at = at;
+        Ok(())
+    }
+
+    fn recording_mut(&mut self, n: u16) -> Option<&mut RecordingRecord> {
+        self.recordings
+            .get_mut(usize::from(n))
+            .filter(|r| matches!(r, RecordingRecord::Running))
+    }
+
+    fn apply_to_leg(&mut self, fact: &Fact, at: Stamp) -> Result<(), &'static str> {
+        let seq = match fact {
+            Fact::LegAttempt { leg, .. }
+            | Fact::LegAttemptFailed { leg, .. }
+            | Fact::LegRinging { leg }
+            | Fact::LegAnswered { leg, .. }
+            | Fact::LegBridged { leg }
+            | Fact::LegUnbridged { leg }
+            | Fact::LegHeld { leg }
+            | Fact::LegRetrieved { leg }
+            | Fact::LegEnded { leg, .. }
+            | Fact::Digit { leg, .. }
+            | Fact::LegQuality { leg, .. } => *leg,
+            _ => return Err("not a fact of a leg"),
+        };
+        let leg = self.legs.get_mut(usize::from(seq.0)).ok_or("no such leg")?;
+        if leg.end.is_some() && !matches!(fact, Fact::LegQuality { .. }) {
+            return Err("the leg has ended");
+        }
+        match fact {
+            Fact::LegAttempt { via, dialog, .. } => {
+                leg.attempts.push((*via, None));
+                leg.dialog = Some((**dialog).clone());
+            }
+            Fact::LegAttemptFailed { via, status, .. } => {
+                if let Some(a) = leg.attempts.iter_mut().rev().find(|(v, s)| v == via && s.is_none()) {
+                    a.1 = Some(*status);
+                }
+            }
+            Fact::LegRinging { .. } => leg.ring = leg.ring.or(Some(at)),
+            Fact::LegAnswered { dialog, .. } => {
+                leg.answer = leg.answer.or(Some(at));
+                if let Some(d) = dialog {
+                    leg.dialog = Some((**d).clone());
+                }
+            }
+            Fact::LegBridged { .. } => leg.bridge = leg.bridge.or(Some(at)),
+            Fact::LegHeld { .. } => leg.held = true,
+            Fact::LegRetrieved { .. } => leg.held = false,
+            Fact::LegEnded {
+                stopped_at,
+                cause,
+                by,
+                sip_status,
+                q850,
+                ..
+            } => {
+                leg.stop = Some(*stopped_at);
+                leg.end = Some((*cause, *by));
+                leg.sip_status = *sip_status;
+                leg.q850 = *q850;
+            }
+            Fact::LegQuality { quality, .. } => leg.quality = Some(*quality),
+            _ => {}
+        }
+        Ok(())
+    }
+}

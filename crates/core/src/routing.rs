@@ -1,0 +1,187 @@
+//! Which trunks can carry a call to a number, in which order, and how the number is written on each.
+
+use crate::id::{TenantId, TrunkId};
+use crate::number::{Number, NumberPlan};
+use crate::resource::{PrefixRule, Trunk};
+
+/// One way to place a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// The trunk.
+    pub trunk: TrunkId,
+    /// The called number as this trunk wants it.
+    pub dialled: String,
+}
+
+/// What a trunk's rules make of a number; `None` if they refuse it.
+pub fn rewrite(rules: &[PrefixRule], number: &Number) -> Option<String> {
+    let text = number.as_str();
+    match rules.iter().find(|r| text.starts_with(&r.prefix)) {
+        None if rules.is_empty() => Some(text.to_owned()),
+        None => None,
+        Some(r) if !r.allow => None,
+        Some(r) => Some(format!(
+            "{}{}",
+            r.prepend,
+            text.get(usize::from(r.strip)..).unwrap_or("")
+        )),
+    }
+}
+
+/// Trunks that may carry a call of `tenant` to `number`, best first.
+///
+/// The order is: healthy before unhealthy (an unhealthy trunk is tried last rather than never, because its OPTIONS may
+/// be what is broken), the tenant's own before the platform's, priority, then a rotation by `spread` among equals.
+pub fn candidates<'a>(
+    trunks: impl IntoIterator<Item = &'a Trunk>,
+    tenant: TenantId,
+    number: &Number,
+    healthy: impl Fn(TrunkId) -> bool,
+    spread: u64,
+) -> Vec<Candidate> {
+    let mut found: Vec<(bool, bool, u16, &Trunk, String)> = trunks
+        .into_iter()
+        .filter(|t| !t.disabled && t.tenant.is_none_or(|owner| owner == tenant))
+        .filter_map(|t| {
+            Some((
+                !healthy(t.id),
+                t.tenant.is_none(),
+                t.priority,
+                t,
+                rewrite(&t.rules, number)?,
+            ))
+        })
+        .collect();
+    found.sort_by_key(|(sick, shared, priority, t, _)| (*sick, *shared, *priority, t.id));
+    let mut rest = found.as_mut_slice();
+    while let Some(first) = rest.first() {
+        let key = (first.0, first.1, first.2);
+        let n = rest.iter().take_while(|f| (f.0, f.1, f.2) == key).count();
+        let (group, tail) = rest.split_at_mut(n);
+        group.rotate_left((spread % n as u64) as usize);
+        rest = tail;
+    }
+    found
+        .into_iter()
+        .map(|(_, _, _, t, dialled)| Candidate { trunk: t.id, dialled })
+        .collect()
+}
+
+/// Why a number may not be called at all, whatever the trunks say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Denied {
+    /// Another country, and the tenant has not opened it.
+    International,
+    /// A premium prefix.
+    Premium,
+    /// An emergency number, and no trunk is configured for those.
+    Emergency,
+}
+
+/// Emergency numbers of mainland China, refused loudly unless a trunk is opened for them.
+const EMERGENCY: [&str; 6] = ["110", "112", "119", "120", "122", "12395"];
+
+/// Premium information services: 168xx and 160xx as dialled without an area code.
+const PREMIUM: [&str; 2] = ["168", "160"];
+
+/// The toll-fraud rules: what is denied unless the tenant opened it by prefix.
+pub fn permitted(number: &Number, plan: NumberPlan, opened: &[String]) -> Result<(), Denied> {
+    let text = number.as_str();
+    if opened.iter().any(|p| !p.is_empty() && text.starts_with(p.as_str())) {
+        return Ok(());
+    }
+    if EMERGENCY.contains(&text) {
+        return Err(Denied::Emergency);
+    }
+    if number.is_international(plan) {
+        return Err(Denied::International);
+    }
+    if PREMIUM.iter().any(|p| text.starts_with(p)) {
+        return Err(Denied::Premium);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::number::CHINA;
+    use crate::resource::TrunkAuth;
+
+    fn trunk(id: u128, priority: u16, tenant: Option<u128>) -> Trunk {
+        Trunk {
+            id: TrunkId(id),
+            tenant: tenant.map(TenantId),
+            name: format!("t{id}"),
+            address: "127.0.0.1:5060".parse().unwrap(),
+            domain: String::new(),
+            sources: vec![],
+            auth: TrunkAuth::Address,
+            codecs: vec![],
+            max_channels: 0,
+            max_rate: 0,
+            priority,
+            options_interval: 30,
+            rules: vec![],
+            disabled: false,
+        }
+    }
+
+    fn order(trunks: &[Trunk], sick: &[u128], spread: u64) -> Vec<u128> {
+        let n = Number::parse("13800138000", CHINA).unwrap();
+        candidates(trunks, TenantId(1), &n, |t| !sick.contains(&t.0), spread)
+            .iter()
+            .map(|c| c.trunk.0)
+            .collect()
+    }
+
+    #[test]
+    fn own_then_shared_then_sick_and_never_anothers() {
+        let all = [
+            trunk(1, 1, None),
+            trunk(2, 5, Some(1)),
+            trunk(3, 1, Some(2)),
+            trunk(4, 9, Some(1)),
+        ];
+        assert_eq!(order(&all, &[], 0), [2, 4, 1]);
+        assert_eq!(order(&all, &[2], 0), [4, 1, 2]);
+    }
+
+    #[test]
+    fn equals_take_turns() {
+        let all = [trunk(1, 1, None), trunk(2, 1, None), trunk(3, 2, None)];
+        assert_eq!(order(&all, &[], 0), [1, 2, 3]);
+        assert_eq!(order(&all, &[], 1), [2, 1, 3]);
+    }
+
+    #[test]
+    fn rules_rewrite_and_refuse() {
+        let n = Number::parse("13800138000", CHINA).unwrap();
+        let rule = |prefix: &str, strip, prepend: &str, allow| PrefixRule {
+            prefix: prefix.into(),
+            strip,
+            prepend: prepend.into(),
+            allow,
+        };
+        assert_eq!(rewrite(&[], &n).as_deref(), Some("+8613800138000"));
+        assert_eq!(
+            rewrite(&[rule("+86", 3, "0", true)], &n).as_deref(),
+            Some("013800138000")
+        );
+        assert_eq!(
+            rewrite(&[rule("+86138", 0, "", false), rule("", 0, "", true)], &n),
+            None
+        );
+        assert_eq!(rewrite(&[rule("+1", 0, "", true)], &n), None);
+        assert_eq!(rewrite(&[rule("", 99, "9", true)], &n).as_deref(), Some("9"));
+    }
+
+    #[test]
+    fn international_and_emergency_are_closed_until_opened() {
+        let n = |t| Number::parse(t, CHINA).unwrap();
+        assert_eq!(permitted(&n("+12025550100"), CHINA, &[]), Err(Denied::International));
+        assert_eq!(permitted(&n("+12025550100"), CHINA, &["+1202".into()]), Ok(()));
+        assert_eq!(permitted(&n("110"), CHINA, &[]), Err(Denied::Emergency));
+        assert_eq!(permitted(&n("13800138000"), CHINA, &[]), Ok(()));
+    }
+}
