@@ -1,1 +1,28 @@
-//! placeholder
+//! The media engine of Strowger: RTP relay, transcoding, mixing, prompts and recording, behind one handle.
+//!
+//! [`Engine::start`] spawns the shards, each a pinned OS thread that owns its sockets, legs and timers. Everything else
+//! talks to them through a [`Handle`]: commands go in over a bounded queue, [`Event`]s come out through an [`EventSink`].
+//!
+//! # How to drive a call
+//!
+//! 1. [`Handle::open_leg`] takes a bound port pair and returns the address for the SDP. It never waits for a shard.
+//! 2. [`Command::Configure`] says where the far side is and what was negotiated; it comes again after every re-INVITE.
+//! 3. [`Command::Layout`] says who hears whom and what is played. It is declarative: send the whole picture each time,
+//!    the engine changes only what differs, so a prompt that stays in the layout is not disturbed.
+//! 4. [`Command::CloseLeg`] and [`Command::CloseCall`] give the ports back and produce [`Event::LegClosed`].
+//!
+//! # Invariants
+//!
+//! - A call lives on one shard; commands of one call are carried out in the order in which they were accepted.
+//! - A leg that hears exactly one leg at unity gain, with nothing mixed in and compatible codecs, is relayed packet by
+//!   packet on arrival. Samples exist only while a mix, a prompt or a recording needs them.
+//! - Attaching a recording does not change the packets a party receives.
+//! - No queue is unbounded, and nothing here waits for the disk or for the receiver of events.
+
+mod api;
+mod engine;
+
+pub use api::*;
+pub use engine::{Engine, Handle};
+pub use strowger_media_core::mixer::Gain;
+pub use strowger_media_core::tone::Cadence;

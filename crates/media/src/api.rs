@@ -1,0 +1,509 @@
+//! The public vocabulary: commands, events, layouts, sounds, errors and configuration.
+
+use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use strowger_media_core::mixer::Gain;
+use strowger_media_core::tone::Cadence;
+use strowger_media_core::{g711, wav};
+
+/// The identity of a call in the media engine; minted above (the conversation id). Its hash selects the shard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct CallKey(pub u128);
+
+/// Process-level settings of the engine. `Config::default()` is a working loopback installation.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Number of shards (threads); 0 = one for every two processors, at least one.
+    pub shards: usize,
+    /// Pin each shard to one processor.
+    pub pin: bool,
+    /// The processors to pin to, shard by shard; empty = the last ones of the machine, downwards.
+    pub processors: Vec<usize>,
+    /// Ask for `SCHED_FIFO`, else for a negative nice value. Refusal is logged and shown in [`Metrics`], never fatal.
+    pub realtime: bool,
+    /// The local address that sockets are bound to.
+    pub bind: IpAddr,
+    /// The address that [`Handle::open_leg`](crate::Handle::open_leg) returns, for the SDP.
+    pub advertised: IpAddr,
+    /// UDP ports for leg pairs (RTP on the even port, RTCP on the next). Keep it outside the kernel's ephemeral range
+    /// (`net.ipv4.ip_local_port_range`), else another socket may hold one of them.
+    pub ports: RangeInclusive<u16>,
+    /// How many bound pairs are kept ready ahead of demand.
+    pub ready_pairs: usize,
+    /// How long a closed pair stays bound and unused, so that late packets of the old call reach nobody.
+    pub quarantine: Duration,
+    /// Where finished recordings appear; created when absent. Unfinished ones carry the suffix `.part`.
+    pub recording_dir: PathBuf,
+    /// Capacity of each shard's command queue; beyond it [`MediaError::Overloaded`].
+    pub command_queue: usize,
+    /// Capacity, in chunks of 200 ms, of the queue to the recording writer; beyond it recorded audio becomes silence,
+    /// which is counted and said in [`Event::RecordingFinished`].
+    pub recording_queue: usize,
+    /// [`Event::Inactive`] after this long without a packet on a leg that should receive.
+    pub inactivity: Duration,
+    /// Interval of RTCP reports per leg.
+    pub rtcp_interval: Duration,
+    /// Send encoded silence to a configured leg that has nothing to hear. Default: send nothing.
+    pub comfort_silence: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            shards: 0,
+            pin: true,
+            processors: Vec::new(),
+            realtime: true,
+            bind: IpAddr::from([127, 0, 0, 1]),
+            advertised: IpAddr::from([127, 0, 0, 1]),
+            ports: 20000..=29999,
+            ready_pairs: 64,
+            quarantine: Duration::from_secs(2),
+            recording_dir: PathBuf::from("recordings"),
+            command_queue: 4096,
+            recording_queue: 4096,
+            inactivity: Duration::from_secs(60),
+            rtcp_interval: Duration::from_secs(5),
+            comfort_silence: false,
+        }
+    }
+}
+
+/// Receives the engine's events. Called on shard and writer threads: it must return at once and must not block, for
+/// example by pushing into a bounded channel with an overflow policy of its own.
+pub trait EventSink: Send + Sync {
+    /// One event of one call. Events of one leg come in order.
+    fn event(&self, call: CallKey, event: Event);
+}
+
+/// Why the engine refused something.
+#[derive(Debug, thiserror::Error)]
+pub enum MediaError {
+    /// The shard's command queue is full: refuse the call (503 with Retry-After) rather than wait.
+    #[error("the media shard's command queue is full")]
+    Overloaded,
+    /// Every port pair of the configured range is in use or in quarantine.
+    #[error("no media port pair is free in the configured range")]
+    PortsExhausted,
+    /// The engine was shut down.
+    #[error("the media engine has stopped")]
+    Stopped,
+    /// The configuration cannot work; the text names the key and what was expected.
+    #[error("media configuration: {0}")]
+    Config(String),
+    /// An operating system call failed while starting.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was attempted.
+        what: &'static str,
+        /// The operating system's answer.
+        source: std::io::Error,
+    },
+}
+
+impl MediaError {
+    /// A stable word for metrics and logs.
+    pub fn code(&self) -> &'static str {
+        match self {
+            MediaError::Overloaded => "media_overloaded",
+            MediaError::PortsExhausted => "media_ports_exhausted",
+            MediaError::Stopped => "media_stopped",
+            MediaError::Config(_) => "media_config",
+            MediaError::Io { .. } => "media_io",
+        }
+    }
+
+    /// Whether the same request may succeed a little later (SIP: 503 with Retry-After instead of 500).
+    pub fn retryable(&self) -> bool {
+        matches!(self, MediaError::Overloaded | MediaError::PortsExhausted)
+    }
+}
+
+/// What a payload is, as far as the engine needs to know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CodecKind {
+    /// G.711 µ-law, 8 kHz.
+    Pcmu,
+    /// G.711 A-law, 8 kHz.
+    Pcma,
+    /// Any other codec: relayed to a leg with the same name and clock, never decoded. It cannot hear prompts or be mixed.
+    Opaque {
+        /// Encoding name of the rtpmap, compared without case, with its parameters if they matter (`opus/48000/2`).
+        name: Arc<str>,
+        /// RTP clock in Hz.
+        clock: u32,
+    },
+}
+
+impl CodecKind {
+    /// RTP timestamp units per second.
+    pub fn clock(&self) -> u32 {
+        match self {
+            CodecKind::Pcmu | CodecKind::Pcma => 8000,
+            CodecKind::Opaque { clock, .. } => (*clock).max(1),
+        }
+    }
+}
+
+/// The negotiated audio codec of a leg.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Codec {
+    /// The payload type that the far side asked for in its SDP: we send with it.
+    pub payload_type_send: u8,
+    /// The payload type that our SDP promised: the far side sends with it.
+    pub payload_type_recv: u8,
+    /// What the payload is.
+    pub kind: CodecKind,
+}
+
+impl Codec {
+    /// PCMU with its static payload type 0 (RFC 3551).
+    pub fn pcmu() -> Codec {
+        Codec {
+            payload_type_send: 0,
+            payload_type_recv: 0,
+            kind: CodecKind::Pcmu,
+        }
+    }
+
+    /// PCMA with its static payload type 8 (RFC 3551).
+    pub fn pcma() -> Codec {
+        Codec {
+            payload_type_send: 8,
+            payload_type_recv: 8,
+            kind: CodecKind::Pcma,
+        }
+    }
+}
+
+/// What was negotiated for one leg; the same value twice changes nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LegConfig {
+    /// The far side's RTP address from its SDP; RTCP goes to the next port.
+    pub remote: SocketAddr,
+    /// The audio codec.
+    pub codec: Codec,
+    /// RFC 4733 payload types `(send, receive)` when telephone-event was negotiated.
+    pub dtmf: Option<(u8, u8)>,
+    /// The packet time that the far side asked for, in ms (10-60); 20 when it did not say.
+    pub ptime_ms: u8,
+    /// We may send: the far side's direction is `sendrecv` or `recvonly`.
+    pub send: bool,
+    /// We expect to receive: the far side's direction is `sendrecv` or `sendonly`. While false, packets are dropped and
+    /// inactivity is not reported.
+    pub recv: bool,
+}
+
+/// What a shard is asked to do with a call.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// Set a leg's far side, codec and directions. May come again at any time (re-INVITE); a new source address may be
+    /// latched only after it. A leg that was not opened is ignored with a warning.
+    Configure {
+        /// The leg.
+        leg: u16,
+        /// Its negotiated media.
+        config: LegConfig,
+    },
+    /// Replace the call's layout: who hears whom and what is played.
+    Layout(Layout),
+    /// Send digits to a leg as RFC 4733 events, one after another with 60 ms between them. Digits already on their way
+    /// are finished first. Without negotiated telephone-event, or above 64 digits waiting, [`Event::DtmfFailed`].
+    SendDtmf {
+        /// The leg that receives the digits.
+        leg: u16,
+        /// `0-9 * # A-D`; other characters are skipped.
+        digits: String,
+        /// Length of each digit in ms, 40-5000.
+        duration_ms: u16,
+    },
+    /// Begin a recording of the call. It starts when its left leg is configured. One recording a call at a time: a
+    /// second one finishes the first.
+    Record(RecordSpec),
+    /// Finish the recording, if any; [`Event::RecordingFinished`] follows when the file is complete.
+    StopRecord,
+    /// Close a leg and give its ports back; [`Event::LegClosed`] follows.
+    CloseLeg {
+        /// The leg.
+        leg: u16,
+    },
+    /// Close every leg, finish the recording and forget the call.
+    CloseCall,
+}
+
+/// Who hears whom, and what is played to whom, in one call. A leg that is not named hears nothing.
+#[derive(Clone, Debug, Default)]
+pub struct Layout {
+    /// One entry for each leg that hears something.
+    pub legs: Vec<LegLayout>,
+    /// Mixed to every leg with a non-empty `hears` relation, for example the last-minute announcement. It is recorded.
+    /// [`Event::AnnounceFinished`] follows at its end.
+    pub announce: Option<Play>,
+}
+
+/// What one leg hears.
+#[derive(Clone, Debug, Default)]
+pub struct LegLayout {
+    /// The leg that hears.
+    pub leg: u16,
+    /// The legs it hears, each with a gain. Naming itself has no effect.
+    pub hears: Vec<(u16, Gain)>,
+    /// A sound for this leg, mixed with what it hears.
+    pub play: Option<Play>,
+}
+
+/// One sound being played. Identity is `id`: a layout that names the same id lets it go on undisturbed (also when it
+/// has ended already); another id starts from its beginning.
+#[derive(Clone, Debug)]
+pub struct Play {
+    /// Chosen by the caller, unique among the plays of the leg (or of the announcements) of the call.
+    pub id: u32,
+    /// What is played.
+    pub sound: SoundRef,
+    /// Start again at the end, without [`Event::PlayFinished`].
+    pub repeat: bool,
+    /// Whether a recording of the call contains it. An announcement is recorded whatever this says.
+    pub recorded: bool,
+    /// Silence before its first sample, in ms; not repeated.
+    pub lead_in_ms: u32,
+}
+
+/// A sound: samples that were decoded once, or a generated tone.
+#[derive(Clone, Debug)]
+pub enum SoundRef {
+    /// Shared decoded sound.
+    Sound(Arc<Sound>),
+    /// A tone with its cadence. A cadence that ends (a beep) finishes the play; one that cycles plays until replaced.
+    Tone(Cadence),
+}
+
+/// A sound in the forms in which legs need it. Build it once and share it.
+pub struct Sound {
+    pcm: Box<[i16]>,
+    alaw: Box<[u8]>,
+    ulaw: Box<[u8]>,
+}
+
+impl Sound {
+    /// From linear samples, 8 kHz mono.
+    pub fn from_samples(pcm: Vec<i16>) -> Sound {
+        let alaw = pcm.iter().map(|&s| g711::alaw_encode(s)).collect();
+        let ulaw = pcm.iter().map(|&s| g711::ulaw_encode(s)).collect();
+        Sound {
+            pcm: pcm.into_boxed_slice(),
+            alaw,
+            ulaw,
+        }
+    }
+
+    /// From a WAV file's bytes: 8 or 16 kHz, mono, PCM16, A-law or µ-law.
+    ///
+    /// # Errors
+    /// What is wrong with the file, or which of its properties is not supported.
+    pub fn from_wav(file: &[u8]) -> Result<Sound, wav::WavError> {
+        Ok(Sound::from_samples(wav::read(file)?))
+    }
+
+    /// Linear samples at 8 kHz.
+    pub fn pcm(&self) -> &[i16] {
+        &self.pcm
+    }
+
+    /// The same, A-law encoded.
+    pub fn alaw(&self) -> &[u8] {
+        &self.alaw
+    }
+
+    /// The same, µ-law encoded.
+    pub fn ulaw(&self) -> &[u8] {
+        &self.ulaw
+    }
+
+    /// Length in milliseconds, rounded down.
+    pub fn millis(&self) -> u64 {
+        self.pcm.len() as u64 / 8
+    }
+}
+
+impl std::fmt::Debug for Sound {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sound").field("millis", &self.millis()).finish()
+    }
+}
+
+/// What to record. The file is `<recording_dir>/<stem>.wav`: stereo, 8 kHz, 16-bit PCM.
+#[derive(Clone, Debug)]
+pub struct RecordSpec {
+    /// Chosen by the caller; comes back in [`Event::RecordingFinished`].
+    pub id: u128,
+    /// File name without folder and extension: letters, digits, `-`, `_` and `.`; anything else is refused.
+    pub stem: String,
+    /// The leg whose own voice is the left channel. The right channel is what it hears from people, the plays to it
+    /// that have `recorded`, and the announcement.
+    pub left: u16,
+}
+
+/// What happened in a call.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// A play without `repeat` ended by itself.
+    PlayFinished {
+        /// The leg it was played to.
+        leg: u16,
+        /// The play's id.
+        id: u32,
+    },
+    /// The layout's announcement ended by itself.
+    AnnounceFinished {
+        /// The play's id.
+        id: u32,
+    },
+    /// A play cannot be heard because the leg's codec is opaque to the engine.
+    PlayFailed {
+        /// The leg.
+        leg: u16,
+        /// The play's id.
+        id: u32,
+    },
+    /// A digit was pressed by the far side of a leg: once per press, when it ends.
+    Dtmf {
+        /// The leg.
+        leg: u16,
+        /// `0-9 * # A-D`.
+        digit: char,
+        /// How long it was pressed.
+        duration_ms: u32,
+    },
+    /// Digits could not be sent: telephone-event is not negotiated, or too many are waiting.
+    DtmfFailed {
+        /// The leg.
+        leg: u16,
+    },
+    /// The digits of all [`Command::SendDtmf`] of a leg so far have been sent.
+    DtmfSent {
+        /// The leg.
+        leg: u16,
+    },
+    /// Nothing was received for [`Config::inactivity`] on a leg that should receive. Once per `Configure`.
+    Inactive {
+        /// The leg.
+        leg: u16,
+    },
+    /// The first packet that was accepted on a leg.
+    FirstPacket {
+        /// The leg.
+        leg: u16,
+    },
+    /// A recording is complete: its header is final, it is on the disk and has its final name; or it failed.
+    RecordingFinished {
+        /// [`RecordSpec::id`].
+        id: u128,
+        /// The finished file; on failure the `.part` file if one exists.
+        path: PathBuf,
+        /// Length in ms.
+        millis: u64,
+        /// Length of the file in bytes.
+        bytes: u64,
+        /// SHA-256 of the whole file.
+        sha256: Option<[u8; 32]>,
+        /// Milliseconds of audio that were replaced by silence because the disk could not keep up.
+        silenced_ms: u64,
+        /// What went wrong, if anything; a recording with an error may still be usable up to `millis`.
+        error: Option<String>,
+    },
+    /// A leg was closed; its totals.
+    LegClosed {
+        /// The leg.
+        leg: u16,
+        /// Its totals.
+        stats: LegStats,
+    },
+}
+
+/// Totals of one leg, from its opening to its closing.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct LegStats {
+    /// RTP packets accepted.
+    pub packets_in: u64,
+    /// Payload bytes accepted.
+    pub bytes_in: u64,
+    /// RTP packets sent.
+    pub packets_out: u64,
+    /// Payload bytes sent.
+    pub bytes_out: u64,
+    /// Packets that never arrived (RFC 3550 A.3); duplicates can make it negative there, here it stops at 0.
+    pub lost_in: u64,
+    /// Packets that the far side reported as lost, from its last RTCP report.
+    pub lost_out: Option<u32>,
+    /// Interarrival jitter in ms (RFC 3550 A.8), its last value.
+    pub jitter_ms: f64,
+    /// The highest value of `jitter_ms`.
+    pub max_jitter_ms: f64,
+    /// From opening the leg to the first accepted packet.
+    pub first_packet: Option<Duration>,
+    /// From opening the leg to the last accepted packet.
+    pub last_packet: Option<Duration>,
+    /// Packets dropped because they came from an address other than the latched one.
+    pub discarded_source: u64,
+    /// Packets dropped because they were not RTP, or had a payload type that was not negotiated.
+    pub discarded_invalid: u64,
+    /// Round trip from RTCP (RFC 3550 6.4.1), the last value.
+    pub round_trip: Option<Duration>,
+    /// The address that packets were accepted from.
+    pub source: Option<SocketAddr>,
+}
+
+/// The scheduling class that a shard got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheduling {
+    /// `SCHED_FIFO` with this priority.
+    Fifo(i32),
+    /// Normal class with this nice value below zero.
+    Nice(i32),
+    /// Normal class: delays of many milliseconds are possible on a loaded machine.
+    Normal,
+}
+
+/// Counters of one shard since the start of the engine.
+#[derive(Clone, Debug)]
+pub struct ShardMetrics {
+    /// Scheduling class.
+    pub scheduling: Scheduling,
+    /// The processor that it is pinned to.
+    pub processor: Option<usize>,
+    /// Open calls.
+    pub calls: u64,
+    /// Open legs.
+    pub legs: u64,
+    /// RTP packets received.
+    pub packets_in: u64,
+    /// RTP packets sent.
+    pub packets_out: u64,
+    /// Packets that the kernel refused to take.
+    pub send_errors: u64,
+    /// Commands refused because the queue was full.
+    pub commands_refused: u64,
+    /// Frames of 20 ms that were left out because the shard came too late.
+    pub frames_skipped: u64,
+    /// The worst lateness of a 20 ms frame, in µs.
+    pub worst_lateness_us: u64,
+}
+
+/// A snapshot of the engine for the metrics page.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    /// One entry a shard.
+    pub shards: Vec<ShardMetrics>,
+    /// Port pairs in the range.
+    pub pairs_total: usize,
+    /// Port pairs held by legs.
+    pub pairs_used: usize,
+    /// Port pairs in quarantine.
+    pub pairs_quarantined: usize,
+    /// Recorded milliseconds that were replaced by silence because the writer's queue was full.
+    pub recording_silenced_ms: u64,
+}
