@@ -1,1 +1,28 @@
-//! placeholder
+//! SIP without I/O: messages, transactions, dialogs and a user agent core (RFC 3261), SDP (RFC 8866) with
+//! offer/answer (RFC 3264), and digest authentication as a client (RFC 7616, RFC 8760).
+//!
+//! Nothing in this crate reads a clock, opens a socket, spawns a task or draws a random number. Time, datagrams and
+//! identifiers come in; datagrams, events and deadlines go out. The entry point is [`Stack`]:
+//!
+//! 1. `stack.handle(input, now)` with a received datagram, a command, or [`Input::Tick`];
+//! 2. `stack.poll()` until it returns `None`; every output must be carried out or dropped by the caller;
+//! 3. `stack.next_deadline()` says when `handle(Input::Tick, now)` is due at the latest. A deadline may turn out to be
+//!    spurious (nothing comes out), it is never late.
+//!
+//! Invariant: input from the network can neither panic nor make a collection grow without a limit.
+//! Invariant: identifiers that the stack derives (tags of answers, cnonces) come from a keyed hash with
+//! [`StackConfig::seed`], so a run can be replayed exactly.
+
+pub mod api;
+mod header_name;
+pub mod headers;
+mod keyed;
+pub mod message;
+mod stack;
+pub mod uri;
+pub mod write;
+
+pub use api::*;
+pub use message::{HeaderName, Message, Method, ParseError};
+pub use stack::Stack;
+pub use uri::Uri;

@@ -1,0 +1,280 @@
+//! Serialises messages: plain concatenation into one buffer, with values made safe against injected line breaks.
+
+use crate::message::{HeaderName, Message, Method};
+use bytes::Bytes;
+use std::fmt::Write as _;
+use std::net::{IpAddr, SocketAddr};
+
+/// Builds one message. Header fields appear in the order in which they are added.
+pub struct Writer {
+    out: String,
+    raw: Vec<u8>,
+}
+
+impl Writer {
+    /// Begins a request.
+    pub fn request(method: Method, uri: &str) -> Writer {
+        let mut writer = Writer {
+            out: String::with_capacity(768),
+            raw: Vec::new(),
+        };
+        writer.out.push_str(method.as_str());
+        writer.out.push(' ');
+        writer.push_safe(uri);
+        writer.out.push_str(" SIP/2.0\r\n");
+        writer
+    }
+
+    /// Begins a response and copies what RFC 3261 §8.2.6.2 says must be copied: Via (with `received` and `rport` for
+    /// `source`, §18.2.1 and RFC 3581 §4), From, To (with `to_tag` unless it has one), Call-ID, CSeq.
+    pub fn response(
+        request: &Message,
+        status: u16,
+        phrase: Option<&str>,
+        to_tag: Option<&str>,
+        source: SocketAddr,
+    ) -> Writer {
+        let mut writer = Writer {
+            out: String::with_capacity(768),
+            raw: Vec::new(),
+        };
+        let _ = write!(writer.out, "SIP/2.0 {status} ");
+        writer.push_safe(phrase.unwrap_or_else(|| reason_phrase(status)));
+        writer.out.push_str("\r\n");
+        writer.copy_vias(request, source);
+        writer.copy(request, HeaderName::From);
+        match (request.raw_values(HeaderName::To).next(), to_tag) {
+            (Some(to), Some(tag)) if crate::headers::tag_of(to).is_none() => {
+                let to = String::from_utf8_lossy(to);
+                writer.header_parts("To", &[&to, ";tag=", tag]);
+            }
+            _ => writer.copy(request, HeaderName::To),
+        }
+        writer.copy(request, HeaderName::CallId);
+        writer.copy(request, HeaderName::CSeq);
+        writer
+    }
+
+    fn copy_vias(&mut self, request: &Message, source: SocketAddr) {
+        for (i, value) in request.raw_values(HeaderName::Via).enumerate() {
+            if i > 0 {
+                self.header("Via", &String::from_utf8_lossy(value));
+                continue;
+            }
+            let Some(via) = request.via() else {
+                self.header("Via", &String::from_utf8_lossy(value));
+                continue;
+            };
+            let top = String::from_utf8_lossy(via.raw);
+            self.out.push_str("Via: ");
+            // rport without a value gets one; a value that the sender wrote is not trusted.
+            let mut parts = top.split(';');
+            self.push_safe(parts.next().unwrap_or_default());
+            for part in parts {
+                let name = part.split('=').next().unwrap_or_default().trim();
+                if name.eq_ignore_ascii_case("rport") {
+                    let _ = write!(self.out, ";rport={}", source.port());
+                } else if !name.eq_ignore_ascii_case("received") {
+                    self.out.push(';');
+                    self.push_safe(part);
+                }
+            }
+            let same = std::str::from_utf8(via.host).ok().and_then(parse_host) == Some(source.ip());
+            if via.rport || !same {
+                let _ = write!(self.out, ";received={}", source.ip());
+            }
+            self.out.push_str("\r\n");
+            // Further values of the same line follow as lines of their own.
+            for rest in crate::headers::CommaList::new(value).skip(1) {
+                self.header("Via", &String::from_utf8_lossy(rest));
+            }
+        }
+    }
+
+    /// Copies all lines of a header field.
+    pub fn copy(&mut self, from: &Message, name: HeaderName) {
+        for value in from.raw_values(name) {
+            self.header(name.as_str(), &String::from_utf8_lossy(value));
+        }
+    }
+
+    /// Adds a header field. Control characters in name and value are dropped.
+    pub fn header(&mut self, name: &str, value: &str) {
+        self.header_parts(name, &[value]);
+    }
+
+    /// Adds a header field whose value is the concatenation of `parts`.
+    pub fn header_parts(&mut self, name: &str, parts: &[&str]) {
+        self.push_safe(name);
+        self.out.push_str(": ");
+        for part in parts {
+            self.push_safe(part);
+        }
+        self.out.push_str("\r\n");
+    }
+
+    /// Adds a header field with a number.
+    pub fn number(&mut self, name: &str, value: u32) {
+        let _ = write!(self.out, "{name}: {value}\r\n");
+    }
+
+    /// Adds CSeq.
+    pub fn cseq(&mut self, number: u32, method: Method) {
+        let _ = write!(self.out, "CSeq: {number} {}\r\n", method.as_str());
+    }
+
+    /// Adds a Reason header field (RFC 3326).
+    pub fn reason(&mut self, reason: &crate::Reason) {
+        self.out.push_str("Reason: ");
+        self.push_safe(&reason.protocol);
+        if let Some(cause) = reason.cause {
+            let _ = write!(self.out, ";cause={cause}");
+        }
+        if let Some(text) = &reason.text {
+            self.out.push_str(";text=");
+            self.push_quoted(text);
+        }
+        self.out.push_str("\r\n");
+    }
+
+    /// Adds From or To.
+    pub fn party(&mut self, name: &str, value: &str, tag: &str) {
+        if tag.is_empty() {
+            self.header(name, value);
+        } else {
+            self.header_parts(name, &[value, ";tag=", tag]);
+        }
+    }
+
+    fn push_safe(&mut self, text: &str) {
+        if text.bytes().all(|b| b >= b' ' || b == b'\t') {
+            self.out.push_str(text);
+        } else {
+            self.out.extend(text.chars().filter(|c| !c.is_ascii_control()));
+        }
+    }
+
+    fn push_quoted(&mut self, text: &str) {
+        quote_into(&mut self.out, text);
+    }
+
+    /// Ends the message without a body.
+    pub fn finish(mut self) -> Bytes {
+        self.out.push_str("Content-Length: 0\r\n\r\n");
+        Bytes::from(self.out)
+    }
+
+    /// Ends the message with a body of the given type.
+    pub fn finish_with(mut self, content_type: &str, body: &[u8]) -> Bytes {
+        self.header("Content-Type", content_type);
+        let _ = write!(self.out, "Content-Length: {}\r\n\r\n", body.len());
+        self.raw = self.out.into_bytes();
+        self.raw.extend_from_slice(body);
+        Bytes::from(self.raw)
+    }
+
+    /// Ends the message with a session description if there is one.
+    pub fn finish_sdp(self, sdp: Option<&Bytes>) -> Bytes {
+        match sdp {
+            Some(sdp) => self.finish_with("application/sdp", sdp),
+            None => self.finish(),
+        }
+    }
+}
+
+/// Appends a quoted-string (RFC 3261 §25.1); control characters are dropped.
+pub(crate) fn quote_into(out: &mut String, text: &str) {
+    out.push('"');
+    for c in text.chars().filter(|c| !c.is_ascii_control()) {
+        if matches!(c, '"' | '\\') {
+            out.push('\\');
+        }
+        out.push(c);
+    }
+    out.push('"');
+}
+
+/// `"Display" <uri>`, as From, To and Contact have it.
+pub(crate) fn party_value(party: &crate::Party) -> String {
+    let mut out = String::with_capacity(party.uri.len() + 32);
+    if let Some(display) = &party.display {
+        quote_into(&mut out, display);
+        out.push(' ');
+    }
+    out.push('<');
+    out.push_str(&party.uri);
+    out.push('>');
+    out
+}
+
+fn parse_host(host: &str) -> Option<IpAddr> {
+    host.trim_start_matches('[').trim_end_matches(']').parse().ok()
+}
+
+/// The usual phrase of a status (RFC 3261 §21 and its extensions).
+#[allow(clippy::match_overlapping_arm)] // the named ones come first, a range is for the rest of its class
+pub fn reason_phrase(status: u16) -> &'static str {
+    match status {
+        100 => "Trying",
+        180 => "Ringing",
+        181 => "Call Is Being Forwarded",
+        182 => "Queued",
+        183 => "Session Progress",
+        199 => "Early Dialog Terminated",
+        200 => "OK",
+        202 => "Accepted",
+        300 => "Multiple Choices",
+        301 => "Moved Permanently",
+        302 => "Moved Temporarily",
+        305 => "Use Proxy",
+        380 => "Alternative Service",
+        400 => "Bad Request",
+        401 => "Unauthorized",
+        402 => "Payment Required",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        406 => "Not Acceptable",
+        407 => "Proxy Authentication Required",
+        408 => "Request Timeout",
+        410 => "Gone",
+        413 => "Request Entity Too Large",
+        414 => "Request-URI Too Long",
+        415 => "Unsupported Media Type",
+        416 => "Unsupported URI Scheme",
+        420 => "Bad Extension",
+        421 => "Extension Required",
+        422 => "Session Interval Too Small",
+        423 => "Interval Too Brief",
+        480 => "Temporarily Unavailable",
+        481 => "Call/Transaction Does Not Exist",
+        482 => "Loop Detected",
+        483 => "Too Many Hops",
+        484 => "Address Incomplete",
+        485 => "Ambiguous",
+        486 => "Busy Here",
+        487 => "Request Terminated",
+        488 => "Not Acceptable Here",
+        491 => "Request Pending",
+        493 => "Undecipherable",
+        500 => "Server Internal Error",
+        501 => "Not Implemented",
+        502 => "Bad Gateway",
+        503 => "Service Unavailable",
+        504 => "Server Time-out",
+        505 => "Version Not Supported",
+        513 => "Message Too Large",
+        600 => "Busy Everywhere",
+        603 => "Decline",
+        604 => "Does Not Exist Anywhere",
+        606 => "Not Acceptable",
+        607 => "Unwanted",
+        608 => "Rejected",
+        100..=199 => "Progress",
+        200..=299 => "OK",
+        300..=399 => "Redirection",
+        400..=499 => "Request Failure",
+        500..=599 => "Server Failure",
+        _ => "Global Failure",
+    }
+}
