@@ -1,0 +1,107 @@
+//! Plans: what a conversation was asked to do, with every name resolved before it starts.
+
+use crate::event::DialogRef;
+use crate::id::DeviceId;
+use crate::number::Number;
+
+/// Whom to call.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Target {
+    /// A number, over the trunks.
+    Number(Number),
+    /// A device of the tenant.
+    Device(DeviceId),
+}
+
+/// One party of a plan.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PartyPlan {
+    /// Whom to call.
+    pub target: Target,
+    /// The number as the request spelled it; echoed in pushes and records.
+    pub text: String,
+    /// The number to show, as the request or the application's default spells it.
+    pub cli: Option<String>,
+}
+
+/// A sound of the application's, found and measured when the command was checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Prompt {
+    /// Its name.
+    pub name: String,
+    /// Its length; bounds the wait for its end.
+    pub millis: u32,
+}
+
+/// What the waiting party hears while another one is called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ringback {
+    /// The far network's own tones and announcements; a standard tone while it sends none.
+    Transparent,
+    /// The platform's sounds.
+    Custom {
+        /// Looped while it rings; a standard tone if absent.
+        voice: Option<Prompt>,
+        /// Played once if the call fails; a prompt by cause if absent.
+        fail: Option<Prompt>,
+    },
+}
+
+/// The platform dials one party, then the other.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClickPlan {
+    /// Dialled first.
+    pub caller: PartyPlan,
+    /// Dialled when the first has answered and heard the greeting.
+    pub callee: PartyPlan,
+    /// To the caller before the callee is dialled.
+    pub greeting: Option<Prompt>,
+    /// To the caller while the callee is called.
+    pub ringback: Ringback,
+    /// To the caller when both have answered, before the bridge.
+    pub caller_voice: Option<Prompt>,
+    /// To the callee when both have answered, before the bridge.
+    pub callee_voice: Option<Prompt>,
+    /// To all, a minute before the end of a limited talk; a built-in prompt if absent.
+    pub last_minute: Option<Prompt>,
+    /// Seconds that each party may ring.
+    pub ring_timeout: u32,
+    /// Seconds that the record's first publication waits for its recording.
+    pub record_wait: u32,
+}
+
+/// A party is added to a talk.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AddPlan {
+    /// Whom.
+    pub party: PartyPlan,
+    /// To the host before the party is dialled.
+    pub greeting: Option<Prompt>,
+    /// To the host while the party is called.
+    pub ringback: Ringback,
+    /// To the host when the party has answered.
+    pub caller_voice: Option<Prompt>,
+    /// To the party before it joins.
+    pub callee_voice: Option<Prompt>,
+    /// Start a recording if none runs.
+    pub record: bool,
+    /// Seconds that the party may ring.
+    pub ring_timeout: u32,
+}
+
+/// A call that came in goes to a target.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ForwardPlan {
+    /// The dialog of the incoming leg.
+    pub dialog: DialogRef,
+    /// Calling number as received.
+    pub from: String,
+    /// Called number as received.
+    pub to: String,
+    /// Where the call goes.
+    pub party: PartyPlan,
+    /// Seconds that the target may ring.
+    pub ring_timeout: u32,
+    /// Seconds that the record's first publication waits for its recording.
+    pub record_wait: u32,
+}
