@@ -14,13 +14,13 @@ impl Conversation {
         self.phase = Phase::Ending;
         self.last_minute = None;
         self.recording = false;
-        let live: Vec<(LegSeq, bool, Role)> = self
+        let live: Vec<(LegSeq, bool, Direction)> = self
             .legs
             .iter()
             .filter(|l| l.is_live())
-            .map(|l| (l.seq, l.answered, l.role))
+            .map(|l| (l.seq, l.answered, l.direction))
             .collect();
-        for (leg, answered, role) in live {
+        for (leg, answered, direction) in live {
             let (leg_cause, leg_by) = match (cause, by, answered) {
                 (Cause::MaxDuration | Cause::SystemError | Cause::Admin, _, true) => (cause, by),
                 (Cause::SystemError, _, false) => (cause, by),
