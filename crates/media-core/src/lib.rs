@@ -3,10 +3,16 @@
 //! Audio is `i16` at 8 kHz in frames of 20 ms ([`FRAME`] samples) unless a function says otherwise. Time comes in as
 //! RTP clock units or as microseconds of the caller's monotonic clock.
 
+pub mod dtmf;
 pub mod g711;
 pub mod mixer;
+pub mod playout;
 pub mod probe;
 pub mod resample;
+pub mod rewrite;
+pub mod rtcp;
+pub mod rtp;
+pub mod stats;
 pub mod tone;
 pub mod wav;
 
