@@ -18,6 +18,7 @@ mod header_name;
 pub mod headers;
 mod keyed;
 pub mod message;
+pub mod sdp;
 mod stack;
 pub mod uri;
 pub mod write;

@@ -1,0 +1,428 @@
+//! Offer and answer (RFC 3264) for one audio stream. Other streams of an offer are refused with port 0 (§6).
+
+use super::{Codec, Connection, Direction, Media, Session, attribute};
+use std::net::{IpAddr, SocketAddr};
+
+/// What we say about our side of the stream, in an offer or in an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LocalMedia {
+    /// Address and port at which we receive RTP.
+    pub rtp: SocketAddr,
+    /// Codecs, most preferred first, without telephone events.
+    pub codecs: Vec<Codec>,
+    /// Payload type of telephone events (RFC 4733); `None` does without. In an answer the offer's number wins.
+    pub dtmf: Option<u8>,
+    /// Packet time in ms.
+    pub ptime: u16,
+    /// What we want to do; an answer narrows it by the offer.
+    pub direction: Direction,
+    /// The o-line's session id.
+    pub session_id: u64,
+    /// The o-line's version: one more with every changed description of a dialog (§8).
+    pub version: u64,
+}
+
+impl LocalMedia {
+    /// PCMA, PCMU and telephone events as 101 in 20 ms packets, both ways, version 1.
+    pub fn g711(rtp: SocketAddr, session_id: u64) -> LocalMedia {
+        LocalMedia {
+            rtp,
+            codecs: [8, 0].into_iter().filter_map(Codec::well_known).collect(),
+            dtmf: Some(101),
+            ptime: 20,
+            direction: Direction::SendRecv,
+            session_id,
+            version: 1,
+        }
+    }
+}
+
+/// A codec that both sides have. The two payload types differ only when an answerer chooses its own numbers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AgreedCodec {
+    /// The encoding; `payload_type` is the one we send with, which the far side chose.
+    pub codec: Codec,
+    /// The payload type that we expect to receive.
+    pub receive_payload_type: u8,
+}
+
+/// Telephone events as agreed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AgreedDtmf {
+    /// Payload type to send with.
+    pub send: u8,
+    /// Payload type to expect.
+    pub receive: u8,
+    /// Clock rate, that of the first codec where possible.
+    pub clock_rate: u32,
+}
+
+/// What offer and answer came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Negotiated {
+    /// Codecs both sides have, in the order of the answer; the first is the one to send with.
+    pub codecs: Vec<AgreedCodec>,
+    /// Telephone events.
+    pub dtmf: Option<AgreedDtmf>,
+    /// Packet time that the far side asks for, in ms.
+    pub ptime: u16,
+    /// Where to send RTP. The port is 0 and the address unspecified if the far side gave none that is literal.
+    pub remote: SocketAddr,
+    /// Where to send RTCP (RFC 3605), the next port unless written.
+    pub remote_rtcp: SocketAddr,
+    /// RTP and RTCP share the port (RFC 5761).
+    pub rtcp_mux: bool,
+    /// What flows, seen from us.
+    pub direction: Direction,
+    /// The far side has put us on hold: it does not want to receive, in any of the spellings.
+    pub held: bool,
+}
+
+/// Why an offer cannot be accepted (respond 488), or an answer is useless (hang up).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NegotiateError {
+    /// No audio stream over plain RTP.
+    #[error("no usable audio stream")]
+    NoAudio,
+    /// No codec in common.
+    #[error("no codec in common")]
+    NoCodec,
+    /// The answer does not belong to the offer: other number of streams.
+    #[error("answer does not match the offer")]
+    Mismatch,
+}
+
+/// Writes an offer.
+pub fn offer(local: &LocalMedia) -> Session {
+    let mut session = skeleton(local);
+    let dtmf = local.dtmf.map(|pt| telephone_event(pt, rate_of(&local.codecs)));
+    session
+        .media
+        .push(audio(local, &local.codecs, dtmf.as_ref(), local.direction, "RTP/AVP"));
+    session
+}
+
+/// Answers an offer. The order of codecs follows the offer (§6.1 recommends it), the payload types are the offer's.
+///
+/// # Errors
+/// See [`NegotiateError`]; all of them mean 488.
+pub fn answer(offer: &Session, local: &LocalMedia) -> Result<(Session, Negotiated), NegotiateError> {
+    let (index, theirs) = offer.audio().ok_or(NegotiateError::NoAudio)?;
+    let offered = theirs.codecs();
+    let common: Vec<Codec> = offered
+        .iter()
+        .filter(|c| !c.is_telephone_event() && local.codecs.iter().any(|o| o.same_encoding(c)))
+        .map(|c| {
+            // Our parameters describe what we can receive; the number is theirs.
+            let ours = local.codecs.iter().find(|o| o.same_encoding(c));
+            Codec {
+                fmtp: ours.and_then(|o| o.fmtp.clone()),
+                ..c.clone()
+            }
+        })
+        .collect();
+    if !common.iter().any(|c| !c.is_comfort_noise()) {
+        return Err(NegotiateError::NoCodec);
+    }
+    let rate = rate_of(&common);
+    let event = local
+        .dtmf
+        .and_then(|_| pick_event(&offered, rate))
+        .map(|e| telephone_event(e.payload_type, e.clock_rate));
+    let their_direction = offer.direction_of(theirs);
+    let direction = their_direction.reversed().and(local.direction);
+    let mut session = skeleton(local);
+    for (i, media) in offer.media.iter().enumerate() {
+        session.media.push(if i == index {
+            audio(local, &common, event.as_ref(), direction, &media.protocol)
+        } else {
+            refused(media)
+        });
+    }
+    let negotiated = Negotiated {
+        codecs: common
+            .iter()
+            .filter(|c| !c.is_comfort_noise())
+            .map(|c| {
+                let theirs = offered.iter().find(|o| o.payload_type == c.payload_type).unwrap_or(c);
+                AgreedCodec {
+                    codec: theirs.clone(),
+                    receive_payload_type: c.payload_type,
+                }
+            })
+            .collect(),
+        dtmf: event.map(|e| AgreedDtmf {
+            send: e.payload_type,
+            receive: e.payload_type,
+            clock_rate: e.clock_rate,
+        }),
+        ..remote_side(offer, theirs, direction)
+    };
+    Ok((session, negotiated))
+}
+
+/// Reads the answer to an offer of ours.
+///
+/// # Errors
+/// See [`NegotiateError`]; the caller hangs up, since an answer cannot be refused.
+pub fn apply_answer(offer: &Session, answer: &Session) -> Result<Negotiated, NegotiateError> {
+    let (index, ours) = offer.audio().ok_or(NegotiateError::NoAudio)?;
+    let theirs = answer.media.get(index).ok_or(NegotiateError::Mismatch)?;
+    if theirs.port == 0 || theirs.kind != "audio" {
+        return Err(NegotiateError::NoAudio);
+    }
+    let offered = ours.codecs();
+    let answered = theirs.codecs();
+    let codecs: Vec<AgreedCodec> = answered
+        .iter()
+        .filter(|c| !c.is_telephone_event() && !c.is_comfort_noise())
+        .filter_map(|c| {
+            let own = offered.iter().find(|o| o.same_encoding(c))?;
+            Some(AgreedCodec {
+                codec: c.clone(),
+                receive_payload_type: own.payload_type,
+            })
+        })
+        .collect();
+    let first = codecs.first().ok_or(NegotiateError::NoCodec)?;
+    let rate = first.codec.clock_rate;
+    let dtmf = pick_event(&answered, rate).and_then(|theirs| {
+        let own = offered.iter().find(|o| o.same_encoding(theirs))?;
+        Some(AgreedDtmf {
+            send: theirs.payload_type,
+            receive: own.payload_type,
+            clock_rate: theirs.clock_rate,
+        })
+    });
+    let direction = answer.direction_of(theirs).reversed().and(offer.direction_of(ours));
+    Ok(Negotiated {
+        codecs,
+        dtmf,
+        ..remote_side(answer, theirs, direction)
+    })
+}
+
+/// The telephone event of the given clock rate, else the first one.
+fn pick_event(codecs: &[Codec], rate: u32) -> Option<&Codec> {
+    let events = || codecs.iter().filter(|c| c.is_telephone_event());
+    events().find(|c| c.clock_rate == rate).or_else(|| events().next())
+}
+
+fn rate_of(codecs: &[Codec]) -> u32 {
+    codecs
+        .iter()
+        .find(|c| !c.is_comfort_noise())
+        .map_or(8000, |c| c.clock_rate)
+}
+
+fn telephone_event(payload_type: u8, clock_rate: u32) -> Codec {
+    Codec {
+        fmtp: Some("0-15".into()),
+        ..Codec::new(payload_type, "telephone-event", clock_rate)
+    }
+}
+
+/// Everything in [`Negotiated`] that the far side's description says by itself.
+fn remote_side(session: &Session, media: &Media, direction: Direction) -> Negotiated {
+    const NOWHERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
+    let ip = session.connection_of(media).and_then(|c| c.ip);
+    let remote = match ip {
+        Some(ip) => SocketAddr::new(ip, media.port),
+        None => SocketAddr::new(NOWHERE, 0),
+    };
+    let rtcp_mux = media.attribute("rtcp-mux").is_some();
+    let rtcp_port = media
+        .attribute("rtcp")
+        .and_then(|v| v.split_ascii_whitespace().next()?.parse().ok());
+    let rtcp_port = if rtcp_mux {
+        media.port
+    } else {
+        rtcp_port.unwrap_or(media.port.saturating_add(1))
+    };
+    let ptime = media
+        .attribute("ptime")
+        .and_then(|v| v.parse::<f32>().ok())
+        .map_or(20, |ms| ms.clamp(10.0, 200.0) as u16);
+    Negotiated {
+        codecs: Vec::new(),
+        dtmf: None,
+        ptime,
+        remote,
+        remote_rtcp: SocketAddr::new(remote.ip(), rtcp_port),
+        rtcp_mux,
+        direction,
+        held: !session.direction_of(media).receives(),
+    }
+}
+
+fn skeleton(local: &LocalMedia) -> Session {
+    let connection = Connection::literal(local.rtp.ip());
+    Session {
+        origin: format!("- {} {} {connection}", local.session_id, local.version),
+        name: "-".into(),
+        connection: Some(connection),
+        others: vec![('t', "0 0".into())],
+        attributes: Vec::new(),
+        media: Vec::new(),
+    }
+}
+
+fn audio(local: &LocalMedia, codecs: &[Codec], dtmf: Option<&Codec>, direction: Direction, protocol: &str) -> Media {
+    let mut formats = Vec::with_capacity(codecs.len() + 1);
+    let mut attributes = Vec::with_capacity(codecs.len() + 4);
+    for codec in codecs.iter().chain(dtmf) {
+        let pt = codec.payload_type;
+        formats.push(pt.to_string());
+        attributes.push(match codec.channels {
+            0 | 1 => format!("rtpmap:{pt} {}/{}", codec.name, codec.clock_rate),
+            n => format!("rtpmap:{pt} {}/{}/{n}", codec.name, codec.clock_rate),
+        });
+        if let Some(fmtp) = &codec.fmtp {
+            attributes.push(format!("fmtp:{pt} {fmtp}"));
+        }
+    }
+    attributes.push(format!("ptime:{}", local.ptime));
+    attributes.push(direction.as_str().into());
+    Media {
+        kind: "audio".into(),
+        port: local.rtp.port(),
+        protocol: protocol.into(),
+        formats,
+        connection: None,
+        attributes,
+        others: Vec::new(),
+    }
+}
+
+/// The answer to a stream that we do not want: the same m-line with port 0 (§6).
+fn refused(media: &Media) -> Media {
+    Media {
+        kind: media.kind.clone(),
+        port: 0,
+        protocol: media.protocol.clone(),
+        // At least one format must stand there.
+        formats: media.formats.iter().take(1).cloned().collect(),
+        connection: None,
+        // A mid must be kept for a grouped session (RFC 5888 §9.1).
+        attributes: attribute(&media.attributes, "mid")
+            .map(|mid| format!("mid:{mid}"))
+            .into_iter()
+            .collect(),
+        others: Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sdp::parse;
+
+    fn local(port: u16) -> LocalMedia {
+        LocalMedia::g711(SocketAddr::from(([192, 0, 2, 1], port)), 77)
+    }
+
+    #[test]
+    fn own_offer_and_own_answer_agree() {
+        let offered = parse(offer(&local(4000)).to_string().as_bytes()).unwrap();
+        let (answered, theirs) = answer(&offered, &local(5000)).unwrap();
+        let answered = parse(answered.to_string().as_bytes()).unwrap();
+        let ours = apply_answer(&offered, &answered).unwrap();
+        assert_eq!(theirs.remote.port(), 4000);
+        assert_eq!(ours.remote, "192.0.2.1:5000".parse().unwrap());
+        assert_eq!(ours.remote_rtcp.port(), 5001);
+        for side in [&theirs, &ours] {
+            assert_eq!(side.codecs[0].codec.name, "PCMA");
+            assert_eq!(side.codecs.len(), 2);
+            assert_eq!(
+                side.dtmf,
+                Some(AgreedDtmf {
+                    send: 101,
+                    receive: 101,
+                    clock_rate: 8000
+                })
+            );
+            assert_eq!(side.direction, Direction::SendRecv);
+            assert!(!side.held);
+            assert_eq!(side.ptime, 20);
+        }
+    }
+
+    #[test]
+    fn hold_in_every_spelling() {
+        for (attribute, address, ours, held) in [
+            ("a=sendonly\r\n", "192.0.2.9", Direction::RecvOnly, true),
+            ("a=inactive\r\n", "192.0.2.9", Direction::Inactive, true),
+            ("a=recvonly\r\n", "192.0.2.9", Direction::SendOnly, false),
+            ("", "0.0.0.0", Direction::RecvOnly, true),
+            ("a=recvonly\r\n", "0.0.0.0", Direction::Inactive, true),
+            ("", "192.0.2.9", Direction::SendRecv, false),
+        ] {
+            let text = format!(
+                "v=0\r\no=- 1 1 IN IP4 {address}\r\ns=-\r\nc=IN IP4 {address}\r\nt=0 0\r\nm=audio 9000 RTP/AVP 0\r\n{attribute}"
+            );
+            let (session, negotiated) = answer(&parse(text.as_bytes()).unwrap(), &local(1)).unwrap();
+            assert_eq!(negotiated.direction, ours, "{attribute} {address}");
+            assert_eq!(negotiated.held, held, "{attribute} {address}");
+            assert!(session.to_string().contains(&format!("a={}", ours.as_str())));
+            // The session level counts where the media says nothing.
+            let at_session = text
+                .replace(attribute, "")
+                .replace("t=0 0\r\n", &format!("t=0 0\r\n{attribute}"));
+            assert_eq!(
+                answer(&parse(at_session.as_bytes()).unwrap(), &local(1))
+                    .unwrap()
+                    .1
+                    .direction,
+                ours
+            );
+        }
+    }
+
+    #[test]
+    fn foreign_payload_types_and_further_streams() {
+        let text = "v=0\no=x 1 1 IN IP4 198.51.100.7\ns=x\nc=IN IP4 198.51.100.7\nt=0 0\nm=video 6000 RTP/AVP 96\na=mid:v\n\
+                    a=rtpmap:96 H264/90000\nm=audio 7000 RTP/AVP 111 97 8 13 100\na=rtpmap:111 opus/48000/2\n\
+                    a=rtpmap:97 telephone-event/48000\na=rtpmap:100 telephone-event/8000\na=ptime:30\na=rtcp:7005\n\
+                    m=audio 7100 RTP/SAVP 0\n";
+        let (session, negotiated) = answer(&parse(text.as_bytes()).unwrap(), &local(1000)).unwrap();
+        let ports: Vec<u16> = session.media.iter().map(|m| m.port).collect();
+        assert_eq!(ports, [0, 1000, 0]);
+        assert!(session.to_string().contains("a=mid:v"));
+        assert_eq!(negotiated.codecs.len(), 1);
+        assert_eq!(negotiated.codecs[0].codec.payload_type, 8);
+        assert_eq!(
+            negotiated.dtmf,
+            Some(AgreedDtmf {
+                send: 100,
+                receive: 100,
+                clock_rate: 8000
+            })
+        );
+        assert_eq!((negotiated.ptime, negotiated.remote_rtcp.port()), (30, 7005));
+    }
+
+    #[test]
+    fn nothing_in_common_is_an_error() {
+        let base = "v=0\r\no=- 1 1 IN IP4 192.0.2.9\r\ns=-\r\nc=IN IP4 192.0.2.9\r\nt=0 0\r\n";
+        for (media, error) in [
+            ("m=audio 9000 RTP/AVP 18\r\n", NegotiateError::NoCodec),
+            (
+                "m=audio 9000 RTP/AVP 13 101\r\na=rtpmap:101 telephone-event/8000\r\n",
+                NegotiateError::NoCodec,
+            ),
+            ("m=audio 0 RTP/AVP 0\r\n", NegotiateError::NoAudio),
+            ("m=audio 9000 RTP/SAVP 0\r\n", NegotiateError::NoAudio),
+            ("", NegotiateError::NoAudio),
+        ] {
+            let offered = parse(format!("{base}{media}").as_bytes()).unwrap();
+            assert_eq!(answer(&offered, &local(1)).unwrap_err(), error, "{media}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_understood_survives() {
+        let text = "v=0\r\no=- 1 1 IN IP4 192.0.2.9\r\ns=call\r\ni=info\r\nc=IN IP4 192.0.2.9\r\nb=AS:84\r\nt=0 0\r\na=x-y:z\r\n\
+                    m=audio 9000 RTP/AVP 0\r\nb=AS:64\r\na=rtpmap:0 PCMU/8000\r\na=silenceSupp:off - - - -\r\n";
+        assert_eq!(parse(text.as_bytes()).unwrap().to_string(), text);
+    }
+}
