@@ -1,1 +1,7 @@
 //! placeholder
+pub mod batch;
+pub mod codec;
+pub mod config;
+pub mod crypto;
+pub mod error;
+pub mod outbox;

@@ -1,0 +1,130 @@
+//! What is written: batches of events, deliveries and call records.
+
+use strowger_core::project::Topic;
+use strowger_core::{AccountId, ApplicationId, ConversationId, Event, Stamp, TenantId};
+
+/// An atomic write over any number of conversations: all of it is committed or none.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Batch {
+    /// New events, one entry a conversation.
+    pub appends: Vec<Append>,
+    /// Bodies to push, in the order in which their receivers shall get them.
+    pub deliveries: Vec<NewDelivery>,
+    /// New versions of call records.
+    pub records: Vec<RecordRow>,
+}
+
+impl Batch {
+    /// A batch of one append.
+    pub fn one(append: Append) -> Batch {
+        Batch {
+            appends: vec![append],
+            ..Batch::default()
+        }
+    }
+
+    /// True if the batch starts a conversation; such a batch is refused first when the queue fills.
+    pub fn opens(&self) -> bool {
+        self.appends.iter().any(|a| a.expected_seq == 0)
+    }
+}
+
+/// New events of one conversation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Append {
+    /// Owner of the conversation.
+    pub tenant: TenantId,
+    /// The conversation.
+    pub conversation: ConversationId,
+    /// Position of the newest event that the owner knows; 0 for a new conversation.
+    pub expected_seq: u32,
+    /// The events, numbered from `expected_seq + 1` without gaps. May be empty to change the other fields only.
+    pub events: Vec<Event>,
+    /// True while the conversation has to be recovered after a restart. An append with `false` takes it, and its
+    /// deadline, off the recovery list; late events may still be appended.
+    pub open: bool,
+    /// What happens to the conversation's journalled deadline.
+    pub deadline: Deadline,
+}
+
+/// A change of the journalled deadline of a conversation: the one timer that has to survive a restart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Deadline {
+    /// As it was.
+    #[default]
+    Keep,
+    /// Set, or moved, to this moment.
+    Set(Stamp),
+    /// None any more.
+    Clear,
+}
+
+/// A body to push, frozen now.
+#[derive(Clone, PartialEq)]
+pub struct NewDelivery {
+    /// Owner.
+    pub tenant: TenantId,
+    /// The conversation that it is about.
+    pub conversation: ConversationId,
+    /// The application, whose secret signs the body.
+    pub application: ApplicationId,
+    /// Position of the event that it was made from.
+    pub seq: u32,
+    /// Index of the subscription in the conversation's head. Each (conversation, subscription) has its own order.
+    pub subscription: u16,
+    /// What the subscription is for.
+    pub topic: Topic,
+    /// Where it goes. May hold credentials, so it is stored encrypted and never logged.
+    pub url: String,
+    /// Media type.
+    pub content_type: String,
+    /// The bytes on the wire.
+    pub body: Vec<u8>,
+    /// What the receiver de-duplicates on.
+    pub key: String,
+    /// Not sent before this moment.
+    pub not_before: Stamp,
+}
+
+impl std::fmt::Debug for NewDelivery {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Bodies hold numbers and URLs hold credentials: neither may reach a log through a debug print.
+        f.debug_struct("NewDelivery")
+            .field("tenant", &self.tenant)
+            .field("conversation", &self.conversation)
+            .field("seq", &self.seq)
+            .field("subscription", &self.subscription)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The searchable row of a call record. The record itself is the fold of the journal
+/// ([`Store::load_record`](crate::Store::load_record)).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordRow {
+    /// Owner.
+    pub tenant: TenantId,
+    /// The conversation.
+    pub conversation: ConversationId,
+    /// The application that it belongs to.
+    pub application: ApplicationId,
+    /// The API principal that asked for it.
+    pub account: Option<AccountId>,
+    /// Kind of the conversation, as the native API names it.
+    pub kind: String,
+    /// Earliest start of a leg, or the creation.
+    pub start: Stamp,
+    /// The end.
+    pub end: Stamp,
+    /// Counts from 1; a late fact makes the next version. A lower version never replaces a higher one.
+    pub version: u32,
+    /// An encoded summary of the owner's choice, stored encrypted; may be empty.
+    pub body: Vec<u8>,
+}
+
+/// The answer to a committed batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Committed {
+    /// The installation's global position of the batch. Rises with every batch.
+    pub position: u64,
+}

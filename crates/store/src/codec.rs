@@ -1,0 +1,736 @@
+//! Event encoding, version 1: one JSON object an event, self-describing, with its own wire types.
+//!
+//! `{"v":1,"kind":"leg.ringing","seq":4,"at":1700000003000,"leg":1}`
+//!
+//! `v` is the version of the encoding of that kind, `at` is in milliseconds since 1970 UTC. Ids are 32 hexadecimal
+//! digits, optional members are left out. A field that is added later gets a default here and needs no new version; a
+//! change of meaning does: the older objects then pass through [`upcast`] before they are read.
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+use strowger_core::event::{Created, DialogRef, Direction, Kind, Quality, RecordMode, Via};
+use strowger_core::project::{Subscription, Topic};
+use strowger_core::{By, Cause, ConversationId, Event, Fact, LegSeq, Role, Stamp};
+
+/// The version that is written.
+pub const VERSION: u32 = 1;
+
+/// An event that cannot be read back.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// Not the JSON that an event is.
+    #[error("not an event: {0}")]
+    Json(String),
+    /// Written by a newer version.
+    #[error("event encoding {0} is newer than this version knows")]
+    Newer(u32),
+    /// A kind that this version does not know.
+    #[error("unknown kind of event {0}")]
+    Kind(String),
+    /// A member with a value that it cannot have.
+    #[error("member {0} has a value that this version does not know")]
+    Value(&'static str),
+}
+
+type Text<'a> = Cow<'a, str>;
+
+#[derive(Deserialize)]
+struct Head<'a> {
+    v: u32,
+    #[serde(borrow)]
+    kind: Text<'a>,
+    seq: u32,
+    at: i64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct NoFields {}
+
+#[derive(Serialize, Deserialize)]
+struct LegOnly {
+    leg: u16,
+}
+
+#[derive(Serialize, Deserialize)]
+struct CreatedV1<'a> {
+    #[serde(borrow)]
+    tenant: Text<'a>,
+    application: Text<'a>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    account: Option<Text<'a>>,
+    conversation_kind: Text<'a>,
+    ani: Text<'a>,
+    dnis: Text<'a>,
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    user_data: Text<'a>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    max_duration: Option<u32>,
+    record: Text<'a>,
+    #[serde(default)]
+    subscriptions: Vec<SubscriptionV1<'a>>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct SubscriptionV1<'a> {
+    #[serde(borrow)]
+    topic: Text<'a>,
+    url: Text<'a>,
+    projector: Text<'a>,
+    #[serde(default)]
+    context: Vec<(Text<'a>, Text<'a>)>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct LegCreatedV1<'a> {
+    leg: u16,
+    #[serde(borrow)]
+    role: Text<'a>,
+    direction: Text<'a>,
+    from: Text<'a>,
+    to: Text<'a>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct AttemptV1<'a> {
+    leg: u16,
+    #[serde(borrow)]
+    via: Text<'a>,
+    dialog: DialogV1<'a>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct AttemptFailedV1<'a> {
+    leg: u16,
+    #[serde(borrow)]
+    via: Text<'a>,
+    status: u16,
+}
+
+#[derive(Serialize, Deserialize)]
+struct AnsweredV1<'a> {
+    leg: u16,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    dialog: Option<DialogV1<'a>>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct DialogV1<'a> {
+    #[serde(borrow)]
+    call_id: Text<'a>,
+    local_tag: Text<'a>,
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    remote_tag: Text<'a>,
+    local_uri: Text<'a>,
+    remote_uri: Text<'a>,
+    target: Text<'a>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    routes: Vec<Text<'a>>,
+    local_cseq: u32,
+    #[serde(default)]
+    remote_cseq: u32,
+    branch_stem: Text<'a>,
+    destination: Text<'a>,
+    outgoing: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+struct EndedV1<'a> {
+    leg: u16,
+    stopped_at: i64,
+    #[serde(borrow)]
+    cause: Text<'a>,
+    by: Text<'a>,
+    #[serde(default)]
+    sip_status: u16,
+    #[serde(default)]
+    q850: u8,
+}
+
+#[derive(Serialize, Deserialize)]
+struct DigitV1 {
+    leg: u16,
+    digit: char,
+}
+
+#[derive(Serialize, Deserialize)]
+struct RecordingV1 {
+    recording: u16,
+}
+
+#[derive(Serialize, Deserialize)]
+struct RecordingFinishedV1<'a> {
+    recording: u16,
+    #[serde(borrow)]
+    name: Text<'a>,
+    millis: u64,
+    bytes: u64,
+    #[serde(default)]
+    checksum: Text<'a>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct RecordingFailedV1<'a> {
+    recording: u16,
+    #[serde(borrow)]
+    reason: Text<'a>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct QualityV1 {
+    leg: u16,
+    packets_in: u64,
+    packets_out: u64,
+    lost: u64,
+    jitter_us: u32,
+    round_trip_us: u32,
+}
+
+#[derive(Serialize, Deserialize)]
+struct EndingV1<'a> {
+    #[serde(borrow)]
+    cause: Text<'a>,
+    by: Text<'a>,
+}
+
+fn text(t: &str) -> Text<'_> {
+    Cow::Borrowed(t)
+}
+
+const ROLES: [(Role, &str); 7] = [
+    (Role::Caller, "caller"),
+    (Role::Callee, "callee"),
+    (Role::Third, "third"),
+    (Role::Customer, "customer"),
+    (Role::Agent, "agent"),
+    (Role::Supervisor, "supervisor"),
+    (Role::Platform, "platform"),
+];
+
+fn role_name(role: Role) -> &'static str {
+    ROLES.iter().find(|(r, _)| *r == role).map_or("platform", |(_, n)| n)
+}
+
+fn role_of(name: &str) -> Result<Role, DecodeError> {
+    let found = ROLES.iter().find(|(_, n)| *n == name);
+    found.map(|(r, _)| *r).ok_or(DecodeError::Value("role"))
+}
+
+fn by_name(by: By) -> Text<'static> {
+    Cow::Borrowed(match by {
+        By::Party(leg, role) => return Cow::Owned(format!("party:{leg}:{}", role_name(role))),
+        By::Supervisor => "supervisor",
+        By::Api => "api",
+        By::Timer => "timer",
+        By::Network => "network",
+        By::System => "system",
+    })
+}
+
+fn by_of(name: &str) -> Result<By, DecodeError> {
+    Ok(match name {
+        "supervisor" => By::Supervisor,
+        "api" => By::Api,
+        "timer" => By::Timer,
+        "network" => By::Network,
+        "system" => By::System,
+        party => {
+            let rest = party.strip_prefix("party:").ok_or(DecodeError::Value("by"))?;
+            let (leg, role) = rest.split_once(':').ok_or(DecodeError::Value("by"))?;
+            let leg = leg.parse().map_err(|_| DecodeError::Value("by"))?;
+            By::Party(LegSeq(leg), role_of(role)?)
+        }
+    })
+}
+
+fn via_name(via: Via) -> Text<'static> {
+    Cow::Owned(match via {
+        Via::Trunk(id) => format!("trunk:{id}"),
+        Via::Device(id) => format!("device:{id}"),
+    })
+}
+
+fn via_of(name: &str) -> Result<Via, DecodeError> {
+    let bad = DecodeError::Value("via");
+    match name.split_once(':') {
+        Some(("trunk", id)) => id.parse().map(Via::Trunk).map_err(|_| bad),
+        Some(("device", id)) => id.parse().map(Via::Device).map_err(|_| bad),
+        _ => Err(bad),
+    }
+}
+
+fn cause_of(name: &str) -> Result<Cause, DecodeError> {
+    Cause::from_name(name).ok_or(DecodeError::Value("cause"))
+}
+
+/// The stable name of a topic.
+pub(crate) const fn topic_name(topic: Topic) -> &'static str {
+    match topic {
+        Topic::Status => "status",
+        Topic::CallRecord => "call-record",
+    }
+}
+
+/// The topic with this name.
+pub(crate) fn topic_of(name: &str) -> Result<Topic, DecodeError> {
+    match name {
+        "status" => Ok(Topic::Status),
+        "call-record" => Ok(Topic::CallRecord),
+        _ => Err(DecodeError::Value("topic")),
+    }
+}
+
+/// The stable name of a kind of conversation.
+pub const fn kind_name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::ClickToCall => "click-to-call",
+        Kind::Inbound => "inbound",
+    }
+}
+
+fn kind_of(name: &str) -> Result<Kind, DecodeError> {
+    match name {
+        "click-to-call" => Ok(Kind::ClickToCall),
+        "inbound" => Ok(Kind::Inbound),
+        _ => Err(DecodeError::Value("conversation_kind")),
+    }
+}
+
+const fn record_name(mode: RecordMode) -> &'static str {
+    match mode {
+        RecordMode::None => "none",
+        RecordMode::FromRinging => "from-ringing",
+        RecordMode::FromAnswer => "from-answer",
+    }
+}
+
+fn record_of(name: &str) -> Result<RecordMode, DecodeError> {
+    match name {
+        "none" => Ok(RecordMode::None),
+        "from-ringing" => Ok(RecordMode::FromRinging),
+        "from-answer" => Ok(RecordMode::FromAnswer),
+        _ => Err(DecodeError::Value("record")),
+    }
+}
+
+fn direction_name(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Outgoing => "outgoing",
+        Direction::Incoming => "incoming",
+    }
+}
+
+fn direction_of(name: &str) -> Result<Direction, DecodeError> {
+    match name {
+        "outgoing" => Ok(Direction::Outgoing),
+        "incoming" => Ok(Direction::Incoming),
+        _ => Err(DecodeError::Value("direction")),
+    }
+}
+
+impl<'a> DialogV1<'a> {
+    fn of(d: &'a DialogRef) -> DialogV1<'a> {
+        DialogV1 {
+            call_id: text(&d.call_id),
+            local_tag: text(&d.local_tag),
+            remote_tag: text(&d.remote_tag),
+            local_uri: text(&d.local_uri),
+            remote_uri: text(&d.remote_uri),
+            target: text(&d.target),
+            routes: d.routes.iter().map(|r| text(r)).collect(),
+            local_cseq: d.local_cseq,
+            remote_cseq: d.remote_cseq,
+            branch_stem: text(&d.branch_stem),
+            destination: text(&d.destination),
+            outgoing: d.outgoing,
+        }
+    }
+
+    fn into_core(self) -> Box<DialogRef> {
+        Box::new(DialogRef {
+            call_id: self.call_id.into_owned(),
+            local_tag: self.local_tag.into_owned(),
+            remote_tag: self.remote_tag.into_owned(),
+            local_uri: self.local_uri.into_owned(),
+            remote_uri: self.remote_uri.into_owned(),
+            target: self.target.into_owned(),
+            routes: self.routes.into_iter().map(Cow::into_owned).collect(),
+            local_cseq: self.local_cseq,
+            remote_cseq: self.remote_cseq,
+            branch_stem: self.branch_stem.into_owned(),
+            destination: self.destination.into_owned(),
+            outgoing: self.outgoing,
+        })
+    }
+}
+
+impl<'a> CreatedV1<'a> {
+    fn of(c: &'a Created) -> CreatedV1<'a> {
+        CreatedV1 {
+            tenant: c.tenant.to_string().into(),
+            application: c.application.to_string().into(),
+            account: c.account.map(|a| a.to_string().into()),
+            conversation_kind: text(kind_name(c.kind)),
+            ani: text(&c.ani),
+            dnis: text(&c.dnis),
+            user_data: text(&c.user_data),
+            max_duration: c.max_duration,
+            record: text(record_name(c.record)),
+            subscriptions: c
+                .subscriptions
+                .iter()
+                .map(|s| SubscriptionV1 {
+                    topic: text(topic_name(s.topic)),
+                    url: text(&s.url),
+                    projector: text(&s.projector),
+                    context: s.context.iter().map(|(k, v)| (text(k), text(v))).collect(),
+                })
+                .collect(),
+        }
+    }
+
+    fn into_core(self) -> Result<Box<Created>, DecodeError> {
+        let bad = |_| DecodeError::Value("id");
+        let subscriptions = self.subscriptions.into_iter().map(|s| {
+            Ok(Subscription {
+                topic: topic_of(&s.topic)?,
+                url: s.url.into_owned(),
+                projector: s.projector.into_owned(),
+                context: s
+                    .context
+                    .into_iter()
+                    .map(|(k, v)| (k.into_owned(), v.into_owned()))
+                    .collect(),
+            })
+        });
+        Ok(Box::new(Created {
+            tenant: self.tenant.parse().map_err(bad)?,
+            application: self.application.parse().map_err(bad)?,
+            account: self.account.map(|a| a.parse()).transpose().map_err(bad)?,
+            kind: kind_of(&self.conversation_kind)?,
+            ani: self.ani.into_owned(),
+            dnis: self.dnis.into_owned(),
+            user_data: self.user_data.into_owned(),
+            max_duration: self.max_duration,
+            record: record_of(&self.record)?,
+            subscriptions: subscriptions.collect::<Result<_, DecodeError>>()?,
+        }))
+    }
+}
+
+/// Writes `payload`, an object, as the rest of the object that `out` has the head of.
+fn rest(out: &mut Vec<u8>, payload: &impl Serialize) {
+    let start = out.len();
+    // Writing plain structs of strings and numbers into memory cannot fail.
+    if serde_json::to_writer(&mut *out, payload).is_ok() {
+        if out[start..] == *b"{}" {
+            out.truncate(start);
+            out.push(b'}');
+        } else {
+            out[start] = b',';
+        }
+    }
+}
+
+/// Appends the encoding of `event` to `out`.
+pub fn encode(event: &Event, out: &mut Vec<u8>) {
+    use std::io::Write;
+    let kind = event.fact.kind();
+    let _ = write!(
+        out,
+        r#"{{"v":{VERSION},"kind":"{kind}","seq":{},"at":{}"#,
+        event.seq, event.at.0
+    );
+    match &event.fact {
+        Fact::Created(c) => rest(out, &CreatedV1::of(c)),
+        Fact::LegCreated {
+            leg,
+            role,
+            direction,
+            from,
+            to,
+        } => rest(
+            out,
+            &LegCreatedV1 {
+                leg: leg.0,
+                role: text(role_name(*role)),
+                direction: text(direction_name(*direction)),
+                from: text(from),
+                to: text(to),
+            },
+        ),
+        Fact::LegAttempt { leg, via, dialog } => {
+            rest(
+                out,
+                &AttemptV1 {
+                    leg: leg.0,
+                    via: via_name(*via),
+                    dialog: DialogV1::of(dialog),
+                },
+            );
+        }
+        Fact::LegAttemptFailed { leg, via, status } => {
+            rest(
+                out,
+                &AttemptFailedV1 {
+                    leg: leg.0,
+                    via: via_name(*via),
+                    status: *status,
+                },
+            );
+        }
+        Fact::LegAnswered { leg, dialog } => {
+            rest(
+                out,
+                &AnsweredV1 {
+                    leg: leg.0,
+                    dialog: dialog.as_deref().map(DialogV1::of),
+                },
+            );
+        }
+        Fact::LegRinging { leg }
+        | Fact::LegBridged { leg }
+        | Fact::LegUnbridged { leg }
+        | Fact::LegHeld { leg }
+        | Fact::LegRetrieved { leg } => rest(out, &LegOnly { leg: leg.0 }),
+        Fact::LegEnded {
+            leg,
+            stopped_at,
+            cause,
+            by,
+            sip_status,
+            q850,
+        } => rest(
+            out,
+            &EndedV1 {
+                leg: leg.0,
+                stopped_at: stopped_at.0,
+                cause: text(cause.name()),
+                by: by_name(*by),
+                sip_status: *sip_status,
+                q850: *q850,
+            },
+        ),
+        Fact::Digit { leg, digit } => rest(
+            out,
+            &DigitV1 {
+                leg: leg.0,
+                digit: *digit,
+            },
+        ),
+        Fact::RecordingStarted { recording } => rest(out, &RecordingV1 { recording: *recording }),
+        Fact::RecordingFinished {
+            recording,
+            name,
+            millis,
+            bytes,
+            checksum,
+        } => rest(
+            out,
+            &RecordingFinishedV1 {
+                recording: *recording,
+                name: text(name),
+                millis: *millis,
+                bytes: *bytes,
+                checksum: text(checksum),
+            },
+        ),
+        Fact::RecordingFailed { recording, reason } => {
+            rest(
+                out,
+                &RecordingFailedV1 {
+                    recording: *recording,
+                    reason: text(reason),
+                },
+            );
+        }
+        Fact::LegQuality { leg, quality } => rest(
+            out,
+            &QualityV1 {
+                leg: leg.0,
+                packets_in: quality.packets_in,
+                packets_out: quality.packets_out,
+                lost: quality.lost,
+                jitter_us: quality.jitter_us,
+                round_trip_us: quality.round_trip_us,
+            },
+        ),
+        Fact::Ending { cause, by } => rest(
+            out,
+            &EndingV1 {
+                cause: text(cause.name()),
+                by: by_name(*by),
+            },
+        ),
+        Fact::Ended | Fact::RecordDue => rest(out, &NoFields {}),
+    }
+}
+
+/// Brings an object of an older version to the current one. There is no older version than 1 yet; each later version
+/// adds one step here and leaves the steps before it alone.
+fn upcast(version: u32, object: serde_json::Value) -> Result<serde_json::Value, DecodeError> {
+    match version {
+        VERSION => Ok(object),
+        newer if newer > VERSION => Err(DecodeError::Newer(newer)),
+        _ => Err(DecodeError::Value("v")),
+    }
+}
+
+/// Reads one event of `conversation`.
+pub fn decode(conversation: ConversationId, json: &str) -> Result<Event, DecodeError> {
+    let head: Head = parse(json)?;
+    if head.v != VERSION {
+        let object = upcast(head.v, parse(json)?)?;
+        return decode(conversation, &object.to_string());
+    }
+    Ok(Event {
+        conversation,
+        seq: head.seq,
+        at: Stamp(head.at),
+        fact: decode_fact(&head.kind, json)?,
+    })
+}
+
+fn parse<'a, T: Deserialize<'a>>(json: &'a str) -> Result<T, DecodeError> {
+    // The message names the member and the place, never the value: it may reach a log.
+    serde_json::from_str(json)
+        .map_err(|e| DecodeError::Json(format!("{:?} error at column {}", e.classify(), e.column())))
+}
+
+fn decode_fact(kind: &str, json: &str) -> Result<Fact, DecodeError> {
+    let leg = || parse::<LegOnly>(json).map(|l| LegSeq(l.leg));
+    Ok(match kind {
+        "conversation.created" => Fact::Created(parse::<CreatedV1>(json)?.into_core()?),
+        "leg.created" => {
+            let f: LegCreatedV1 = parse(json)?;
+            Fact::LegCreated {
+                leg: LegSeq(f.leg),
+                role: role_of(&f.role)?,
+                direction: direction_of(&f.direction)?,
+                from: f.from.into_owned(),
+                to: f.to.into_owned(),
+            }
+        }
+        "leg.attempt" => {
+            let f: AttemptV1 = parse(json)?;
+            Fact::LegAttempt {
+                leg: LegSeq(f.leg),
+                via: via_of(&f.via)?,
+                dialog: f.dialog.into_core(),
+            }
+        }
+        "leg.attempt-failed" => {
+            let f: AttemptFailedV1 = parse(json)?;
+            Fact::LegAttemptFailed {
+                leg: LegSeq(f.leg),
+                via: via_of(&f.via)?,
+                status: f.status,
+            }
+        }
+        "leg.ringing" => Fact::LegRinging { leg: leg()? },
+        "leg.answered" => {
+            let f: AnsweredV1 = parse(json)?;
+            Fact::LegAnswered {
+                leg: LegSeq(f.leg),
+                dialog: f.dialog.map(DialogV1::into_core),
+            }
+        }
+        "leg.bridged" => Fact::LegBridged { leg: leg()? },
+        "leg.unbridged" => Fact::LegUnbridged { leg: leg()? },
+        "leg.held" => Fact::LegHeld { leg: leg()? },
+        "leg.retrieved" => Fact::LegRetrieved { leg: leg()? },
+        "leg.ended" => {
+            let f: EndedV1 = parse(json)?;
+            Fact::LegEnded {
+                leg: LegSeq(f.leg),
+                stopped_at: Stamp(f.stopped_at),
+                cause: cause_of(&f.cause)?,
+                by: by_of(&f.by)?,
+                sip_status: f.sip_status,
+                q850: f.q850,
+            }
+        }
+        "media.digit" => {
+            let f: DigitV1 = parse(json)?;
+            Fact::Digit {
+                leg: LegSeq(f.leg),
+                digit: f.digit,
+            }
+        }
+        "leg.quality" => {
+            let f: QualityV1 = parse(json)?;
+            Fact::LegQuality {
+                leg: LegSeq(f.leg),
+                quality: Quality {
+                    packets_in: f.packets_in,
+                    packets_out: f.packets_out,
+                    lost: f.lost,
+                    jitter_us: f.jitter_us,
+                    round_trip_us: f.round_trip_us,
+                },
+            }
+        }
+        "conversation.ending" => {
+            let f: EndingV1 = parse(json)?;
+            Fact::Ending {
+                cause: cause_of(&f.cause)?,
+                by: by_of(&f.by)?,
+            }
+        }
+        "conversation.ended" => Fact::Ended,
+        "record.due" => Fact::RecordDue,
+        other => decode_recording(other, json)?,
+    })
+}
+
+fn decode_recording(kind: &str, json: &str) -> Result<Fact, DecodeError> {
+    Ok(match kind {
+        "recording.started" => Fact::RecordingStarted {
+            recording: parse::<RecordingV1>(json)?.recording,
+        },
+        "recording.finished" => {
+            let f: RecordingFinishedV1 = parse(json)?;
+            Fact::RecordingFinished {
+                recording: f.recording,
+                name: f.name.into_owned(),
+                millis: f.millis,
+                bytes: f.bytes,
+                checksum: f.checksum.into_owned(),
+            }
+        }
+        "recording.failed" => {
+            let f: RecordingFailedV1 = parse(json)?;
+            Fact::RecordingFailed {
+                recording: f.recording,
+                reason: f.reason.into_owned(),
+            }
+        }
+        other => return Err(DecodeError::Kind(other.to_owned())),
+    })
+}
+
+/// Appends the encoding of several events, a JSON array: what one append stores.
+pub(crate) fn encode_frame(events: &[Event], out: &mut Vec<u8>) {
+    out.push(b'[');
+    for (i, e) in events.iter().enumerate() {
+        if i > 0 {
+            out.push(b',');
+        }
+        encode(e, out);
+    }
+    out.push(b']');
+}
+
+/// Reads what [`encode_frame`] wrote.
+pub(crate) fn decode_frame(
+    conversation: ConversationId,
+    json: &[u8],
+    events: &mut Vec<Event>,
+) -> Result<(), DecodeError> {
+    let json = std::str::from_utf8(json).map_err(|_| DecodeError::Json("not UTF-8".into()))?;
+    let frame: Vec<&RawValue> = parse(json)?;
+    for raw in frame {
+        events.push(decode(conversation, raw.get())?);
+    }
+    Ok(())
+}

@@ -1,0 +1,554 @@
+//! Resources of tenants, and the immutable snapshot of all of them that the hot path reads.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
+use std::sync::Arc;
+use strowger_core::resource::{ApplicationSettings, Device, OwnedNumber, Route, Trunk};
+use strowger_core::{AccountId, ApplicationId, DeviceId, Number, RouteId, Stamp, TenantId, TrunkId};
+use subtle::ConstantTimeEq;
+
+/// The owner of what belongs to the platform and to no tenant: shared trunks.
+pub const PLATFORM: TenantId = TenantId(0);
+
+/// A text that must not be shown. Compared in constant time, hidden in debug prints, not serialisable.
+#[derive(Clone, Default)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Takes the text.
+    pub fn new(text: impl Into<String>) -> Secret {
+        Secret(text.into())
+    }
+
+    /// The text. Named so that every use is easy to find.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// Compares without telling by its duration where the difference is.
+    pub fn matches(&self, text: &str) -> bool {
+        self.0.as_bytes().ct_eq(text.as_bytes()).into()
+    }
+}
+
+impl PartialEq for Secret {
+    fn eq(&self, other: &Secret) -> bool {
+        self.matches(&other.0)
+    }
+}
+
+impl Eq for Secret {}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// A range of addresses, `10.0.0.0/8` or a single address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct AddressRange {
+    /// An address in the range.
+    pub address: IpAddr,
+    /// Leading bits that count.
+    pub prefix: u8,
+}
+
+impl AddressRange {
+    /// True if `ip` is in the range. An IPv4 address mapped into IPv6 counts as the IPv4 address.
+    pub fn contains(&self, ip: IpAddr) -> bool {
+        match (self.address.to_canonical(), ip.to_canonical()) {
+            (IpAddr::V4(a), IpAddr::V4(b)) => {
+                let shift = 32 - u32::from(self.prefix.min(32));
+                u32::from(a).checked_shr(shift).unwrap_or(0) == u32::from(b).checked_shr(shift).unwrap_or(0)
+            }
+            (IpAddr::V6(a), IpAddr::V6(b)) => {
+                let shift = 128 - u32::from(self.prefix.min(128));
+                u128::from(a).checked_shr(shift).unwrap_or(0) == u128::from(b).checked_shr(shift).unwrap_or(0)
+            }
+            _ => false,
+        }
+    }
+}
+
+impl std::fmt::Display for AddressRange {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.address, self.prefix)
+    }
+}
+
+/// A text that is no address range.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("not an address or range: write 10.0.0.0/8, 192.0.2.7 or fd00::/8")]
+pub struct BadRange;
+
+impl std::str::FromStr for AddressRange {
+    type Err = BadRange;
+    fn from_str(text: &str) -> Result<AddressRange, BadRange> {
+        let (address, prefix) = match text.split_once('/') {
+            Some((a, p)) => (a, Some(p.parse::<u8>().map_err(|_| BadRange)?)),
+            None => (text, None),
+        };
+        let address: IpAddr = address.parse().map_err(|_| BadRange)?;
+        let most = if address.is_ipv4() { 32 } else { 128 };
+        let prefix = prefix.unwrap_or(most);
+        if prefix > most {
+            return Err(BadRange);
+        }
+        Ok(AddressRange { address, prefix })
+    }
+}
+
+/// A customer of the installation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tenant {
+    /// Id.
+    pub id: TenantId,
+    /// Name, for people.
+    pub name: String,
+    /// Loopback, private and other special addresses that its pushes may go to. Public ones are always allowed.
+    pub push_allowed: Vec<AddressRange>,
+    /// Prefixes of canonical numbers that are open although they are international or premium.
+    pub opened_prefixes: Vec<String>,
+    /// Concurrent conversations; 0 is no limit.
+    pub max_conversations: u32,
+    /// New conversations per second; 0 is no limit.
+    pub max_rate: u32,
+    /// Out of service by hand.
+    pub disabled: bool,
+}
+
+/// An API principal of a tenant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// Id: 32 hexadecimal digits in every dialect.
+    pub id: AccountId,
+    /// Owner.
+    pub tenant: TenantId,
+    /// Name, for people.
+    pub name: String,
+    /// Its tokens; several are valid at once while one replaces the other.
+    pub tokens: Vec<Token>,
+    /// Out of service by hand.
+    pub disabled: bool,
+}
+
+impl Account {
+    /// True if `secret` is one of the tokens that are valid now. Takes the same time whichever token it is.
+    pub fn accepts(&self, secret: &str, now: Stamp) -> bool {
+        self.tokens.iter().fold(false, |found, t| {
+            let fits = t.secret.matches(secret) & t.valid_at(now);
+            found | fits
+        })
+    }
+}
+
+/// A token of an account. Recoverable, because vendor signatures are computed with it; stored encrypted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Token {
+    /// The secret.
+    pub secret: Secret,
+    /// Since when.
+    pub created_at: Stamp,
+    /// First moment at which it is not valid any more.
+    pub expires_at: Option<Stamp>,
+}
+
+impl Token {
+    /// True if it is valid at `now`.
+    pub fn valid_at(&self, now: Stamp) -> bool {
+        self.expires_at.is_none_or(|end| now < end)
+    }
+}
+
+/// An application of a tenant.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Application {
+    /// Id: 32 hexadecimal digits in every dialect.
+    pub id: ApplicationId,
+    /// Owner.
+    pub tenant: TenantId,
+    /// The only account that may use it; `None` for every account of the tenant.
+    pub account: Option<AccountId>,
+    /// Name, for people.
+    pub name: String,
+    /// Name of the profile that its settings were seeded from.
+    pub profile: String,
+    /// Its settings.
+    pub settings: ApplicationSettings,
+    /// Signs its pushes (HMAC-SHA-256); `None` sends them unsigned.
+    pub push_secret: Option<Secret>,
+    /// Out of service by hand.
+    pub disabled: bool,
+}
+
+/// A device with what only the store keeps of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DeviceEntry {
+    /// The device.
+    pub device: Device,
+    /// Digest password; `None` for a device that neither registers nor calls.
+    pub password: Option<Secret>,
+    /// Out of service by hand.
+    pub disabled: bool,
+}
+
+/// A sound that flows refer to by name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Prompt {
+    /// Owner.
+    pub tenant: TenantId,
+    /// The application that it belongs to; `None` for all of the tenant's.
+    pub application: Option<ApplicationId>,
+    /// Name, as requests write it.
+    pub name: String,
+    /// Length in milliseconds.
+    pub duration_ms: u64,
+    /// File name in the folder of prompts.
+    pub file: String,
+    /// SHA-256 of the file, hexadecimal.
+    pub checksum: String,
+    /// Whether it can be played.
+    pub state: PromptState,
+}
+
+/// Whether a prompt can be played.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PromptState {
+    /// It can.
+    Ready,
+    /// Its file is being made or checked.
+    Pending,
+    /// Its file is unusable.
+    Failed,
+}
+
+/// Any resource, for [`Store::put`](crate::Store::put).
+#[derive(Clone, Debug, PartialEq)]
+#[allow(clippy::large_enum_variant, reason = "moved once per administrative request")]
+pub enum Resource {
+    /// A tenant.
+    Tenant(Tenant),
+    /// An account.
+    Account(Account),
+    /// An application.
+    Application(Application),
+    /// A trunk.
+    Trunk(Trunk),
+    /// A number.
+    Number(OwnedNumber),
+    /// A route.
+    Route(Route),
+    /// A device.
+    Device(DeviceEntry),
+    /// A prompt.
+    Prompt(Prompt),
+}
+
+macro_rules! resource_from {
+    ($($type:ty => $variant:ident),*) => {$(
+        impl From<$type> for Resource {
+            fn from(value: $type) -> Resource {
+                Resource::$variant(value)
+            }
+        }
+    )*};
+}
+resource_from!(Tenant => Tenant, Account => Account, Application => Application, Trunk => Trunk,
+    OwnedNumber => Number, Route => Route, DeviceEntry => Device, Prompt => Prompt);
+
+/// The name of a resource, for [`Store::remove`](crate::Store::remove).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum ResourceId {
+    /// A tenant. Removing it destroys its key: its journal, records and deliveries can never be read again.
+    Tenant(TenantId),
+    /// An account.
+    Account(AccountId),
+    /// An application.
+    Application(ApplicationId),
+    /// A trunk.
+    Trunk(TrunkId),
+    /// A number.
+    Number(Number),
+    /// A route.
+    Route(RouteId),
+    /// A device.
+    Device(DeviceId),
+    /// A prompt: owner, application, name.
+    Prompt(TenantId, Option<ApplicationId>, String),
+}
+
+/// All resources at one moment. Immutable: a change makes a new one.
+#[derive(Clone, Debug, Default)]
+pub struct Config {
+    version: u64,
+    tenants: BTreeMap<TenantId, Arc<Tenant>>,
+    accounts: BTreeMap<AccountId, Arc<Account>>,
+    applications: BTreeMap<ApplicationId, Arc<Application>>,
+    trunks: Vec<Arc<Trunk>>,
+    numbers: HashMap<Number, Arc<OwnedNumber>>,
+    routes: HashMap<Number, Arc<Route>>,
+    devices: BTreeMap<DeviceId, Arc<DeviceEntry>>,
+    prompts: BTreeMap<PromptKey, Arc<Prompt>>,
+}
+
+type PromptKey = (TenantId, Option<ApplicationId>, String);
+
+impl Config {
+    /// Counts the changes since the store was opened.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// The tenant with this id.
+    pub fn tenant(&self, id: TenantId) -> Option<&Arc<Tenant>> {
+        self.tenants.get(&id)
+    }
+
+    /// All tenants by id.
+    pub fn tenants(&self) -> impl Iterator<Item = &Arc<Tenant>> {
+        self.tenants.values()
+    }
+
+    /// The account with this id.
+    pub fn account(&self, id: AccountId) -> Option<&Arc<Account>> {
+        self.accounts.get(&id)
+    }
+
+    /// All accounts by id.
+    pub fn accounts(&self) -> impl Iterator<Item = &Arc<Account>> {
+        self.accounts.values()
+    }
+
+    /// The application with this id.
+    pub fn application(&self, id: ApplicationId) -> Option<&Arc<Application>> {
+        self.applications.get(&id)
+    }
+
+    /// All applications by id.
+    pub fn applications(&self) -> impl Iterator<Item = &Arc<Application>> {
+        self.applications.values()
+    }
+
+    /// All trunks by id.
+    pub fn trunks(&self) -> &[Arc<Trunk>] {
+        &self.trunks
+    }
+
+    /// The trunk with this id.
+    pub fn trunk(&self, id: TrunkId) -> Option<&Arc<Trunk>> {
+        self.trunks.iter().find(|t| t.id == id)
+    }
+
+    /// The installation's number with this canonical form.
+    pub fn number(&self, number: &Number) -> Option<&Arc<OwnedNumber>> {
+        self.numbers.get(number)
+    }
+
+    /// All numbers, in no order.
+    pub fn numbers(&self) -> impl Iterator<Item = &Arc<OwnedNumber>> {
+        self.numbers.values()
+    }
+
+    /// The static route of calls to this number.
+    pub fn route(&self, called: &Number) -> Option<&Arc<Route>> {
+        self.routes.get(called)
+    }
+
+    /// All routes, in no order.
+    pub fn routes(&self) -> impl Iterator<Item = &Arc<Route>> {
+        self.routes.values()
+    }
+
+    /// The device with this id.
+    pub fn device(&self, id: DeviceId) -> Option<&Arc<DeviceEntry>> {
+        self.devices.get(&id)
+    }
+
+    /// The tenant's device with this user name.
+    pub fn device_by_name(&self, tenant: TenantId, username: &str) -> Option<&Arc<DeviceEntry>> {
+        self.devices
+            .values()
+            .find(|d| d.device.tenant == tenant && d.device.username == username)
+    }
+
+    /// All devices by id.
+    pub fn devices(&self) -> impl Iterator<Item = &Arc<DeviceEntry>> {
+        self.devices.values()
+    }
+
+    /// The prompt that `name` means in an application: its own one before the tenant's shared one.
+    pub fn prompt(&self, tenant: TenantId, application: ApplicationId, name: &str) -> Option<&Arc<Prompt>> {
+        let find = |application| self.prompts.get(&(tenant, application, name.to_owned()));
+        find(Some(application)).or_else(|| find(None))
+    }
+
+    /// All prompts by tenant, application and name.
+    pub fn prompts(&self) -> impl Iterator<Item = &Arc<Prompt>> {
+        self.prompts.values()
+    }
+
+    /// True if a resource with this name exists.
+    pub fn contains(&self, id: &ResourceId) -> bool {
+        match id {
+            ResourceId::Tenant(id) => self.tenants.contains_key(id),
+            ResourceId::Account(id) => self.accounts.contains_key(id),
+            ResourceId::Application(id) => self.applications.contains_key(id),
+            ResourceId::Trunk(id) => self.trunk(*id).is_some(),
+            ResourceId::Number(n) => self.numbers.contains_key(n),
+            ResourceId::Route(id) => self.routes.values().any(|r| r.id == *id),
+            ResourceId::Device(id) => self.devices.contains_key(id),
+            ResourceId::Prompt(t, a, n) => self.prompts.contains_key(&(*t, *a, n.clone())),
+        }
+    }
+
+    /// The owner of a resource, [`PLATFORM`] for a shared trunk.
+    pub fn owner(&self, id: &ResourceId) -> Option<TenantId> {
+        match id {
+            ResourceId::Tenant(id) => self.tenants.get(id).map(|t| t.id),
+            ResourceId::Account(id) => self.accounts.get(id).map(|a| a.tenant),
+            ResourceId::Application(id) => self.applications.get(id).map(|a| a.tenant),
+            ResourceId::Trunk(id) => self.trunk(*id).map(|t| t.tenant.unwrap_or(PLATFORM)),
+            ResourceId::Number(n) => self.numbers.get(n).map(|n| n.tenant),
+            ResourceId::Route(id) => {
+                let route = self.routes.values().find(|r| r.id == *id)?;
+                self.applications.get(&route.application).map(|a| a.tenant)
+            }
+            ResourceId::Device(id) => self.devices.get(id).map(|d| d.device.tenant),
+            ResourceId::Prompt(t, a, n) => self.prompts.get(&(*t, *a, n.clone())).map(|p| p.tenant),
+        }
+    }
+
+    /// Adds or replaces one resource.
+    pub(crate) fn insert(&mut self, resource: Resource) {
+        self.version += 1;
+        match resource {
+            Resource::Tenant(t) => {
+                self.tenants.insert(t.id, Arc::new(t));
+            }
+            Resource::Account(a) => {
+                self.accounts.insert(a.id, Arc::new(a));
+            }
+            Resource::Application(a) => {
+                self.applications.insert(a.id, Arc::new(a));
+            }
+            Resource::Trunk(t) => {
+                self.trunks.retain(|old| old.id != t.id);
+                self.trunks.push(Arc::new(t));
+                self.trunks.sort_by_key(|t| t.id);
+            }
+            Resource::Number(n) => {
+                self.numbers.insert(n.number.clone(), Arc::new(n));
+            }
+            Resource::Route(r) => {
+                self.routes.retain(|_, old| old.id != r.id);
+                self.routes.insert(r.number.clone(), Arc::new(r));
+            }
+            Resource::Device(d) => {
+                self.devices.insert(d.device.id, Arc::new(d));
+            }
+            Resource::Prompt(p) => {
+                self.prompts
+                    .insert((p.tenant, p.application, p.name.clone()), Arc::new(p));
+            }
+        }
+    }
+
+    /// Takes one resource out; a tenant goes with all that it owns.
+    pub(crate) fn delete(&mut self, id: &ResourceId) {
+        self.version += 1;
+        match id {
+            ResourceId::Tenant(id) => {
+                self.tenants.remove(id);
+                self.accounts.retain(|_, a| a.tenant != *id);
+                let applications = &self.applications;
+                self.routes
+                    .retain(|_, r| applications.get(&r.application).is_some_and(|a| a.tenant != *id));
+                self.applications.retain(|_, a| a.tenant != *id);
+                self.trunks.retain(|t| t.tenant != Some(*id));
+                self.numbers.retain(|_, n| n.tenant != *id);
+                self.devices.retain(|_, d| d.device.tenant != *id);
+                self.prompts.retain(|_, p| p.tenant != *id);
+            }
+            ResourceId::Account(id) => {
+                self.accounts.remove(id);
+            }
+            ResourceId::Application(id) => {
+                self.applications.remove(id);
+            }
+            ResourceId::Trunk(id) => self.trunks.retain(|t| t.id != *id),
+            ResourceId::Number(n) => {
+                self.numbers.remove(n);
+            }
+            ResourceId::Route(id) => self.routes.retain(|_, r| r.id != *id),
+            ResourceId::Device(id) => {
+                self.devices.remove(id);
+            }
+            ResourceId::Prompt(t, a, n) => {
+                self.prompts.remove(&(*t, *a, n.clone()));
+            }
+        }
+    }
+}
+
+impl Resource {
+    /// The resource's name.
+    pub fn id(&self) -> ResourceId {
+        match self {
+            Resource::Tenant(t) => ResourceId::Tenant(t.id),
+            Resource::Account(a) => ResourceId::Account(a.id),
+            Resource::Application(a) => ResourceId::Application(a.id),
+            Resource::Trunk(t) => ResourceId::Trunk(t.id),
+            Resource::Number(n) => ResourceId::Number(n.number.clone()),
+            Resource::Route(r) => ResourceId::Route(r.id),
+            Resource::Device(d) => ResourceId::Device(d.device.id),
+            Resource::Prompt(p) => ResourceId::Prompt(p.tenant, p.application, p.name.clone()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_hold_what_they_say() {
+        let r: AddressRange = "10.1.0.0/16".parse().unwrap();
+        assert!(r.contains("10.1.255.1".parse().unwrap()));
+        assert!(r.contains("::ffff:10.1.0.1".parse().unwrap()));
+        assert!(!r.contains("10.2.0.1".parse().unwrap()));
+        let all: AddressRange = "0.0.0.0/0".parse().unwrap();
+        assert!(all.contains("192.0.2.1".parse().unwrap()));
+        assert!(!all.contains("::1".parse().unwrap()));
+        let one: AddressRange = "::1".parse().unwrap();
+        assert!(one.contains("::1".parse().unwrap()));
+        assert!("10.0.0.0/33".parse::<AddressRange>().is_err());
+    }
+
+    // accept: voice-paas 8
+    #[test]
+    fn two_tokens_overlap_and_the_old_one_expires() {
+        let account = Account {
+            id: AccountId(1),
+            tenant: TenantId(1),
+            name: String::new(),
+            tokens: vec![
+                Token {
+                    secret: Secret::new("old"),
+                    created_at: Stamp(0),
+                    expires_at: Some(Stamp(100)),
+                },
+                Token {
+                    secret: Secret::new("new"),
+                    created_at: Stamp(50),
+                    expires_at: None,
+                },
+            ],
+            disabled: false,
+        };
+        assert!(account.accepts("old", Stamp(99)) && account.accepts("new", Stamp(99)));
+        assert!(!account.accepts("old", Stamp(100)) && account.accepts("new", Stamp(100)));
+        assert!(!account.accepts("", Stamp(0)));
+        assert!(!format!("{account:?}").contains("new"));
+    }
+}
