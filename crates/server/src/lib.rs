@@ -1,1 +1,6 @@
-//! placeholder
+//! The `strowger` binary: configuration, wiring, command line.
+
+pub mod config;
+pub mod data;
+pub mod log;
+pub mod sounds;

@@ -1,0 +1,457 @@
+//! The slices of the configuration: one struct and one reading function a module.
+
+use super::reader::Section;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+const fn seconds(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+fn path(text: &str) -> Option<PathBuf> {
+    (!text.is_empty()).then(|| PathBuf::from(text))
+}
+
+/// `[server]`: the process.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Server {
+    /// Name of this node, in logs, ids of locks and alive stamps.
+    pub node: String,
+    /// Folder of the database, the lock, the admin socket and, unless set elsewhere, the recordings.
+    pub data: PathBuf,
+    /// How long a drain waits for calls to end by themselves before they are ended.
+    pub drain: Duration,
+}
+
+impl Server {
+    pub(super) fn read(s: Section<'_>) -> Server {
+        let read = Server {
+            node: s.parsed(
+                "node",
+                "node-1".to_owned(),
+                "a name of 1 to 32 letters, digits and hyphens",
+                |t| {
+                    let good = (1..=32).contains(&t.len()) && t.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+                    good.then(|| t.to_owned())
+                },
+            ),
+            data: s.parsed("data", default_data(), "the path of a folder", path),
+            drain: s.duration("drain", seconds(60), Duration::ZERO..=seconds(86_400)),
+        };
+        s.close();
+        read
+    }
+}
+
+/// `$XDG_DATA_HOME/strowger`, else `~/.local/share/strowger`, else `./strowger-data`.
+fn default_data() -> PathBuf {
+    let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
+    match (absolute("XDG_DATA_HOME"), absolute("HOME")) {
+        (Some(data), _) => data.join("strowger"),
+        (None, Some(home)) => home.join(".local/share/strowger"),
+        (None, None) => PathBuf::from("strowger-data"),
+    }
+}
+
+/// Form of the log lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// `[log]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Log {
+    /// Level, or a filter by module as `tracing-subscriber` understands it.
+    pub filter: String,
+    /// Form.
+    pub format: LogFormat,
+}
+
+impl Log {
+    pub(super) fn read(s: Section<'_>) -> Log {
+        let read = Log {
+            filter: s.parsed(
+                "filter",
+                "info".to_owned(),
+                "a level (\"error\", \"warn\", \"info\", \"debug\", \"trace\") or a list such as \"info,strowger_sip=debug\"",
+                |t| tracing_subscriber::EnvFilter::try_new(t).ok().map(|_| t.to_owned()).filter(|t| plausible_filter(t)),
+            ),
+            format: s.choice("format", LogFormat::Text, &[("text", LogFormat::Text), ("json", LogFormat::Json)]),
+        };
+        s.close();
+        read
+    }
+}
+
+/// A bare word that is no level would be taken for a module's name and silence everything.
+fn plausible_filter(text: &str) -> bool {
+    const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+    !text.is_empty()
+        && text.split(',').all(|part| match part.split_once('=') {
+            Some((module, level)) => !module.trim().is_empty() && LEVELS.contains(&level.trim()),
+            None => LEVELS.contains(&part.trim()),
+        })
+}
+
+/// `[[interface]]`: an address that signalling and media use, and what the outside knows it by.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Interface {
+    /// Address that sockets are bound to.
+    pub address: IpAddr,
+    /// Address that Via, Contact and SDP name: the public one behind a one-to-one NAT.
+    pub advertised: IpAddr,
+}
+
+impl Interface {
+    pub(super) fn read_one(root: &Section<'_>) -> Interface {
+        let mut all = root.sections("interface").into_iter();
+        let read = match all.next() {
+            Some(first) => Interface::read(first),
+            None => Interface {
+                address: Ipv4Addr::LOCALHOST.into(),
+                advertised: Ipv4Addr::LOCALHOST.into(),
+            },
+        };
+        if let Some(second) = all.next() {
+            second.problem(
+                "address",
+                "this version uses one interface; remove the others".to_owned(),
+            );
+        }
+        read
+    }
+
+    fn read(s: Section<'_>) -> Interface {
+        let ip = |t: &str| t.parse::<IpAddr>().ok();
+        let v4 = |t: &str| ip(t).filter(IpAddr::is_ipv4);
+        let address = s.parsed(
+            "address",
+            Ipv4Addr::LOCALHOST.into(),
+            "an IPv4 address of this machine, such as \"192.0.2.10\"",
+            v4,
+        );
+        let advertised = s.optional("advertised", "an IPv4 address that peers can reach", |t| {
+            v4(t).filter(|a| !a.is_unspecified())
+        });
+        if address.is_unspecified() && advertised.is_none() && !s.has("advertised") {
+            s.problem(
+                "address",
+                "all addresses are bound, so \"advertised\" must say which one peers are told".to_owned(),
+            );
+        }
+        s.close();
+        Interface {
+            address,
+            advertised: advertised.unwrap_or(address),
+        }
+    }
+}
+
+/// `[sip]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sip {
+    /// UDP port.
+    pub port: u16,
+    /// Sending and receiving buffers of the socket in bytes.
+    pub socket_buffer: usize,
+}
+
+impl Sip {
+    pub(super) fn read(s: Section<'_>) -> Sip {
+        let read = Sip {
+            port: s.integer("port", 5060, 1..=65_535, "UDP port") as u16,
+            socket_buffer: s.integer("socket_buffer", 4 << 20, 65_536..=256 << 20, "bytes") as usize,
+        };
+        s.close();
+        read
+    }
+}
+
+/// `[media]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Media {
+    /// UDP ports for RTP and RTCP.
+    pub ports: RangeInclusive<u16>,
+    /// Threads of the media loop; 0 is one for every two processors.
+    pub shards: usize,
+    /// Ask the system for real-time priority; without the right to it the server runs on and says so.
+    pub realtime: bool,
+}
+
+impl Media {
+    pub(super) fn read(s: Section<'_>) -> Media {
+        let read = Media {
+            ports: s.parsed(
+                "ports",
+                20_000..=29_999,
+                "an even first and an odd last port between 1024 and 65535, such as \"20000-29999\"",
+                ports,
+            ),
+            shards: s.integer("shards", 0, 0..=256, "threads, 0 is one for every two processors") as usize,
+            realtime: s.boolean("realtime", true),
+        };
+        s.close();
+        read
+    }
+}
+
+fn ports(text: &str) -> Option<RangeInclusive<u16>> {
+    let (first, last) = text.split_once('-')?;
+    let (first, last) = (first.trim().parse::<u16>().ok()?, last.trim().parse::<u16>().ok()?);
+    // RTP takes an even port and RTCP the next (RFC 3550 §11).
+    (first >= 1024 && first < last && first % 2 == 0 && last % 2 == 1).then_some(first..=last)
+}
+
+/// `[http]`: the listener that the dialects, health and metrics are served on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Http {
+    /// Address and port.
+    pub listen: SocketAddr,
+    /// The URL that integrators reach it by, for links in pushes and records; made from `listen` if absent.
+    pub public_url: Option<String>,
+    /// Largest request body in bytes.
+    pub body_limit: usize,
+}
+
+impl Http {
+    pub(super) fn read(s: Section<'_>) -> Http {
+        let read = Http {
+            listen: s.parsed(
+                "listen",
+                SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+                "an address and port, such as \"127.0.0.1:8080\"",
+                |t| t.parse().ok(),
+            ),
+            public_url: s.optional(
+                "public_url",
+                "a URL without a path, such as \"https://voice.example.com\"",
+                |t| {
+                    let rest = t.strip_prefix("http://").or(t.strip_prefix("https://"))?;
+                    let host = rest.strip_suffix('/').unwrap_or(rest);
+                    let good = !host.is_empty() && !host.contains(['/', '?', '#', '@', ' ']);
+                    good.then(|| t.trim_end_matches('/').to_owned())
+                },
+            ),
+            body_limit: s.integer("body_limit", 256 << 10, 1024..=64 << 20, "bytes") as usize,
+        };
+        s.close();
+        read
+    }
+
+    /// The URL that links begin with.
+    pub fn base_url(&self) -> String {
+        self.public_url
+            .clone()
+            .unwrap_or_else(|| format!("http://{}", self.listen))
+    }
+}
+
+/// What "stored" means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// Synced to the disk: survives a loss of power.
+    Power,
+    /// Handed to the system: survives the death of the process.
+    Process,
+}
+
+/// `[storage]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Storage {
+    /// What "stored" means.
+    pub durability: Durability,
+    /// Batches that may wait for the writer; above it new calls are refused.
+    pub queue: usize,
+    /// Free space in MiB below which new calls are refused.
+    pub min_free_mb: u64,
+    /// Days that delivered pushes and the journals of closed conversations are kept.
+    pub keep_days: u64,
+}
+
+impl Storage {
+    pub(super) fn read(s: Section<'_>) -> Storage {
+        let read = Storage {
+            durability: s.choice(
+                "durability",
+                Durability::Power,
+                &[("power", Durability::Power), ("process", Durability::Process)],
+            ),
+            queue: s.integer("queue", 8192, 64..=1_000_000, "batches") as usize,
+            min_free_mb: s.integer("min_free_mb", 256, 0..=1_000_000, "MiB"),
+            keep_days: s.integer("keep_days", 180, 1..=3650, "days"),
+        };
+        s.close();
+        read
+    }
+}
+
+/// Where the master key comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MasterKeySource {
+    /// A file with 64 hexadecimal digits.
+    File(PathBuf),
+    /// An environment variable with 64 hexadecimal digits.
+    Environment(String),
+}
+
+/// `[keys]`: secrets are stored encrypted under this key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Keys {
+    /// Where it comes from; `None` is the file `master.key` in the data folder, made at the first start.
+    pub master_key: Option<MasterKeySource>,
+}
+
+impl Keys {
+    pub(super) fn read(s: Section<'_>) -> Keys {
+        let file = s.optional("master_key_file", "the path of a file", path);
+        let variable = s.optional("master_key_env", "the name of an environment variable", |t| {
+            let good = !t.is_empty() && t.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+            good.then(|| t.to_owned())
+        });
+        if file.is_some() && variable.is_some() {
+            s.problem(
+                "master_key_env",
+                "the key comes from one place; remove this or master_key_file".to_owned(),
+            );
+        }
+        s.close();
+        Keys {
+            master_key: file
+                .map(MasterKeySource::File)
+                .or(variable.map(MasterKeySource::Environment)),
+        }
+    }
+}
+
+/// 32 bytes from 64 hexadecimal digits.
+fn master_key(text: &str) -> Option<[u8; 32]> {
+    let text = text.trim();
+    if text.len() != 64 || !text.is_ascii() {
+        return None;
+    }
+    let mut key = [0; 32];
+    for (i, byte) in key.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(&text[2 * i..2 * i + 2], 16).ok()?;
+    }
+    Some(key)
+}
+
+const KEY_FORM: &str = "expected 64 hexadecimal digits (make one with: openssl rand -hex 32)";
+
+/// The master key in a file; the error is a sentence without the content.
+pub fn read_master_key_file(path: &Path) -> Result<[u8; 32], String> {
+    let text = std::fs::read_to_string(path).map_err(|e| format!("{} cannot be read: {e}", path.display()))?;
+    master_key(&text).ok_or_else(|| format!("{} holds no key: {KEY_FORM}", path.display()))
+}
+
+/// The master key in an environment variable; the error is a sentence without the content.
+pub fn read_master_key_environment(name: &str) -> Result<[u8; 32], String> {
+    let text = std::env::var(name).map_err(|_| format!("the environment variable {name} is not set"))?;
+    master_key(&text).ok_or_else(|| format!("the environment variable {name} holds no key: {KEY_FORM}"))
+}
+
+/// `[limits]`: above them new calls are refused, and nothing that was accepted is dropped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Concurrent conversations of the whole process.
+    pub conversations: usize,
+    /// New conversations per second; 0 is no limit.
+    pub rate: u32,
+}
+
+impl Limits {
+    pub(super) fn read(s: Section<'_>) -> Limits {
+        let read = Limits {
+            conversations: s.integer("conversations", 20_000, 1..=1_000_000, "concurrent conversations") as usize,
+            rate: s.integer("rate", 0, 0..=100_000, "new conversations per second, 0 is no limit") as u32,
+        };
+        s.close();
+        read
+    }
+}
+
+/// `[push]`: status pushes and call records to the integrators' URLs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Push {
+    /// Deliveries under way at once.
+    pub concurrency: usize,
+    /// Of these, to one host.
+    pub per_host: usize,
+    /// Time for one attempt, from connecting to the end of the answer.
+    pub timeout: Duration,
+}
+
+impl Push {
+    pub(super) fn read(s: Section<'_>) -> Push {
+        let read = Push {
+            concurrency: s.integer("concurrency", 256, 1..=10_000, "deliveries at once") as usize,
+            per_host: s.integer("per_host", 32, 1..=10_000, "deliveries at once to one host") as usize,
+            timeout: s.duration("timeout", 10 * SECOND, SECOND..=120 * SECOND),
+        };
+        if read.per_host > read.concurrency {
+            s.problem(
+                "per_host",
+                format!("{} is more than push.concurrency ({})", read.per_host, read.concurrency),
+            );
+        }
+        s.close();
+        read
+    }
+}
+
+/// `[recording]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Recording {
+    /// Folder; `recordings` in the data folder if absent.
+    pub folder: Option<PathBuf>,
+    /// Free space in MiB below which recordings are refused, while calls go on.
+    pub min_free_mb: u64,
+}
+
+impl Recording {
+    pub(super) fn read(s: Section<'_>) -> Recording {
+        let read = Recording {
+            folder: s.optional("folder", "the path of a folder", path),
+            min_free_mb: s.integer("min_free_mb", 1024, 0..=10_000_000, "MiB"),
+        };
+        s.close();
+        read
+    }
+}
+
+/// Language of the prompts that the platform plays by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Language {
+    /// Mandarin.
+    Zh,
+    /// English.
+    En,
+}
+
+/// `[sounds]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sounds {
+    /// Folder whose files replace the shipped ones of the same path.
+    pub folder: Option<PathBuf>,
+    /// Language of prompts that nobody chose.
+    pub language: Language,
+}
+
+impl Sounds {
+    pub(super) fn read(s: Section<'_>) -> Sounds {
+        let read = Sounds {
+            folder: s.optional("folder", "the path of a folder", path),
+            language: s.choice("language", Language::Zh, &[("zh", Language::Zh), ("en", Language::En)]),
+        };
+        s.close();
+        read
+    }
+}
