@@ -1,5 +1,29 @@
 //! The runtime: one owner task a conversation, and the glue between the pure core and the engines.
+//!
+//! ```text
+//!   faces ── Calls ──►┌────────┐◄── SipSink ── sip engine
+//!                     │ Switch │
+//!   journal ◄─ task ──└────────┘◄── MediaSink ── media engine
+//!                 │
+//!                 └── Owner (pure): machine + dialogs + media legs
+//! ```
+//!
+//! Invariant: an owner's events are committed by its own task and by nothing else while it lives.
 
 pub mod calls;
+pub mod clock;
+mod commit;
+pub mod gate;
+pub mod health;
+mod mailbox;
+pub mod mint;
+pub mod owner;
+pub mod recovery;
+pub mod sounds;
+pub mod switch;
+mod task;
 
 pub use calls::{Answer, CallError, Calls, Live};
+pub use commit::Projectors;
+pub use sounds::SoundLibrary;
+pub use switch::{MediaSink, SipSink, Switch, SwitchCalls, SwitchConfig};

@@ -39,6 +39,16 @@ pub enum Builtin {
 }
 
 impl Builtin {
+    /// Every shipped sound.
+    pub const ALL: [Builtin; 6] = [
+        Builtin::LastMinute,
+        Builtin::Busy,
+        Builtin::NoAnswer,
+        Builtin::Unreachable,
+        Builtin::Failed,
+        Builtin::HoldMusic,
+    ];
+
     /// The failure prompt for a cause.
     pub const fn for_failure(cause: Cause) -> Builtin {
         match cause {

@@ -1,0 +1,139 @@
+//! Mailboxes: how engines and faces reach the owner task of a conversation.
+
+use crate::calls::{CallError, Live};
+use crate::owner::OwnerInput;
+use std::collections::HashMap;
+use std::hash::{BuildHasher, Hash, RandomState};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use strowger_core::call::{Accepted, Command};
+use tokio::sync::{mpsc, oneshot};
+
+/// Capacity of a mailbox. A conversation sees a few dozen inputs in its life; more than this at once means that its
+/// owner is stuck behind the journal.
+const CAPACITY: usize = 256;
+
+/// A letter.
+#[derive(Debug)]
+pub enum Mail {
+    /// From an engine.
+    Input(OwnerInput),
+    /// From a face.
+    Command(Command, oneshot::Sender<Result<Accepted, CallError>>),
+    /// A look at the conversation.
+    Inspect(oneshot::Sender<Live>),
+}
+
+/// The sending side. Never blocks: if the box is full, the letter is lost, the box is marked, and its owner ends the
+/// conversation, because it can no longer know what happened.
+#[derive(Clone, Debug)]
+pub struct Mailbox {
+    tx: mpsc::Sender<Mail>,
+    overflowed: Arc<AtomicBool>,
+}
+
+/// The receiving side.
+#[derive(Debug)]
+pub struct Inbox {
+    /// Letters in order.
+    pub rx: mpsc::Receiver<Mail>,
+    overflowed: Arc<AtomicBool>,
+}
+
+impl Mailbox {
+    /// A new pair.
+    pub fn new() -> (Mailbox, Inbox) {
+        let (tx, rx) = mpsc::channel(CAPACITY);
+        let overflowed = Arc::new(AtomicBool::new(false));
+        (
+            Mailbox {
+                tx,
+                overflowed: overflowed.clone(),
+            },
+            Inbox { rx, overflowed },
+        )
+    }
+
+    /// Puts a letter in; false if the owner is gone or the box is full.
+    pub fn post(&self, mail: Mail) -> bool {
+        match self.tx.try_send(mail) {
+            Ok(()) => true,
+            Err(mpsc::error::TrySendError::Full(_)) => {
+                self.overflowed.store(true, Ordering::Release);
+                false
+            }
+            Err(mpsc::error::TrySendError::Closed(_)) => false,
+        }
+    }
+}
+
+impl Inbox {
+    /// True once if a letter was lost.
+    pub fn overflowed(&self) -> bool {
+        self.overflowed.swap(false, Ordering::AcqRel)
+    }
+}
+
+const SHARDS: usize = 16;
+
+/// A map that many threads read and write for a moment each.
+#[derive(Debug)]
+pub struct Directory<K> {
+    shards: [Mutex<HashMap<K, Mailbox>>; SHARDS],
+    hasher: RandomState,
+}
+
+impl<K: Hash + Eq> Default for Directory<K> {
+    fn default() -> Self {
+        Directory {
+            shards: Default::default(),
+            hasher: RandomState::new(),
+        }
+    }
+}
+
+impl<K: Hash + Eq + Copy> Directory<K> {
+    fn with<T>(&self, key: K, f: impl FnOnce(&mut HashMap<K, Mailbox>) -> T) -> T {
+        let shard = self.hasher.hash_one(key) as usize % SHARDS;
+        f(&mut self.shards[shard].lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Adds an entry.
+    pub fn insert(&self, key: K, mailbox: Mailbox) {
+        self.with(key, |m| m.insert(key, mailbox));
+    }
+
+    /// Removes an entry.
+    pub fn remove(&self, key: K) {
+        self.with(key, |m| m.remove(&key));
+    }
+
+    /// Posts to an entry; false if there is none or its box is full.
+    pub fn post(&self, key: K, mail: Mail) -> bool {
+        let mailbox = self.with(key, |m| m.get(&key).cloned());
+        mailbox.is_some_and(|m| m.post(mail))
+    }
+
+    /// Number of entries.
+    pub fn len(&self) -> usize {
+        self.shards
+            .iter()
+            .map(|s| s.lock().unwrap_or_else(PoisonError::into_inner).len())
+            .sum()
+    }
+
+    /// True without entries.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// All mailboxes at this moment.
+    pub fn all(&self) -> Vec<(K, Mailbox)> {
+        let mut all = Vec::new();
+        for s in &self.shards {
+            let s = s.lock().unwrap_or_else(PoisonError::into_inner);
+            all.extend(s.iter().map(|(k, m)| (*k, m.clone())));
+        }
+        all
+    }
+}

@@ -1,0 +1,108 @@
+//! After a restart: every conversation that the dead process left open is closed with a cause and a record, and the
+//! dialogs at the far sides are ended (I3, I19).
+
+use crate::clock::wall_now;
+use crate::commit::batch_of;
+use crate::owner::World;
+use crate::owner::recover::close;
+use crate::switch::Switch;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use strowger_core::{ConversationRecord, Fact};
+use strowger_store::StoreError;
+
+/// What recovery did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Recovered {
+    /// Conversations that were closed.
+    pub closed: usize,
+    /// Conversations whose log could not be read; they stay open for the operator.
+    pub unreadable: usize,
+}
+
+/// Closes what was left open. Called once, with the engines attached, before new calls are taken.
+///
+/// # Errors
+/// The journal could not be read.
+pub async fn recover(switch: &Arc<Switch>, recordings: &Path) -> Result<Recovered, StoreError> {
+    let store = switch.store();
+    let alive = store.last_alive().await?;
+    let mut done = Recovered::default();
+    for (conversation, events) in store.open_conversations().await? {
+        let record = match ConversationRecord::fold(&events) {
+            Ok(Some(record)) => record,
+            Ok(None) => continue,
+            Err(broken) => {
+                tracing::error!("recovery: {broken}");
+                done.unreadable += 1;
+                continue;
+            }
+        };
+        let mut folded = record.clone();
+        let closing = close(
+            &mut folded,
+            alive,
+            || switch.dialog_handle(),
+            |n| salvage(recordings, conversation.0, n),
+        );
+        let mut published = Some(record);
+        let mut version = 0;
+        if let Some(batch) = batch_of(&mut published, &mut version, closing.events, switch.projectors()) {
+            let mut tries = 0;
+            while let Err(error) = store.journal().append(batch.clone()).await {
+                tries += 1;
+                if !error.may_retry() || tries > 50 {
+                    tracing::error!(%conversation, code = error.code(), "recovery: {error}");
+                    done.unreadable += 1;
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+        // After the commit: whoever still rings or talks at the far side is released.
+        for command in closing.commands {
+            if switch.sip().send(command).is_err() {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+        done.closed += 1;
+    }
+    if done != Recovered::default() {
+        tracing::info!(
+            closed = done.closed,
+            unreadable = done.unreadable,
+            "recovered after a restart"
+        );
+    }
+    Ok(done)
+}
+
+/// What became of a recording whose writer died.
+fn salvage(recordings: &Path, conversation: u128, n: u16) -> Fact {
+    let prefix = format!("RE{:032x}", conversation | u128::from(n));
+    let part = std::fs::read_dir(recordings)
+        .into_iter()
+        .flatten()
+        .filter_map(Result::ok)
+        .find(|e| e.file_name().to_string_lossy().starts_with(&prefix));
+    let reason = match part {
+        Some(part) => format!(
+            "the process died while it was written; what was written is kept as {}",
+            part.file_name().to_string_lossy()
+        ),
+        None => "the process died before anything was written".into(),
+    };
+    Fact::RecordingFailed { recording: n, reason }
+}
+
+/// Writes the alive stamp every few seconds, until the task is dropped.
+pub async fn heartbeat(switch: Arc<Switch>) {
+    let mut ticks = tokio::time::interval(Duration::from_secs(2));
+    loop {
+        ticks.tick().await;
+        if let Err(error) = switch.store().stamp_alive(wall_now()).await {
+            tracing::warn!("the alive stamp could not be written: {error}");
+        }
+    }
+}

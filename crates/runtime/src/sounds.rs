@@ -1,0 +1,97 @@
+//! Sounds by name: the tenant's prompts from a folder, and those that the platform ships.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError, RwLock};
+use strowger_core::call::{Builtin, Sound as Wanted, Tone};
+use strowger_core::{ApplicationId, TenantId};
+use strowger_media::{Sound, SoundRef};
+use strowger_media_core::tone;
+use strowger_store::{PromptState, Store};
+
+/// Decoded sounds, each once.
+pub struct SoundLibrary {
+    store: Store,
+    prompts: PathBuf,
+    shipped: HashMap<&'static str, Arc<Sound>>,
+    /// By checksum, so that a replaced file is read anew and equal files are kept once.
+    decoded: RwLock<HashMap<String, Arc<Sound>>>,
+}
+
+/// The shipped sound under a [`Builtin::file`] name that could not be used.
+#[derive(Debug, thiserror::Error)]
+#[error("the shipped sound {name} cannot be used: {why}")]
+pub struct BadSound {
+    /// Which.
+    pub name: String,
+    /// What is wrong with it.
+    pub why: String,
+}
+
+/// Most decoded prompts kept in memory; beyond it the cache starts anew.
+const MAX_DECODED: usize = 1024;
+
+impl SoundLibrary {
+    /// A library over a folder of prompt files and the shipped sounds, given as (name, WAV file).
+    ///
+    /// # Errors
+    /// A shipped sound that is missing or cannot be decoded: better at start than in a call.
+    pub fn new(store: Store, prompts: PathBuf, shipped: &[(&'static str, Vec<u8>)]) -> Result<SoundLibrary, BadSound> {
+        let mut decoded = HashMap::new();
+        for (name, file) in shipped {
+            let sound = Sound::from_wav(file).map_err(|e| BadSound {
+                name: (*name).into(),
+                why: e.to_string(),
+            })?;
+            decoded.insert(*name, Arc::new(sound));
+        }
+        for builtin in Builtin::ALL {
+            if !decoded.contains_key(builtin.file()) {
+                return Err(BadSound {
+                    name: builtin.file().into(),
+                    why: "it is missing".into(),
+                });
+            }
+        }
+        Ok(SoundLibrary {
+            store,
+            prompts,
+            shipped: decoded,
+            decoded: RwLock::default(),
+        })
+    }
+
+    /// The sound that a name means in an application.
+    pub fn find(&self, tenant: TenantId, application: ApplicationId, wanted: &Wanted) -> Option<SoundRef> {
+        match wanted {
+            Wanted::Tone(Tone::Ringback) => Some(SoundRef::Tone(tone::Cadence::ringback_china())),
+            Wanted::Builtin(builtin) => self.shipped.get(builtin.file()).cloned().map(SoundRef::Sound),
+            Wanted::Prompt(name) => self.prompt(tenant, application, name).map(SoundRef::Sound),
+        }
+    }
+
+    fn prompt(&self, tenant: TenantId, application: ApplicationId, name: &str) -> Option<Arc<Sound>> {
+        let config = self.store.snapshot();
+        let prompt = config
+            .prompt(tenant, application, name)
+            .filter(|p| p.state == PromptState::Ready)?;
+        if let Some(sound) = self
+            .decoded
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&prompt.checksum)
+        {
+            return Some(sound.clone());
+        }
+        // Names in the table never hold separators; this is the second lock on the same door.
+        let file = std::path::Path::new(&prompt.file).file_name()?;
+        let bytes = std::fs::read(self.prompts.join(file)).ok()?;
+        let sound = Arc::new(Sound::from_wav(&bytes).ok()?);
+        let mut decoded = self.decoded.write().unwrap_or_else(PoisonError::into_inner);
+        if decoded.len() >= MAX_DECODED {
+            decoded.clear();
+        }
+        decoded.insert(prompt.checksum.clone(), sound.clone());
+        Some(sound)
+    }
+}

@@ -1,0 +1,570 @@
+//! The switch: what all conversations of a process share, and how calls come into being.
+
+use crate::calls::{Answer, CallError, Calls, Live};
+use crate::clock::{Clock, wall_now};
+use crate::commit::{Committer, Projectors};
+use crate::gate::{Full, Gates, Place};
+use crate::health::Health;
+use crate::mailbox::{Directory, Mail, Mailbox};
+use crate::mint;
+use crate::owner::{Incoming, Owner, OwnerInput, Permit, Turn, Way, World};
+use crate::sounds::SoundLibrary;
+use crate::task::Task;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+use strowger_core::call::{Accepted, ClickPlan, Command, ForwardPlan, PartyPlan, Refusal, Sound, Target};
+use strowger_core::event::{Created, Kind, RecordMode, Via};
+use strowger_core::number::CHINA;
+use strowger_core::resource::{RouteTarget, Trunk, TrunkAuth};
+use strowger_core::{ApplicationId, ConversationId, Number, TenantId, routing};
+use strowger_media::{CallKey, MediaError, SoundRef};
+use strowger_sip::EndpointHandle;
+use strowger_sip_core::{Command as SipCommand, Credentials, DialogHandle, IncomingInvite, SipEvent};
+use strowger_store::Store;
+use tokio::sync::{Notify, oneshot};
+
+/// Settings of the switch.
+#[derive(Clone, Debug)]
+pub struct SwitchConfig {
+    /// Host part of our own URIs: the advertised address of the SIP interface, or a domain.
+    pub host: String,
+    /// Conversations held at once; beyond it new calls are refused with 503 and Retry-After.
+    pub max_conversations: usize,
+}
+
+/// What all conversations of a process share.
+pub struct Switch {
+    config: SwitchConfig,
+    store: Store,
+    sounds: SoundLibrary,
+    projectors: Projectors,
+    sip: OnceLock<EndpointHandle>,
+    media: OnceLock<strowger_media::Handle>,
+    runtime: tokio::runtime::Handle,
+    /// Running conversations.
+    pub(crate) conversations: Directory<ConversationId>,
+    /// SIP dialogs of running conversations.
+    pub(crate) dialogs: Directory<u64>,
+    /// Told at each end of a conversation.
+    pub(crate) ended: Notify,
+    pub(crate) health: Health,
+    trunks: Gates<Via>,
+    applications: Gates<ApplicationId>,
+    tenants: Gates<TenantId>,
+    draining: AtomicBool,
+    next_handle: AtomicU64,
+    clock: Clock,
+}
+
+impl Switch {
+    /// A switch without engines; [`attach`](Switch::attach) gives it those. To be called inside a tokio runtime.
+    pub fn new(config: SwitchConfig, store: Store, sounds: SoundLibrary, projectors: Projectors) -> Arc<Switch> {
+        Arc::new(Switch {
+            config,
+            store,
+            sounds,
+            projectors,
+            sip: OnceLock::new(),
+            media: OnceLock::new(),
+            runtime: tokio::runtime::Handle::current(),
+            conversations: Directory::default(),
+            dialogs: Directory::default(),
+            ended: Notify::new(),
+            health: Health::default(),
+            trunks: Gates::default(),
+            applications: Gates::default(),
+            tenants: Gates::default(),
+            draining: AtomicBool::new(false),
+            next_handle: AtomicU64::new(1),
+            clock: Clock::start(),
+        })
+    }
+
+    /// Connects the engines. Their sinks are made from this switch, so it exists before them.
+    pub fn attach(&self, sip: EndpointHandle, media: strowger_media::Handle) {
+        let _ = self.sip.set(sip);
+        let _ = self.media.set(media);
+    }
+
+    /// The SIP engine.
+    ///
+    /// # Panics
+    /// Before [`attach`](Switch::attach): a defect of the start-up order.
+    pub fn sip(&self) -> &EndpointHandle {
+        self.sip.get().expect("engines are attached before the first call")
+    }
+
+    /// The media engine.
+    ///
+    /// # Panics
+    /// Before [`attach`](Switch::attach): a defect of the start-up order.
+    pub fn media(&self) -> &strowger_media::Handle {
+        self.media.get().expect("engines are attached before the first call")
+    }
+
+    /// The store.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The sounds.
+    pub fn sounds(&self) -> &SoundLibrary {
+        &self.sounds
+    }
+
+    pub(crate) fn projectors(&self) -> &Projectors {
+        &self.projectors
+    }
+
+    /// Running conversations.
+    pub fn running(&self) -> usize {
+        self.conversations.len()
+    }
+
+    /// Ids of the running conversations.
+    pub fn running_ids(&self) -> Vec<ConversationId> {
+        self.conversations.all().into_iter().map(|(id, _)| id).collect()
+    }
+
+    /// Calls on a trunk or device now.
+    pub fn channels(&self, via: Via) -> u32 {
+        self.trunks.used(&via)
+    }
+
+    /// True unless the trunk's OPTIONS go unanswered.
+    pub fn trunk_healthy(&self, trunk: strowger_core::TrunkId) -> bool {
+        self.health.is_up(trunk)
+    }
+
+    /// Monotonic milliseconds, for rates.
+    fn now_ms(&self) -> u64 {
+        self.clock.now().0.unsigned_abs()
+    }
+
+    /// Takes no new calls from now on.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Release);
+    }
+
+    /// True after [`drain`](Switch::drain).
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
+    }
+
+    /// Waits until no conversation runs, at most `patience`; then ends the rest and waits for their records.
+    pub async fn shut_down(&self, patience: Duration) {
+        self.drain();
+        let idle = async {
+            loop {
+                let ended = self.ended.notified();
+                if self.conversations.is_empty() {
+                    return;
+                }
+                ended.await;
+            }
+        };
+        if tokio::time::timeout(patience, idle).await.is_ok() {
+            return;
+        }
+        for (_, mailbox) in self.conversations.all() {
+            mailbox.post(Mail::Input(OwnerInput::SystemEnd));
+        }
+        let rest = async {
+            loop {
+                let ended = self.ended.notified();
+                if self.conversations.is_empty() {
+                    return;
+                }
+                ended.await;
+            }
+        };
+        if tokio::time::timeout(Duration::from_secs(5), rest).await.is_err() {
+            tracing::warn!(left = self.conversations.len(), "conversations are left to recovery");
+        }
+    }
+
+    fn room(&self) -> Result<(), CallError> {
+        if self.is_draining() {
+            return Err(CallError::Draining);
+        }
+        if self.conversations.len() >= self.config.max_conversations {
+            return Err(CallError::Overloaded { retry_after_secs: 5 });
+        }
+        Ok(())
+    }
+
+    /// Takes the places of a new conversation at its application and tenant.
+    fn claim_places(&self, tenant: TenantId, application: ApplicationId) -> Result<Vec<Place>, CallError> {
+        let config = self.store.snapshot();
+        let mut places = Vec::with_capacity(2);
+        let full = |full| match full {
+            Full::Concurrency => CallError::Concurrency,
+            Full::Rate => CallError::Rate,
+        };
+        if let Some(app) = config.application(application) {
+            let s = &app.settings;
+            let place = self
+                .applications
+                .claim(&application, s.max_conversations, s.max_rate, self.now_ms());
+            places.push(place.map_err(full)?);
+        }
+        if let Some(t) = config.tenant(tenant) {
+            let place = self
+                .tenants
+                .claim(&tenant, t.max_conversations, t.max_rate, self.now_ms());
+            places.push(place.map_err(full)?);
+        }
+        Ok(places)
+    }
+
+    fn mint_conversation(&self) -> ConversationId {
+        ConversationId::mint(wall_now().0.unsigned_abs(), mint::random() as u64)
+    }
+
+    fn spawn(
+        self: &Arc<Self>,
+        id: ConversationId,
+        owner: Owner,
+        first: Turn,
+        clock: Clock,
+        places: Vec<Place>,
+    ) -> oneshot::Receiver<Result<(), CallError>> {
+        let (mailbox, inbox) = Mailbox::new();
+        self.conversations.insert(id, mailbox.clone());
+        let task = Task {
+            switch: self.clone(),
+            owner,
+            clock,
+            inbox,
+            mailbox,
+            committer: Committer::new(self.store.journal(), self.projectors.clone()),
+            dialogs: Vec::with_capacity(2),
+            places,
+        };
+        let (started, answer) = oneshot::channel();
+        self.runtime.spawn(task.run(first, started));
+        answer
+    }
+
+    /// An INVITE came in. Runs on the SIP engine's thread: decides at once and leaves the rest to the owner's task.
+    fn incoming(self: &Arc<Self>, handle: DialogHandle, invite: IncomingInvite) {
+        if let Err((status, why)) = self.admit(handle, invite) {
+            tracing::info!(status, "an incoming call was refused: {why}");
+            let headers = if status == 503 {
+                vec![("Retry-After".to_owned(), "5".to_owned())]
+            } else {
+                Vec::new()
+            };
+            let refused = SipCommand::Respond {
+                handle,
+                status,
+                reason_phrase: None,
+                headers,
+                sdp: None,
+            };
+            if self.sip().send(refused).is_err() {
+                tracing::warn!("a refusal could not be sent: the SIP engine's queue is full");
+            }
+        }
+    }
+
+    fn admit(self: &Arc<Self>, handle: DialogHandle, invite: IncomingInvite) -> Result<(), (u16, &'static str)> {
+        let config = self.store.snapshot();
+        let source = invite.source.addr;
+        let carrier = config.trunks().iter().find(|t| !t.disabled && is_source(t, source));
+        let Some(trunk) = carrier else {
+            return Err((403, "its source is no trunk of ours"));
+        };
+        let called = user_of(&invite.request_uri).and_then(|u| Number::parse(&u, CHINA).ok());
+        let called = called.ok_or((404, "the called number is none"))?;
+        let route = config.route(&called).ok_or((404, "no route for the called number"))?;
+        let app = config
+            .application(route.application)
+            .filter(|a| !a.disabled)
+            .ok_or((404, "its application is off"))?;
+        // A number belongs to its owner: a tenant's own trunk reaches that tenant's numbers only (I20).
+        if trunk.tenant.is_some_and(|t| t != app.tenant) {
+            return Err((404, "no route for the called number"));
+        }
+        self.room().map_err(|_| (503, "no room for another conversation"))?;
+        let places = self
+            .claim_places(app.tenant, app.id)
+            .map_err(|_| (503, "a limit of the application"))?;
+        let via = Via::Trunk(trunk.id);
+        let permit = self.claim(via).ok_or((503, "the trunk is full"))?;
+        let target = match &route.target {
+            RouteTarget::Number(n) => Target::Number(n.clone()),
+            RouteTarget::Device(d) => Target::Device(*d),
+        };
+        let ani = invite
+            .asserted_identity
+            .first()
+            .and_then(|v| user_of(v))
+            .or_else(|| user_of(&invite.from))
+            .filter(|u| !u.eq_ignore_ascii_case("anonymous"))
+            .unwrap_or_default();
+        let text = match &target {
+            Target::Number(n) => n.as_str().to_owned(),
+            Target::Device(d) => config.device(*d).map(|d| d.device.username.clone()).unwrap_or_default(),
+        };
+        let dnis = user_of(&invite.request_uri).unwrap_or_default();
+        let settings = &app.settings;
+        let head = Created {
+            tenant: app.tenant,
+            application: app.id,
+            account: None,
+            kind: Kind::Inbound,
+            ani: ani.clone(),
+            dnis: dnis.clone(),
+            user_data: String::new(),
+            max_duration: None,
+            record: RecordMode::None,
+            subscriptions: Vec::new(),
+        };
+        let cli = (!ani.is_empty()).then(|| ani.clone());
+        let plan = ForwardPlan {
+            dialog: crate::owner::recover::confirmed_ref(&invite.snapshot),
+            from: ani,
+            to: dnis,
+            party: PartyPlan { target, text, cli },
+            ring_timeout: settings.ring_timeout,
+            record_wait: settings.record_wait,
+        };
+        let id = self.mint_conversation();
+        let clock = Clock::start();
+        let incoming = Incoming {
+            handle,
+            invite,
+            via,
+            permit: Some(permit),
+        };
+        let (owner, turn) = Owner::forward(id, head, plan, incoming, &**self, clock.now())
+            .map_err(|_| (503, "no media port is free"))?;
+        let answer = self.spawn(id, owner, turn, clock, places);
+        let switch = self.clone();
+        self.runtime.spawn(async move {
+            if let Ok(Err(_)) = answer.await {
+                let headers = vec![("Retry-After".to_owned(), "5".to_owned())];
+                let refused = SipCommand::Respond {
+                    handle,
+                    status: 503,
+                    reason_phrase: None,
+                    headers,
+                    sdp: None,
+                };
+                if switch.sip().send(refused).is_err() {
+                    tracing::warn!("a refusal could not be sent: the SIP engine's queue is full");
+                }
+            }
+        });
+        Ok(())
+    }
+}
+
+fn is_source(trunk: &Trunk, source: SocketAddr) -> bool {
+    if trunk.sources.iter().any(|ip| *ip == source.ip()) {
+        return true;
+    }
+    // Several carriers may share an address on one machine (a lab does); then the port tells them apart.
+    trunk.address == source
+        || (trunk.sources.is_empty() && trunk.address.ip() == source.ip() && !source.ip().is_loopback())
+}
+
+/// The user part of a SIP or tel URI inside a header value or alone, without parameters.
+fn user_of(value: &str) -> Option<String> {
+    let start = value
+        .find("sip:")
+        .map(|i| i + 4)
+        .or_else(|| value.find("sips:").map(|i| i + 5));
+    let user = match start {
+        Some(i) => value[i..].split_once('@').map(|(user, _)| user)?,
+        None => value[value.find("tel:")? + 4..].split(['>', ';']).next()?,
+    };
+    let user = user.split(';').next().unwrap_or(user);
+    let user = user.replace("%2B", "+").replace("%2b", "+").replace("%23", "#");
+    (!user.is_empty() && user.len() <= 64).then_some(user)
+}
+
+impl World for Switch {
+    fn open_media(&self, call: CallKey, leg: u16) -> Result<SocketAddr, MediaError> {
+        self.media().open_leg(call, leg)
+    }
+
+    fn ways(&self, tenant: TenantId, target: &Target) -> Vec<Way> {
+        let config = self.store.snapshot();
+        match target {
+            Target::Number(number) => {
+                let trunks = config.trunks().iter().map(|t| &**t);
+                let spread = self.next_handle.load(Ordering::Relaxed);
+                routing::candidates(trunks, tenant, number, |t| self.health.is_up(t), spread)
+                    .into_iter()
+                    .filter_map(|c| Some((config.trunk(c.trunk)?, c.dialled)))
+                    .map(|(trunk, dialled)| way_over(trunk, &dialled))
+                    .collect()
+            }
+            Target::Device(id) => config
+                .device(*id)
+                .filter(|d| d.device.tenant == tenant && !d.disabled)
+                .and_then(|d| {
+                    let contact = d.device.contact?;
+                    Some(Way {
+                        via: Via::Device(*id),
+                        destination: contact,
+                        uri: format!("sip:{}@{contact}", d.device.username),
+                        codecs: Vec::new(),
+                        credentials: None,
+                    })
+                })
+                .into_iter()
+                .collect(),
+        }
+    }
+
+    fn claim(&self, via: Via) -> Option<Permit> {
+        let (max, rate) = match via {
+            Via::Trunk(id) => {
+                let config = self.store.snapshot();
+                let trunk = config.trunk(id)?;
+                (trunk.max_channels, trunk.max_rate)
+            }
+            Via::Device(_) => (0, 0),
+        };
+        let place = self.trunks.claim(&via, max, rate, self.now_ms()).ok()?;
+        Some(Box::new(place))
+    }
+
+    fn sound(&self, tenant: TenantId, application: ApplicationId, sound: &Sound) -> Option<SoundRef> {
+        self.sounds.find(tenant, application, sound)
+    }
+
+    fn random(&self) -> u128 {
+        mint::random()
+    }
+
+    fn dialog_handle(&self) -> DialogHandle {
+        DialogHandle(self.next_handle.fetch_add(1, Ordering::Relaxed))
+    }
+
+    fn host(&self) -> String {
+        self.config.host.clone()
+    }
+}
+
+fn way_over(trunk: &Trunk, dialled: &str) -> Way {
+    let host = if trunk.domain.is_empty() {
+        trunk.address.to_string()
+    } else {
+        trunk.domain.clone()
+    };
+    Way {
+        via: Via::Trunk(trunk.id),
+        destination: trunk.address,
+        uri: format!("sip:{dialled}@{host}"),
+        codecs: trunk.codecs.clone(),
+        credentials: match &trunk.auth {
+            TrunkAuth::Address => None,
+            TrunkAuth::Digest { username, password } => Some(Credentials {
+                username: username.clone(),
+                password: password.clone(),
+            }),
+        },
+    }
+}
+
+/// The switch as the faces hold it.
+#[derive(Clone)]
+pub struct SwitchCalls(pub Arc<Switch>);
+
+impl Calls for SwitchCalls {
+    fn click_to_call(&self, head: Created, plan: ClickPlan) -> Answer<'_, ConversationId> {
+        Box::pin(async move {
+            let switch = &self.0;
+            switch.room()?;
+            let places = switch.claim_places(head.tenant, head.application)?;
+            if switch.ways(head.tenant, &plan.caller.target).is_empty() {
+                return Err(CallError::NoRoute);
+            }
+            let id = switch.mint_conversation();
+            let clock = Clock::start();
+            let (owner, turn) = Owner::click_to_call(id, head, plan, &**switch, clock.now());
+            let started = switch.spawn(id, owner, turn, clock, places);
+            started
+                .await
+                .unwrap_or(Err(CallError::Overloaded { retry_after_secs: 1 }))?;
+            Ok(id)
+        })
+    }
+
+    fn command(&self, tenant: TenantId, id: ConversationId, command: Command) -> Answer<'_, Accepted> {
+        Box::pin(async move {
+            let live = match self.inspect(tenant, id).await {
+                Ok(live) => live,
+                Err(CallError::NotFound) => {
+                    // An ended conversation of this tenant is refused, another tenant's is unknown (I20).
+                    return match self.0.store.load_record(tenant, id).await {
+                        Ok(Some(_)) => Err(CallError::Refused(Refusal::Ended)),
+                        _ => Err(CallError::NotFound),
+                    };
+                }
+                Err(other) => return Err(other),
+            };
+            if live.record.ended_at.is_some() {
+                return Err(CallError::Refused(Refusal::Ended));
+            }
+            let (reply, answer) = oneshot::channel();
+            if !self.0.conversations.post(id, Mail::Command(command, reply)) {
+                return Err(CallError::Refused(Refusal::Ended));
+            }
+            answer.await.unwrap_or(Err(CallError::Refused(Refusal::Ended)))
+        })
+    }
+
+    fn inspect(&self, tenant: TenantId, id: ConversationId) -> Answer<'_, Live> {
+        Box::pin(async move {
+            let (reply, answer) = oneshot::channel();
+            if !self.0.conversations.post(id, Mail::Inspect(reply)) {
+                return Err(CallError::NotFound);
+            }
+            let live = answer.await.map_err(|_| CallError::NotFound)?;
+            if live.record.head.tenant == tenant {
+                Ok(live)
+            } else {
+                Err(CallError::NotFound)
+            }
+        })
+    }
+}
+
+/// The SIP engine's sink.
+pub struct SipSink(pub Arc<Switch>);
+
+impl strowger_sip::EventSink for SipSink {
+    fn event(&self, handle: DialogHandle, event: SipEvent) {
+        match event {
+            SipEvent::Incoming(invite) => self.0.incoming(handle, *invite),
+            SipEvent::OptionsResult { status } => self.0.health.result(handle, status),
+            event => {
+                let terminal = event.is_terminal();
+                self.0
+                    .dialogs
+                    .post(handle.0, Mail::Input(OwnerInput::Sip(handle, event)));
+                if terminal {
+                    self.0.dialogs.remove(handle.0);
+                }
+            }
+        }
+    }
+}
+
+/// The media engine's sink.
+pub struct MediaSink(pub Arc<Switch>);
+
+impl strowger_media::EventSink for MediaSink {
+    fn event(&self, call: CallKey, event: strowger_media::Event) {
+        self.0
+            .conversations
+            .post(ConversationId(call.0), Mail::Input(OwnerInput::Media(event)));
+    }
+}
