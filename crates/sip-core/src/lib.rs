@@ -14,12 +14,14 @@
 //! [`StackConfig::seed`], so a run can be replayed exactly.
 
 pub mod api;
+pub mod digest;
 mod header_name;
 pub mod headers;
 mod keyed;
 pub mod message;
 pub mod sdp;
 mod stack;
+pub mod transaction;
 pub mod uri;
 pub mod write;
 

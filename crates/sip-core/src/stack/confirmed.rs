@@ -1,0 +1,504 @@
+//! Inside a dialog: ACK, re-INVITE of both sides (RFC 3261 §14), INFO, and what else may come (§12.2.2).
+
+use super::core::{Core, Origin};
+use super::table::{Machine, TxId};
+use super::uac::next_branch;
+use super::uas::{Answer, send_answer};
+use super::{Call, Owner, Stack};
+use crate::api::*;
+use crate::headers::{reasons, retry_after};
+use crate::message::{HeaderName, Message, Method};
+use bytes::Bytes;
+
+/// A dialog in use.
+pub(super) struct Confirmed {
+    pub dialog: ConfirmedSnapshot,
+    pub credentials: Option<Box<Credentials>>,
+    pub exchange: Exchange,
+    /// A BYE that waits for the ACK to our 2xx (§15).
+    pub bye_after_ack: Option<Option<Reason>>,
+}
+
+/// The one INVITE that may be under way inside a dialog (§14.1).
+pub(super) enum Exchange {
+    Idle,
+    /// Our re-INVITE has no final response.
+    Ours {
+        tx: TxId,
+        offerless: bool,
+        retried: bool,
+    },
+    /// Our INVITE or re-INVITE was answered, and the application has not given the ACK yet.
+    OursToAck {
+        tx: TxId,
+    },
+    /// Their re-INVITE waits for the application's response.
+    Theirs {
+        tx: TxId,
+        request: Box<Message>,
+        origin: Origin,
+    },
+    /// Our 2xx waits for its ACK.
+    TheirsToAck {
+        tx: TxId,
+        cseq: u32,
+        offer_in_2xx: bool,
+    },
+}
+
+impl Stack {
+    pub(super) fn confirmed(&mut self, handle: DialogHandle) -> Option<&mut Confirmed> {
+        match self.calls.get_mut(&handle) {
+            Some(Call::Confirmed(confirmed)) => Some(confirmed),
+            _ => None,
+        }
+    }
+
+    /// The reason why a command that needs a confirmed dialog cannot be obeyed.
+    pub(super) fn why_not_confirmed(&self, handle: DialogHandle) -> Refusal {
+        if self.calls.contains_key(&handle) {
+            Refusal::WrongState
+        } else {
+            Refusal::UnknownHandle
+        }
+    }
+
+    pub(super) fn import_confirmed(&mut self, mut dialog: ConfirmedSnapshot, credentials: Option<Credentials>) {
+        let handle = dialog.handle;
+        if self.calls.contains_key(&handle) {
+            return self.core.refuse(handle, CommandKind::Import, Refusal::DuplicateHandle);
+        }
+        if self.core.interface(dialog.peer.transport, Some(dialog.local)).is_none() {
+            return self.core.refuse(handle, CommandKind::Import, Refusal::BadArgument);
+        }
+        dialog.local_seq = dialog
+            .local_seq
+            .saturating_add(ConfirmedSnapshot::CSEQ_MARGIN)
+            .min((1 << 31) - 1_000_000);
+        self.core.dialogs.insert(dialog.key(&self.core), handle);
+        let credentials = credentials.map(Box::new);
+        let confirmed = Confirmed {
+            dialog,
+            credentials,
+            exchange: Exchange::Idle,
+            bye_after_ack: None,
+        };
+        self.calls.insert(handle, Call::Confirmed(Box::new(confirmed)));
+    }
+
+    // ---- requests from the far side ----
+
+    pub(super) fn request_confirmed(&mut self, handle: DialogHandle, message: Message, origin: &Origin) {
+        let number = message.cseq().map_or(0, |c| c.number);
+        let Some(confirmed) = self.confirmed(handle) else {
+            return;
+        };
+        // §12.2.2: numbers grow. An equal one is no repetition, since no transaction knew it.
+        if confirmed.dialog.remote_seq.is_some_and(|last| number <= last) {
+            return self.core.reply(
+                &message,
+                origin,
+                500,
+                Some("CSeq Out Of Order"),
+                &[("Retry-After", "0")],
+            );
+        }
+        confirmed.dialog.remote_seq = Some(number);
+        if self.refuse_required(&message, origin) {
+            return;
+        }
+        match message.method() {
+            Some(Method::Bye) => self.bye_received(handle, &message, origin),
+            Some(Method::Invite) => self.reinvite_received(handle, message, origin),
+            Some(Method::Info) => self.info_received(handle, &message, origin),
+            Some(Method::Options) => self.reply_options(&message, origin),
+            _ => self.reply_unsupported(&message, origin),
+        }
+    }
+
+    pub(super) fn info_received(&mut self, handle: DialogHandle, message: &Message, origin: &Origin) {
+        self.core.reply_kept(message, origin, 200);
+        let kind = message.value(HeaderName::ContentType).unwrap_or_default();
+        let content_type = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        self.core.event(
+            handle,
+            SipEvent::InfoReceived {
+                content_type,
+                body: message.body(),
+            },
+        );
+    }
+
+    fn reinvite_received(&mut self, handle: DialogHandle, message: Message, origin: &Origin) {
+        let Some(confirmed) = self.confirmed(handle) else {
+            return;
+        };
+        match confirmed.exchange {
+            Exchange::Idle => {}
+            // §14.2: glare.
+            Exchange::Ours { .. } | Exchange::OursToAck { .. } => {
+                return self.core.reply(&message, origin, 491, None, &[]);
+            }
+            Exchange::Theirs { .. } => return self.core.reply(&message, origin, 500, None, &[("Retry-After", "5")]),
+            // RFC 5407 §3.1.4: the ACK was lost or overtaken. Without an answer in it nothing is missing and the new
+            // INVITE proves that the 2xx arrived; with an answer outstanding the far side has to try again.
+            Exchange::TheirsToAck { offer_in_2xx: true, .. } => {
+                return self.core.reply(&message, origin, 491, None, &[]);
+            }
+            Exchange::TheirsToAck { tx, .. } => {
+                self.acknowledged(handle, tx, None);
+                if !matches!(self.calls.get(&handle), Some(Call::Confirmed(_))) {
+                    return self.core.reply(&message, origin, 481, None, &[]);
+                }
+            }
+        }
+        if self.core.table.len() >= self.core.config.max_transactions {
+            return self.core.reply(&message, origin, 503, None, &[("Retry-After", "5")]);
+        }
+        let Some(tx) = self
+            .core
+            .start_server_invite(&message, origin, Owner::ReInvite(handle), None)
+        else {
+            return;
+        };
+        let sdp = message.sdp();
+        let Some(confirmed) = self.confirmed(handle) else {
+            return;
+        };
+        // §12.2.2: a target refresh.
+        if let Some(target) = super::dialog::contact_uri(&message) {
+            confirmed.dialog.remote_target = target;
+        }
+        confirmed.exchange = Exchange::Theirs {
+            tx,
+            request: Box::new(message),
+            origin: *origin,
+        };
+        self.core.event(handle, SipEvent::ReInviteReceived { sdp });
+    }
+
+    pub(super) fn respond_reinvite(&mut self, handle: DialogHandle, answer: &Answer) {
+        let Some(Call::Confirmed(confirmed)) = self.calls.get_mut(&handle) else {
+            return;
+        };
+        let Exchange::Theirs { tx, request, origin } = &confirmed.exchange else {
+            return self.core.refuse(handle, CommandKind::Respond, Refusal::WrongState);
+        };
+        send_answer(
+            &mut self.core,
+            *tx,
+            request,
+            origin,
+            &confirmed.dialog.local_tag,
+            answer,
+        );
+        confirmed.exchange = match answer.status {
+            ..200 => return,
+            200..300 => {
+                let cseq = request.cseq().map_or(0, |c| c.number);
+                Exchange::TheirsToAck {
+                    tx: *tx,
+                    cseq,
+                    offer_in_2xx: request.sdp().is_none(),
+                }
+            }
+            300.. => Exchange::Idle,
+        };
+    }
+
+    pub(super) fn reinvite_cancelled(&mut self, handle: DialogHandle) {
+        if !matches!(
+            self.confirmed(handle).map(|c| &c.exchange),
+            Some(Exchange::Theirs { .. })
+        ) {
+            return;
+        }
+        self.respond_reinvite(handle, &Answer::plain(487));
+        self.core.event(handle, SipEvent::ReInviteCancelled);
+    }
+
+    /// ACK to a 2xx: it has a branch of its own and is found by its dialog and CSeq (§13.3.1.4).
+    pub(super) fn ack_received(&mut self, message: &Message) {
+        let key = self.core.dialog_key(
+            &message.call_id(),
+            &message.to_tag().unwrap_or_default(),
+            &message.from_tag().unwrap_or_default(),
+        );
+        let number = message.cseq().map(|c| c.number);
+        let handle = self.core.dialogs.get(&key).copied();
+        let expected = handle.and_then(|handle| match self.confirmed(handle)?.exchange {
+            Exchange::TheirsToAck { tx, cseq, .. } if Some(cseq) == number => Some((handle, tx)),
+            _ => None,
+        });
+        match expected {
+            Some((handle, tx)) => self.acknowledged(handle, tx, message.sdp()),
+            None => self.core.stats.absorbed += 1,
+        }
+    }
+
+    fn acknowledged(&mut self, handle: DialogHandle, id: TxId, sdp: Option<Bytes>) {
+        if let Some(tx) = self.core.table.get_mut(id) {
+            if let Machine::ServerInvite(machine) = &mut tx.machine {
+                machine.ack_2xx();
+            }
+            // Nothing is repeated from here on: repeated INVITEs are absorbed.
+            tx.message = Bytes::new();
+        }
+        let Some(confirmed) = self.confirmed(handle) else {
+            return;
+        };
+        confirmed.exchange = Exchange::Idle;
+        let bye = confirmed.bye_after_ack.take();
+        self.core.event(handle, SipEvent::AckReceived { sdp });
+        if let Some(reason) = bye {
+            self.bye(handle, reason, CommandKind::Bye);
+        }
+    }
+
+    // ---- requests of ours ----
+
+    pub(super) fn ack(&mut self, handle: DialogHandle, sdp: Option<Bytes>) {
+        let Some(confirmed) = self.confirmed(handle) else {
+            let why = self.why_not_confirmed(handle);
+            return self.core.refuse(handle, CommandKind::Ack, why);
+        };
+        let Exchange::OursToAck { tx } = confirmed.exchange else {
+            return self.core.refuse(handle, CommandKind::Ack, Refusal::WrongState);
+        };
+        confirmed.exchange = Exchange::Idle;
+        let dialog = confirmed.dialog.clone();
+        self.send_ack_of(tx, &dialog, sdp.as_ref());
+    }
+
+    /// Sends the ACK to the 2xx of the INVITE in `tx`, if the transaction is still there.
+    pub(super) fn send_ack_of(&mut self, tx: TxId, dialog: &ConfirmedSnapshot, sdp: Option<&Bytes>) {
+        let Some(invite) = self
+            .core
+            .table
+            .get(tx)
+            .and_then(|tx| Message::parse(tx.message.clone()).ok())
+        else {
+            return;
+        };
+        self.send_ack(tx, dialog, &invite, sdp);
+    }
+
+    pub(super) fn reinvite(&mut self, handle: DialogHandle, sdp: Option<Bytes>) {
+        let Some(Call::Confirmed(confirmed)) = self.calls.get_mut(&handle) else {
+            let why = self.why_not_confirmed(handle);
+            return self.core.refuse(handle, CommandKind::ReInvite, why);
+        };
+        if !matches!(confirmed.exchange, Exchange::Idle) {
+            // §14.1 forbids a second one; the application hears what the far side would say.
+            let retry_in = Some(self.core.glare_wait(&confirmed.dialog));
+            return self
+                .core
+                .event(handle, SipEvent::ReInviteFailed { status: 491, retry_in });
+        }
+        confirmed.dialog.local_seq += 1;
+        let draft = confirmed
+            .dialog
+            .draft(&self.core, Method::Invite, confirmed.dialog.local_seq, "");
+        let bytes = draft.writer.finish_sdp(sdp.as_ref());
+        let tx = self.core.start_client(
+            Method::Invite,
+            &draft.branch,
+            draft.target,
+            draft.local,
+            bytes,
+            Owner::ReInvite(handle),
+        );
+        confirmed.exchange = Exchange::Ours {
+            tx,
+            offerless: sdp.is_none(),
+            retried: false,
+        };
+    }
+
+    pub(super) fn reinvite_response(&mut self, id: TxId, handle: DialogHandle, message: &Message, status: u16) {
+        let ours = match self.confirmed(handle).map(|c| &c.exchange) {
+            Some(Exchange::Ours { tx, offerless, retried }) if *tx == id => Some((*offerless, *retried)),
+            _ => None,
+        };
+        match (status, ours) {
+            (..200, _) => {}
+            (200..300, _) if self.acknowledge_again(id, message) => {}
+            (200..300, Some((offerless, _))) => self.reinvite_answered(id, handle, message, offerless),
+            // The dialog is being closed: the 2xx still wants its ACK, the BYE is on its way.
+            (200..300, None) => {
+                if let Some(Call::Closing(closing)) = self.calls.get(&handle) {
+                    let dialog = closing.dialog.clone();
+                    self.send_ack_of(id, &dialog, None);
+                }
+            }
+            (_, None) => {}
+            (401 | 407, Some((offerless, false))) if self.retry_reinvite(id, handle, message, offerless) => {}
+            // §12.2.1.2: the far side has lost the dialog.
+            (408 | 481, Some(_)) => self.reinvite_lost(id, handle),
+            (_, Some(_)) => {
+                let Some(Call::Confirmed(confirmed)) = self.calls.get_mut(&handle) else {
+                    return;
+                };
+                confirmed.exchange = Exchange::Idle;
+                let retry_in = match status {
+                    491 => Some(self.core.glare_wait(&confirmed.dialog)),
+                    _ => retry_after(message).map(|seconds| u64::from(seconds) * 1_000_000),
+                };
+                self.core.event(handle, SipEvent::ReInviteFailed { status, retry_in });
+            }
+        }
+    }
+
+    fn reinvite_answered(&mut self, id: TxId, handle: DialogHandle, message: &Message, offerless: bool) {
+        let Some(confirmed) = self.confirmed(handle) else {
+            return;
+        };
+        if let Some(target) = super::dialog::contact_uri(message) {
+            confirmed.dialog.remote_target = target;
+        }
+        confirmed.exchange = if offerless {
+            Exchange::OursToAck { tx: id }
+        } else {
+            Exchange::Idle
+        };
+        let dialog = confirmed.dialog.clone();
+        if offerless {
+            self.expect_ack(id, &dialog);
+        } else {
+            self.send_ack_of(id, &dialog, None);
+        }
+        self.core.event(
+            handle,
+            SipEvent::ReInviteAnswered {
+                sdp: message.sdp(),
+                ack_needed: offerless,
+            },
+        );
+    }
+
+    fn retry_reinvite(&mut self, id: TxId, handle: DialogHandle, message: &Message, offerless: bool) -> bool {
+        match self.reissue_in_dialog(id, handle, message, Owner::ReInvite(handle)) {
+            Some(tx) => {
+                let Some(confirmed) = self.confirmed(handle) else {
+                    return false;
+                };
+                confirmed.exchange = Exchange::Ours {
+                    tx,
+                    offerless,
+                    retried: true,
+                };
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Repeats a request of a dialog with an answer to the challenge.
+    pub(super) fn reissue_in_dialog(
+        &mut self,
+        id: TxId,
+        handle: DialogHandle,
+        response: &Message,
+        owner: Owner,
+    ) -> Option<TxId> {
+        let (dialog, credentials) = match self.calls.get_mut(&handle)? {
+            Call::Confirmed(confirmed) => (&mut confirmed.dialog, confirmed.credentials.as_deref()),
+            Call::Closing(closing) => (&mut closing.dialog, closing.credentials.as_deref()),
+            _ => return None,
+        };
+        let tx = self.core.table.get(id)?;
+        let old = Message::parse(tx.message.clone()).ok()?;
+        let (target, local, method) = (tx.target, tx.local, old.method()?);
+        let cseq = dialog.local_seq + 1;
+        let branch = next_branch(&old, cseq);
+        let via = self.core.via_value(target.transport, local, &branch);
+        let bytes = self.core.reissue(&old, response, credentials?, cseq, &via)?;
+        dialog.local_seq = cseq;
+        Some(self.core.start_client(method, &branch, target, local, bytes, owner))
+    }
+
+    /// 408, 481 or nothing at all to our re-INVITE: the session is over (§12.2.1.2).
+    pub(super) fn reinvite_lost(&mut self, id: TxId, handle: DialogHandle) {
+        match self.confirmed(handle).map(|c| &c.exchange) {
+            Some(Exchange::Ours { tx, .. }) if *tx == id => {}
+            _ => return,
+        }
+        self.core.event(
+            handle,
+            SipEvent::ReInviteFailed {
+                status: 408,
+                retry_in: None,
+            },
+        );
+        self.close(handle, None, EndCause::PeerLost);
+    }
+
+    pub(super) fn info(&mut self, handle: DialogHandle, content_type: &str, body: &Bytes) {
+        let Some(Call::Confirmed(confirmed)) = self.calls.get_mut(&handle) else {
+            let why = self.why_not_confirmed(handle);
+            return self.core.refuse(handle, CommandKind::Info, why);
+        };
+        confirmed.dialog.local_seq += 1;
+        let draft = confirmed
+            .dialog
+            .draft(&self.core, Method::Info, confirmed.dialog.local_seq, "");
+        let bytes = draft.writer.finish_with(content_type, body);
+        let owner = Owner::Info { handle, retried: false };
+        self.core
+            .start_client(Method::Info, &draft.branch, draft.target, draft.local, bytes, owner);
+    }
+
+    pub(super) fn info_response(
+        &mut self,
+        id: TxId,
+        handle: DialogHandle,
+        retried: bool,
+        message: &Message,
+        status: u16,
+    ) {
+        if self.confirmed(handle).is_none() {
+            return;
+        }
+        let owner = Owner::Info { handle, retried: true };
+        if matches!(status, 401 | 407) && !retried && self.reissue_in_dialog(id, handle, message, owner).is_some() {
+            return;
+        }
+        self.core.event(handle, SipEvent::InfoResult { status: Some(status) });
+        if status == 481 {
+            self.close(handle, None, EndCause::PeerLost);
+        }
+    }
+
+    fn bye_received(&mut self, handle: DialogHandle, message: &Message, origin: &Origin) {
+        self.core.reply_kept(message, origin, 200);
+        // §15.1.2: what is still pending is answered before the dialog is forgotten.
+        if matches!(
+            self.confirmed(handle).map(|c| &c.exchange),
+            Some(Exchange::Theirs { .. })
+        ) {
+            self.respond_reinvite(handle, &Answer::plain(487));
+        }
+        let Some(Call::Confirmed(confirmed)) = self.calls.remove(&handle) else {
+            return;
+        };
+        self.core.settle(&confirmed);
+        self.core.dialogs.remove(&confirmed.dialog.key(&self.core));
+        self.core.event(
+            handle,
+            SipEvent::ByeReceived {
+                reasons: reasons(message),
+            },
+        );
+    }
+}
+
+impl Core {
+    /// Stops repeating a 2xx whose dialog ends before its ACK came.
+    pub(super) fn settle(&mut self, confirmed: &Confirmed) {
+        if let Exchange::TheirsToAck { tx, .. } = confirmed.exchange
+            && let Some(Machine::ServerInvite(machine)) = self.table.get_mut(tx).map(|tx| &mut tx.machine)
+        {
+            machine.ack_2xx();
+        }
+    }
+}

@@ -1,0 +1,652 @@
+//! Calls that we start: INVITE up to its final response (RFC 3261 §13.2), CANCEL (§9.1), and OPTIONS (§11.1).
+
+use super::confirmed::{Confirmed, Exchange};
+use super::core::Core;
+use super::table::{Machine, SentAck, Tx, TxId};
+use super::{Call, Origin, Owner, Stack};
+use crate::api::*;
+use crate::headers::{contacts_by_preference, reasons, retry_after};
+use crate::message::{HeaderName, Message, Method};
+use crate::transaction::ClientInvite;
+use crate::uri::Uri;
+use crate::write::{Writer, party_value};
+
+/// Most early dialogs of one INVITE that are told apart.
+const MAX_EARLY: usize = 16;
+
+/// An INVITE of ours without a final response.
+pub(super) struct Inviting {
+    call_id: String,
+    local_tag: String,
+    /// The transaction; two after an import, because it is not known whether a challenge was answered.
+    txs: [Option<TxId>; 2],
+    cseq: u32,
+    credentials: Option<Box<Credentials>>,
+    challenged: bool,
+    offerless: bool,
+    ack: AckMode,
+    /// To tags of early dialogs.
+    early: Vec<String>,
+    intent: Intent,
+    trying_reported: bool,
+    started: Time,
+}
+
+/// What the application wants of the call.
+enum Intent {
+    /// It to be answered.
+    Live,
+    /// It to end. CANCEL leaves with the first provisional response.
+    Cancel {
+        reason: Option<Reason>,
+        sent: bool,
+        abandoned: bool,
+    },
+}
+
+impl Intent {
+    fn end(&self, status: Option<u16>) -> Option<EndCause> {
+        match self {
+            Intent::Live => None,
+            Intent::Cancel { abandoned: true, .. } => Some(EndCause::Abandoned { status }),
+            Intent::Cancel { abandoned: false, .. } => Some(EndCause::Cancelled { status }),
+        }
+    }
+}
+
+impl Stack {
+    pub(super) fn invite(&mut self, invite: Invite) {
+        let handle = invite.handle;
+        if self.calls.contains_key(&handle) || handle.is_incoming() {
+            return self.core.refuse(handle, CommandKind::Invite, Refusal::DuplicateHandle);
+        }
+        let writable = Uri::parse(&invite.request_uri).is_ok()
+            && Uri::parse(&invite.to.uri).is_ok()
+            && Uri::parse(&invite.from.uri).is_ok()
+            && !invite.local_tag.is_empty()
+            && !invite.call_id.is_empty();
+        let transport = invite.destination.transport;
+        let room = self.calls.len() < self.core.config.max_dialogs
+            && self.core.table.len() < self.core.config.max_transactions;
+        let local = match self.core.interface(transport, invite.local) {
+            Some(interface) if writable && room => interface.local,
+            _ => {
+                let failure = Failure {
+                    kind: FailureKind::Refused,
+                    status: 503,
+                    phrase: if !writable {
+                        "Bad address"
+                    } else if room {
+                        "No interface"
+                    } else {
+                        "At capacity"
+                    }
+                    .into(),
+                    reasons: Vec::new(),
+                    contacts: Vec::new(),
+                    retry_after: None,
+                    after: 0,
+                };
+                return self.core.event(handle, SipEvent::Failed(Box::new(failure)));
+            }
+        };
+        let (bytes, branch) = self.compose_invite(
+            &invite.snapshot(),
+            local,
+            1,
+            |writer| {
+                for (name, value) in &invite.headers {
+                    writer.header(name, value);
+                }
+            },
+            invite.sdp.as_ref(),
+        );
+        let tx = self.core.start_client(
+            Method::Invite,
+            &branch,
+            invite.destination,
+            local,
+            bytes,
+            Owner::Invite(handle),
+        );
+        let inviting = Inviting {
+            call_id: invite.call_id,
+            local_tag: invite.local_tag,
+            txs: [Some(tx), None],
+            cseq: 1,
+            credentials: invite.credentials.map(Box::new),
+            challenged: false,
+            offerless: invite.sdp.is_none(),
+            ack: invite.ack,
+            early: Vec::new(),
+            intent: Intent::Live,
+            trying_reported: false,
+            started: self.core.now,
+        };
+        self.calls.insert(handle, Call::Inviting(Box::new(inviting)));
+    }
+
+    fn compose_invite(
+        &self,
+        data: &InviteSnapshot,
+        local: std::net::SocketAddr,
+        cseq: u32,
+        extra: impl FnOnce(&mut Writer),
+        sdp: Option<&bytes::Bytes>,
+    ) -> (bytes::Bytes, String) {
+        let branch = format!("z9hG4bK{}-{cseq}", data.branch_stem);
+        let mut writer = Writer::request(Method::Invite, &data.request_uri);
+        self.core.request_head(&mut writer, data.destination, local, &branch);
+        writer.party("From", &party_value(&data.from), &data.local_tag);
+        writer.party("To", &party_value(&data.to), "");
+        writer.header("Call-ID", &data.call_id);
+        writer.cseq(cseq, Method::Invite);
+        self.core
+            .request_tail(&mut writer, Method::Invite, data.destination, local);
+        extra(&mut writer);
+        (writer.finish_sdp(sdp), branch)
+    }
+
+    /// Takes over an unanswered call in order to end it: it is not known how far it got, so both requests that may be
+    /// out there are cancelled at once, and their final responses are awaited like any others.
+    pub(super) fn import_inviting(&mut self, snapshot: InviteSnapshot) {
+        let handle = snapshot.handle;
+        if self.calls.contains_key(&handle) {
+            return self.core.refuse(handle, CommandKind::Import, Refusal::DuplicateHandle);
+        }
+        let target = snapshot.destination;
+        let Some(local) = self.core.interface(target.transport, snapshot.local).map(|i| i.local) else {
+            return self.core.refuse(handle, CommandKind::Import, Refusal::BadArgument);
+        };
+        let mut txs = [None, None];
+        for (slot, cseq) in txs.iter_mut().zip(1..) {
+            let (bytes, branch) = self.compose_invite(&snapshot, local, cseq, |_| {}, None);
+            let machine = ClientInvite::resumed(self.core.config.timers, target.transport.is_reliable(), self.core.now);
+            let key = self.core.client_key(branch.as_bytes(), Method::Invite);
+            let tx = Tx::new(
+                key,
+                Machine::ClientInvite(machine),
+                target,
+                local,
+                bytes,
+                Owner::Invite(handle),
+            );
+            let id = self.core.table.insert(tx);
+            *slot = Some(id);
+            self.send_cancel(id, None);
+        }
+        let inviting = Inviting {
+            call_id: snapshot.call_id,
+            local_tag: snapshot.local_tag,
+            txs,
+            cseq: 2,
+            credentials: None,
+            challenged: true,
+            offerless: false,
+            ack: AckMode::Automatic,
+            early: Vec::new(),
+            intent: Intent::Cancel {
+                reason: None,
+                sent: true,
+                abandoned: false,
+            },
+            trying_reported: true,
+            started: self.core.now,
+        };
+        self.calls.insert(handle, Call::Inviting(Box::new(inviting)));
+    }
+
+    // ---- giving up ----
+
+    pub(super) fn cancel(&mut self, handle: DialogHandle, reason: Option<Reason>, command: CommandKind) {
+        match self.calls.get_mut(&handle) {
+            Some(Call::Inviting(inviting)) => {
+                if matches!(inviting.intent, Intent::Cancel { abandoned: false, .. }) {
+                    return;
+                }
+                let sent = matches!(inviting.intent, Intent::Cancel { sent: true, .. });
+                inviting.intent = Intent::Cancel {
+                    reason,
+                    sent,
+                    abandoned: false,
+                };
+                self.cancel_if_possible(handle);
+            }
+            Some(Call::Confirmed(confirmed)) if !confirmed.dialog.incoming => self.bye(handle, reason, command),
+            Some(_) => self.core.refuse(handle, command, Refusal::WrongState),
+            None => self.core.refuse(handle, command, Refusal::UnknownHandle),
+        }
+    }
+
+    pub(super) fn abandon(&mut self, handle: DialogHandle) {
+        let Some(Call::Inviting(inviting)) = self.calls.get_mut(&handle) else {
+            return self.cancel(handle, None, CommandKind::Abandon);
+        };
+        if !matches!(inviting.intent, Intent::Live) {
+            return;
+        }
+        let tx = inviting.txs[0].and_then(|id| self.core.table.get_mut(id));
+        let silent = match tx.map(|tx| &mut tx.machine) {
+            Some(Machine::ClientInvite(machine)) if machine.is_calling() && !inviting.challenged => {
+                machine.stop_resending();
+                true
+            }
+            _ => false,
+        };
+        if silent {
+            inviting.intent = Intent::Cancel {
+                reason: None,
+                sent: false,
+                abandoned: true,
+            };
+        } else {
+            self.cancel(handle, None, CommandKind::Abandon);
+        }
+    }
+
+    /// §9.1: CANCEL must not leave before a provisional response has come.
+    fn cancel_if_possible(&mut self, handle: DialogHandle) {
+        let Some(Call::Inviting(inviting)) = self.calls.get_mut(&handle) else {
+            return;
+        };
+        let Intent::Cancel {
+            reason,
+            sent: sent @ false,
+            ..
+        } = &mut inviting.intent
+        else {
+            return;
+        };
+        let Some(id) = inviting.txs[0] else { return };
+        let now = self.core.now;
+        let Some(tx) = self.core.table.get_mut(id) else { return };
+        let Machine::ClientInvite(machine) = &mut tx.machine else {
+            return;
+        };
+        if machine.is_calling() || !machine.is_pending() {
+            return;
+        }
+        machine.cancelled(now);
+        *sent = true;
+        let reason = reason.clone();
+        self.core.table.rearm(id);
+        self.send_cancel(id, reason.as_ref());
+    }
+
+    fn send_cancel(&mut self, id: TxId, reason: Option<&Reason>) {
+        let Some(tx) = self.core.table.get(id) else { return };
+        let Ok(invite) = Message::parse(tx.message.clone()) else {
+            return;
+        };
+        let (target, local) = (tx.target, tx.local);
+        let bytes = self.core.companion(&invite, Method::Cancel, None, reason);
+        let branch = invite
+            .via()
+            .map(|v| String::from_utf8_lossy(v.branch).into_owned())
+            .unwrap_or_default();
+        self.core
+            .start_client(Method::Cancel, &branch, target, local, bytes, Owner::None);
+    }
+
+    // ---- responses ----
+
+    pub(super) fn invite_response(&mut self, id: TxId, handle: DialogHandle, message: &Message, status: u16) {
+        let belongs = match self.calls.get(&handle) {
+            Some(Call::Inviting(inviting)) => inviting.txs.contains(&Some(id)),
+            _ => false,
+        };
+        match status {
+            200..=299 if self.acknowledge_again(id, message) => {}
+            200..=299 if belongs => self.invite_answered(id, handle, message, status),
+            200..=299 => self.hang_up_stray(id, message),
+            _ if !belongs => {}
+            100..=199 => self.invite_progress(handle, message, status),
+            401 | 407 if self.answer_challenge(id, handle, message, status) => {}
+            _ => self.invite_refused(id, handle, message, status),
+        }
+    }
+
+    fn invite_progress(&mut self, handle: DialogHandle, message: &Message, status: u16) {
+        let Some(Call::Inviting(inviting)) = self.calls.get_mut(&handle) else {
+            return;
+        };
+        if !matches!(inviting.intent, Intent::Live) {
+            return self.cancel_if_possible(handle);
+        }
+        if status == 100 {
+            if !std::mem::replace(&mut inviting.trying_reported, true) {
+                self.core.event(handle, SipEvent::Trying);
+            }
+            return;
+        }
+        let tag = message.to_tag().unwrap_or_default().into_owned();
+        if !tag.is_empty() && inviting.early.len() < MAX_EARLY && !inviting.early.contains(&tag) {
+            let key = self.core.dialog_key(&inviting.call_id, &inviting.local_tag, &tag);
+            self.core.dialogs.insert(key, handle);
+            inviting.early.push(tag.clone());
+        }
+        let requires = message
+            .list(HeaderName::Require)
+            .any(|o| o.eq_ignore_ascii_case("100rel"));
+        let rseq = message
+            .value(HeaderName::RSeq)
+            .filter(|_| requires)
+            .and_then(|v| v.trim().parse().ok());
+        let event = SipEvent::Provisional {
+            status,
+            sdp: message.sdp(),
+            tag,
+            rseq,
+            reasons: reasons(message),
+        };
+        self.core.event(handle, event);
+    }
+
+    /// §22.2: one more try with credentials. False if that is not possible.
+    fn answer_challenge(&mut self, id: TxId, handle: DialogHandle, message: &Message, status: u16) -> bool {
+        let Some(Call::Inviting(inviting)) = self.calls.get_mut(&handle) else {
+            return false;
+        };
+        let (Some(who), Intent::Live, false) = (&inviting.credentials, &inviting.intent, inviting.challenged) else {
+            return false;
+        };
+        let Some(tx) = self.core.table.get(id) else {
+            return false;
+        };
+        let Ok(old) = Message::parse(tx.message.clone()) else {
+            return false;
+        };
+        let (target, local, cseq) = (tx.target, tx.local, inviting.cseq + 1);
+        let branch = next_branch(&old, cseq);
+        let via = self.core.via_value(target.transport, local, &branch);
+        let Some(bytes) = self.core.reissue(&old, message, who, cseq, &via) else {
+            return false;
+        };
+        inviting.challenged = true;
+        inviting.cseq = cseq;
+        inviting.txs[0] =
+            Some(
+                self.core
+                    .start_client(Method::Invite, &branch, target, local, bytes, Owner::Invite(handle)),
+            );
+        self.core.event(handle, SipEvent::Challenged { status });
+        true
+    }
+
+    fn invite_refused(&mut self, id: TxId, handle: DialogHandle, message: &Message, status: u16) {
+        let failure = Failure {
+            kind: FailureKind::Response,
+            status,
+            phrase: message.phrase().chars().take(64).collect(),
+            reasons: reasons(message),
+            contacts: if status < 400 {
+                contacts_by_preference(message)
+            } else {
+                Vec::new()
+            },
+            retry_after: retry_after(message),
+            after: 0,
+        };
+        self.end_inviting(id, handle, Some(status), failure);
+    }
+
+    /// Timer B, the end of the wait after a CANCEL, or a transport error.
+    pub(super) fn invite_over(&mut self, id: TxId, handle: DialogHandle, kind: FailureKind) {
+        let (status, phrase) = match kind {
+            FailureKind::TransportError => (503, "Transport error"),
+            _ => (408, "Request Timeout"),
+        };
+        let failure = Failure {
+            kind,
+            status,
+            phrase: phrase.into(),
+            reasons: Vec::new(),
+            contacts: Vec::new(),
+            retry_after: None,
+            after: 0,
+        };
+        // Of two imported attempts the other one may still be answered.
+        if let Some(Call::Inviting(inviting)) = self.calls.get_mut(&handle)
+            && inviting.txs.iter().flatten().any(|other| *other != id)
+        {
+            inviting.txs = inviting.txs.map(|tx| tx.filter(|other| *other != id));
+            inviting.txs.sort_by_key(Option::is_none);
+            return;
+        }
+        self.end_inviting(id, handle, None, failure);
+    }
+
+    fn end_inviting(&mut self, id: TxId, handle: DialogHandle, status: Option<u16>, failure: Failure) {
+        let Some(Call::Inviting(inviting)) = self.calls.get(&handle) else {
+            return;
+        };
+        if !inviting.txs.contains(&Some(id)) {
+            return;
+        }
+        let Some(Call::Inviting(inviting)) = self.calls.remove(&handle) else {
+            return;
+        };
+        self.forget_early(&inviting);
+        self.forget_other_attempt(&inviting, id);
+        let after = self.core.now.since(inviting.started);
+        let event = match inviting.intent.end(status) {
+            Some(cause) => SipEvent::Ended { cause },
+            None => SipEvent::Failed(Box::new(Failure { after, ..failure })),
+        };
+        self.core.event(handle, event);
+    }
+
+    fn forget_early(&mut self, inviting: &Inviting) {
+        for tag in &inviting.early {
+            let key = self.core.dialog_key(&inviting.call_id, &inviting.local_tag, tag);
+            self.core.dialogs.remove(&key);
+        }
+    }
+
+    /// After an import: one of the two attempts has had its final response, so the other one never was.
+    fn forget_other_attempt(&mut self, inviting: &Inviting, id: TxId) {
+        for other in inviting.txs.iter().flatten().filter(|other| **other != id) {
+            self.core.table.remove(*other);
+        }
+    }
+
+    /// §13.2.2.4: the first 2xx makes the dialog.
+    fn invite_answered(&mut self, id: TxId, handle: DialogHandle, message: &Message, status: u16) {
+        let Some(tx) = self.core.table.get(id) else { return };
+        let Ok(invite) = Message::parse(tx.message.clone()) else {
+            return;
+        };
+        let dialog = ConfirmedSnapshot::from_response(handle, tx, &invite, message);
+        let Some(Call::Inviting(inviting)) = self.calls.remove(&handle) else {
+            return;
+        };
+        self.forget_early(&inviting);
+        self.forget_other_attempt(&inviting, id);
+        self.core.dialogs.insert(dialog.key(&self.core), handle);
+        if let Some(cause) = inviting.intent.end(Some(status)) {
+            // The answer crossed our CANCEL: it is acknowledged and taken back, and never was for the application.
+            self.send_ack(id, &dialog, &invite, None);
+            return self.start_bye(handle, dialog, inviting.credentials, None, cause);
+        }
+        let ack_needed = inviting.offerless || inviting.ack == AckMode::OnCommand;
+        let tag = dialog.remote_tag.clone();
+        let snapshot = Box::new(dialog.clone());
+        let exchange = if ack_needed {
+            self.expect_ack(id, &dialog);
+            Exchange::OursToAck { tx: id }
+        } else {
+            self.send_ack(id, &dialog, &invite, None);
+            Exchange::Idle
+        };
+        let confirmed = Confirmed {
+            dialog,
+            credentials: inviting.credentials,
+            exchange,
+            bye_after_ack: None,
+        };
+        self.calls.insert(handle, Call::Confirmed(Box::new(confirmed)));
+        self.core.event(
+            handle,
+            SipEvent::Answered {
+                status,
+                sdp: message.sdp(),
+                tag,
+                ack_needed,
+                snapshot,
+            },
+        );
+    }
+
+    // ---- ACK to 2xx ----
+
+    fn ack_tag(&self, remote_tag: &str) -> u128 {
+        self.core.hash("acked").field(remote_tag.as_bytes()).finish()
+    }
+
+    /// Notes that the ACK to this dialog's 2xx is the application's to send.
+    pub(super) fn expect_ack(&mut self, id: TxId, dialog: &ConfirmedSnapshot) {
+        let tag = self.ack_tag(&dialog.remote_tag);
+        if let Some(tx) = self.core.table.get_mut(id) {
+            tx.acks.push(SentAck { tag, message: None });
+        }
+    }
+
+    /// Sends an ACK and keeps it for repetitions of the 2xx. False if the transaction is gone.
+    pub(super) fn send_ack(
+        &mut self,
+        id: TxId,
+        dialog: &ConfirmedSnapshot,
+        invite: &Message,
+        sdp: Option<&bytes::Bytes>,
+    ) -> bool {
+        let tag = self.ack_tag(&dialog.remote_tag);
+        let draft = dialog.ack_draft(&self.core, invite);
+        let bytes = draft.writer.finish_sdp(sdp);
+        let Some(tx) = self.core.table.get_mut(id) else {
+            return false;
+        };
+        tx.acks.retain(|ack| ack.tag != tag);
+        tx.acks.push(SentAck {
+            tag,
+            message: Some((draft.target, bytes.clone())),
+        });
+        self.core.send(draft.target, draft.local, bytes);
+        true
+    }
+
+    /// True if the response repeats a 2xx that is dealt with.
+    pub(super) fn acknowledge_again(&mut self, id: TxId, message: &Message) -> bool {
+        let tag = self.ack_tag(&message.to_tag().unwrap_or_default());
+        let Some(tx) = self.core.table.get(id) else {
+            return false;
+        };
+        let Some(ack) = tx.acks.iter().find(|ack| ack.tag == tag) else {
+            return false;
+        };
+        self.core.stats.absorbed += 1;
+        if let Some((target, bytes)) = ack.message.clone() {
+            let local = tx.local;
+            self.core.send(target, local, bytes);
+        }
+        true
+    }
+
+    /// A 2xx of another branch after the first, or of a call that is over: ACK, then BYE (§13.2.2.4).
+    pub(super) fn hang_up_stray(&mut self, id: TxId, message: &Message) {
+        let Some(tx) = self.core.table.get(id).filter(|tx| tx.acks.len() < MAX_EARLY) else {
+            return;
+        };
+        let Ok(invite) = Message::parse(tx.message.clone()) else {
+            return;
+        };
+        let dialog = ConfirmedSnapshot::from_response(DialogHandle(0), tx, &invite, message);
+        self.send_ack(id, &dialog, &invite, None);
+        let mark = self.ack_tag(&dialog.remote_tag) as u32;
+        let draft = dialog.draft(&self.core, Method::Bye, dialog.local_seq + 1, &format!("b{mark:08x}"));
+        self.core.start_client(
+            Method::Bye,
+            &draft.branch,
+            draft.target,
+            draft.local,
+            draft.writer.finish(),
+            Owner::None,
+        );
+    }
+
+    /// A request inside an early dialog of ours. The far side may not hang up here (§15), but it may ask.
+    pub(super) fn request_early(&mut self, handle: DialogHandle, message: &Message, origin: &Origin) {
+        match message.method() {
+            Some(Method::Options) => self.reply_options(message, origin),
+            Some(Method::Info) => self.info_received(handle, message, origin),
+            Some(Method::Invite) => self.core.reply(message, origin, 491, None, &[]),
+            Some(Method::Bye) => self.core.reply(message, origin, 481, None, &[]),
+            _ => self.reply_unsupported(message, origin),
+        }
+    }
+
+    // ---- OPTIONS ----
+
+    pub(super) fn options(&mut self, ping: OptionsPing) {
+        let handle = ping.handle;
+        if self.calls.contains_key(&handle) || handle.is_incoming() {
+            return self.core.refuse(handle, CommandKind::Options, Refusal::DuplicateHandle);
+        }
+        let target = ping.destination;
+        let local = match self.core.interface(target.transport, ping.local) {
+            Some(interface) if Uri::parse(&ping.request_uri).is_ok() => interface.local,
+            _ => return self.core.event(handle, SipEvent::OptionsResult { status: None }),
+        };
+        let branch = format!("z9hG4bK{}-1", ping.branch_stem);
+        let mut writer = Writer::request(Method::Options, &ping.request_uri);
+        self.core.request_head(&mut writer, target, local, &branch);
+        writer.party("From", &party_value(&ping.from), &ping.local_tag);
+        writer.header_parts("To", &["<", &ping.request_uri, ">"]);
+        writer.header("Call-ID", &ping.call_id);
+        writer.cseq(1, Method::Options);
+        writer.header("Accept", "application/sdp");
+        self.core.request_tail(&mut writer, Method::Options, target, local);
+        self.calls.insert(handle, Call::Probing);
+        self.core.start_client(
+            Method::Options,
+            &branch,
+            target,
+            local,
+            writer.finish(),
+            Owner::Options(handle),
+        );
+    }
+
+    pub(super) fn options_result(&mut self, handle: DialogHandle, status: Option<u16>) {
+        if matches!(self.calls.get(&handle), Some(Call::Probing)) {
+            self.calls.remove(&handle);
+            self.core.event(handle, SipEvent::OptionsResult { status });
+        }
+    }
+}
+
+/// The branch of the request with this CSeq, from that of another request of the same stem.
+pub(super) fn next_branch(old: &Message, cseq: u32) -> String {
+    let branch = old
+        .via()
+        .map(|v| String::from_utf8_lossy(v.branch).into_owned())
+        .unwrap_or_default();
+    let stem = branch.rsplit_once('-').map_or(branch.as_str(), |(stem, _)| stem);
+    format!("{stem}-{cseq}")
+}
+
+impl Core {
+    /// §14.1: how long to wait after a 491, in µs: the owner of the Call-ID 2.1-4 s, the other side 0-2 s, in steps of
+    /// 10 ms.
+    pub(super) fn glare_wait(&self, dialog: &ConfirmedSnapshot) -> u64 {
+        let draw = self
+            .hash("glare")
+            .field(dialog.call_id.as_bytes())
+            .field(&dialog.local_seq.to_be_bytes())
+            .finish() as u64;
+        if dialog.incoming {
+            (draw % 201) * 10_000
+        } else {
+            2_100_000 + (draw % 191) * 10_000
+        }
+    }
+}
