@@ -30,8 +30,10 @@ pub enum Builtin {
     Busy,
     /// The called party does not answer.
     NoAnswer,
-    /// The number does not exist or cannot be reached.
+    /// The called party cannot be reached.
     Unreachable,
+    /// The number does not exist.
+    Invalid,
     /// The call cannot be completed.
     Failed,
     /// Music for a party on hold.
@@ -40,11 +42,12 @@ pub enum Builtin {
 
 impl Builtin {
     /// Every shipped sound.
-    pub const ALL: [Builtin; 6] = [
+    pub const ALL: [Builtin; 7] = [
         Builtin::LastMinute,
         Builtin::Busy,
         Builtin::NoAnswer,
         Builtin::Unreachable,
+        Builtin::Invalid,
         Builtin::Failed,
         Builtin::HoldMusic,
     ];
@@ -54,7 +57,8 @@ impl Builtin {
         match cause {
             Cause::Busy | Cause::Rejected => Builtin::Busy,
             Cause::NoAnswer => Builtin::NoAnswer,
-            Cause::InvalidNumber | Cause::Unregistered | Cause::SetupTimeout => Builtin::Unreachable,
+            Cause::InvalidNumber => Builtin::Invalid,
+            Cause::Unregistered | Cause::SetupTimeout => Builtin::Unreachable,
             _ => Builtin::Failed,
         }
     }
@@ -63,11 +67,12 @@ impl Builtin {
     pub const fn file(self) -> &'static str {
         match self {
             Builtin::LastMinute => "last-minute",
-            Builtin::Busy => "fail-busy",
-            Builtin::NoAnswer => "fail-no-answer",
-            Builtin::Unreachable => "fail-unreachable",
-            Builtin::Failed => "fail-generic",
-            Builtin::HoldMusic => "hold-music",
+            Builtin::Busy => "busy",
+            Builtin::NoAnswer => "no-answer",
+            Builtin::Unreachable => "unreachable",
+            Builtin::Invalid => "invalid",
+            Builtin::Failed => "failed",
+            Builtin::HoldMusic => "hold",
         }
     }
 }
