@@ -64,7 +64,7 @@ impl SoundLibrary {
     /// The sound that a name means in an application.
     pub fn find(&self, tenant: TenantId, application: ApplicationId, wanted: &Wanted) -> Option<SoundRef> {
         match wanted {
-            Wanted::Tone(Tone::Ringback) => Some(SoundRef::Tone(tone::Cadence::ringback_china())),
+            Wanted::Tone(Tone::Ringback) => Some(SoundRef::Tone(tone::Cadence::ringback("CN"))),
             Wanted::Builtin(builtin) => self.shipped.get(builtin.file()).cloned().map(SoundRef::Sound),
             Wanted::Prompt(name) => self.prompt(tenant, application, name).map(SoundRef::Sound),
         }
