@@ -2,12 +2,29 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::thread::JoinHandle;
 
 use crate::api::{CallKey, Command, Config, EventSink, MediaError, Metrics};
+use crate::ports::PortPool;
+use crate::queue::{Message, Queue};
+use crate::record::Recordings;
+use crate::shard::{Shard, ShardParts};
+use crate::sys;
 
 /// The running engine. Dropping it stops the shards; recordings in progress are finished first.
 pub struct Engine {
     handle: Handle,
+    shards: Vec<JoinHandle<()>>,
+    binder: Option<JoinHandle<()>>,
+    writers: Vec<JoinHandle<()>>,
+}
+
+struct Shared {
+    queues: Vec<Arc<Queue>>,
+    pool: Arc<PortPool>,
+    advertised: std::net::IpAddr,
+    silenced_ms: Box<dyn Fn() -> u64 + Send + Sync>,
 }
 
 impl Engine {
@@ -17,8 +34,76 @@ impl Engine {
     /// [`MediaError::Config`] for a configuration that cannot work, [`MediaError::Io`] when the system refuses a thread,
     /// a descriptor or the recording folder.
     pub fn start(config: Config, sink: Arc<dyn EventSink>) -> Result<Engine, MediaError> {
-        let _ = (config, sink);
-        Ok(Engine { handle: Handle {} })
+        let io = |what| move |source| MediaError::Io { what, source };
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let count = if config.shards == 0 {
+            (cores / 2).max(1)
+        } else {
+            config.shards
+        };
+        let pool = Arc::new(PortPool::new(
+            config.bind,
+            &config.ports,
+            config.ready_pairs,
+            config.quarantine,
+        )?);
+        let descriptors = sys::raise_descriptor_limit();
+        let pairs = pool.metrics().total as u64;
+        if descriptors < 2 * pairs + 256 {
+            tracing::warn!(
+                descriptors,
+                pairs,
+                "the limit of open files is below what the media port range can use"
+            );
+        }
+        let binder = std::thread::Builder::new()
+            .name("media-ports".into())
+            .spawn({
+                let pool = Arc::clone(&pool);
+                move || pool.run()
+            })
+            .map_err(io("start the port binder"))?;
+        let (recordings, writers) =
+            Recordings::start(&config.recording_dir, config.recording_queue, Arc::clone(&sink))?;
+        let config = Arc::new(config);
+        let mut queues = Vec::new();
+        let mut shards = Vec::new();
+        for index in 0..count {
+            let queue = Arc::new(Queue::new(config.command_queue).map_err(io("create an eventfd"))?);
+            let processor = match config.processors.get(index) {
+                Some(&processor) => processor,
+                None => (cores - 1).wrapping_sub(index) % cores,
+            };
+            let parts = ShardParts {
+                config: Arc::clone(&config),
+                queue: Arc::clone(&queue),
+                sink: Arc::clone(&sink),
+                pool: Arc::clone(&pool),
+                recordings: recordings.clone(),
+                processor: config.pin.then_some(processor),
+            };
+            let shard = Shard::new(parts).map_err(io("create a shard's epoll"))?;
+            let thread = std::thread::Builder::new()
+                .name(format!("media-{index}"))
+                .spawn(move || shard.run());
+            shards.push(thread.map_err(io("start a shard"))?);
+            queues.push(queue);
+        }
+        let silenced = recordings.silenced_counter();
+        let shared = Shared {
+            queues,
+            pool,
+            advertised: config.advertised,
+            silenced_ms: Box::new(move || silenced.load(Relaxed)),
+        };
+        Ok(Engine {
+            handle: Handle {
+                shared: Arc::new(shared),
+            },
+            shards,
+            binder: Some(binder),
+            writers,
+        })
     }
 
     /// A handle for commands.
@@ -27,41 +112,84 @@ impl Engine {
     }
 
     /// Close every call, finish the recordings and wait for the threads to end. Blocks for the time the disk needs.
-    pub fn shutdown(self) {}
+    pub fn shutdown(mut self) {
+        self.stop();
+    }
+
+    fn stop(&mut self) {
+        for queue in &self.handle.shared.queues {
+            queue.stop();
+        }
+        self.handle.shared.pool.stop();
+        // A shard that panicked has said so; the others still finish their recordings.
+        let threads = self
+            .shards
+            .drain(..)
+            .chain(self.binder.take())
+            .chain(self.writers.drain(..));
+        threads.for_each(|t| drop(t.join()));
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.stop();
+    }
 }
 
 /// Where commands go in; cheap to clone.
 #[derive(Clone)]
-pub struct Handle {}
+pub struct Handle {
+    shared: Arc<Shared>,
+}
 
 impl Handle {
+    fn queue(&self, call: CallKey) -> &Queue {
+        // Identities are time-ordered, so their upper halves hardly differ: fold and mix before the remainder.
+        let folded = (call.0 as u64) ^ ((call.0 >> 64) as u64);
+        let mixed = folded.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
+        &self.shared.queues[mixed as usize % self.shared.queues.len()]
+    }
+
     /// Take a bound port pair for a new leg of a call and return the advertised RTP address for its SDP. Does not wait
     /// for the shard. The call comes into being with its first leg. A leg number that is open already is closed first.
     ///
     /// # Errors
     /// [`MediaError::PortsExhausted`], [`MediaError::Overloaded`] or [`MediaError::Stopped`].
     pub fn open_leg(&self, call: CallKey, leg: u16) -> Result<SocketAddr, MediaError> {
-        let _ = (call, leg);
-        Err(MediaError::Stopped)
+        let pair = self.shared.pool.take()?;
+        let address = SocketAddr::new(self.shared.advertised, pair.port);
+        match self.queue(call).push(call, Message::Open { leg, pair }) {
+            Ok(()) => Ok(address),
+            Err((error, message)) => {
+                if let Message::Open { pair, .. } = message {
+                    self.shared.pool.give_back_unused(pair);
+                }
+                Err(error)
+            }
+        }
     }
 
-    /// Hand a command to the call's shard.
+    /// Hand a command to the call's shard. Closing commands have room of their own in the queue, so that they are still
+    /// accepted when others are refused.
     ///
     /// # Errors
     /// [`MediaError::Overloaded`] when the shard's queue is full, [`MediaError::Stopped`] after shutdown.
     pub fn command(&self, call: CallKey, command: Command) -> Result<(), MediaError> {
-        let _ = (call, command);
-        Err(MediaError::Stopped)
+        self.queue(call)
+            .push(call, Message::Command(command))
+            .map_err(|(error, _)| error)
     }
 
     /// Counters for the metrics page.
     pub fn metrics(&self) -> Metrics {
+        let pool = self.shared.pool.metrics();
         Metrics {
-            shards: Vec::new(),
-            pairs_total: 0,
-            pairs_used: 0,
-            pairs_quarantined: 0,
-            recording_silenced_ms: 0,
+            shards: self.shared.queues.iter().map(|q| q.counters.snapshot()).collect(),
+            pairs_total: pool.total,
+            pairs_used: pool.used,
+            pairs_quarantined: pool.quarantined,
+            recording_silenced_ms: (self.shared.silenced_ms)(),
         }
     }
 }

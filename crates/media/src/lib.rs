@@ -21,6 +21,13 @@
 
 mod api;
 mod engine;
+mod latch;
+mod ports;
+mod queue;
+mod record;
+mod shard;
+mod sys;
+pub mod testkit;
 
 pub use api::*;
 pub use engine::{Engine, Handle};

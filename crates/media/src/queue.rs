@@ -1,0 +1,175 @@
+//! The bounded way into a shard, and its counters on the way out.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicI32, AtomicI64, AtomicU64};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::api::{CallKey, Command, MediaError, Scheduling, ShardMetrics};
+use crate::ports::Pair;
+use crate::sys::EventFd;
+
+/// What a shard is told.
+pub(crate) enum Message {
+    /// A leg with its sockets.
+    Open { leg: u16, pair: Pair },
+    /// A public command.
+    Command(Command),
+}
+
+impl Message {
+    fn closes(&self) -> bool {
+        matches!(
+            self,
+            Message::Command(Command::CloseLeg { .. } | Command::CloseCall | Command::StopRecord)
+        )
+    }
+}
+
+#[derive(Default)]
+struct Waiting {
+    messages: VecDeque<(CallKey, Message)>,
+    stopped: bool,
+}
+
+/// A bounded queue with a wake-up.
+pub(crate) struct Queue {
+    waiting: Mutex<Waiting>,
+    capacity: usize,
+    pub(crate) wake: EventFd,
+    pub(crate) counters: Counters,
+}
+
+impl Queue {
+    pub(crate) fn new(capacity: usize) -> io::Result<Queue> {
+        let wake = EventFd::new()?;
+        Ok(Queue {
+            waiting: Mutex::default(),
+            capacity: capacity.max(1),
+            wake,
+            counters: Counters::default(),
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        // The queue is consistent between any two statements, so a poisoned lock is as good as another.
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Add a message, or give it back with the reason. Messages that free resources may use as much room again.
+    pub(crate) fn push(&self, call: CallKey, message: Message) -> Result<(), (MediaError, Message)> {
+        let mut waiting = self.lock();
+        if waiting.stopped {
+            return Err((MediaError::Stopped, message));
+        }
+        let room = if message.closes() {
+            2 * self.capacity
+        } else {
+            self.capacity
+        };
+        if waiting.messages.len() >= room {
+            self.counters.commands_refused.fetch_add(1, Relaxed);
+            return Err((MediaError::Overloaded, message));
+        }
+        // Only the first message needs to wake the shard: it takes all that it finds.
+        let wake = waiting.messages.is_empty();
+        waiting.messages.push_back((call, message));
+        drop(waiting);
+        if wake {
+            self.wake.signal();
+        }
+        Ok(())
+    }
+
+    /// Take everything; `into` must be empty and lends its memory. True when the shard must stop.
+    pub(crate) fn take(&self, into: &mut VecDeque<(CallKey, Message)>) -> bool {
+        let mut waiting = self.lock();
+        std::mem::swap(&mut waiting.messages, into);
+        waiting.stopped
+    }
+
+    pub(crate) fn stop(&self) {
+        self.lock().stopped = true;
+        self.wake.signal();
+    }
+}
+
+/// A shard's counters, written by it alone and read by anybody.
+#[derive(Default)]
+pub(crate) struct Counters {
+    /// 0 = normal, above = FIFO priority, below = nice value.
+    scheduling: AtomicI32,
+    processor: AtomicI64,
+    pub(crate) calls: AtomicU64,
+    pub(crate) legs: AtomicU64,
+    pub(crate) packets_in: AtomicU64,
+    pub(crate) packets_out: AtomicU64,
+    pub(crate) send_errors: AtomicU64,
+    pub(crate) commands_refused: AtomicU64,
+    pub(crate) frames_skipped: AtomicU64,
+    pub(crate) worst_lateness_us: AtomicU64,
+}
+
+/// Add without a locked instruction: the shard is the only writer.
+#[inline]
+pub(crate) fn bump(counter: &AtomicU64, by: u64) {
+    counter.store(counter.load(Relaxed).wrapping_add(by), Relaxed);
+}
+
+impl Counters {
+    pub(crate) fn set_scheduling(&self, scheduling: Scheduling, processor: Option<usize>) {
+        let code = match scheduling {
+            Scheduling::Fifo(priority) => priority,
+            Scheduling::Nice(nice) => nice,
+            Scheduling::Normal => 0,
+        };
+        self.scheduling.store(code, Relaxed);
+        self.processor.store(processor.map_or(-1, |p| p as i64), Relaxed);
+    }
+
+    pub(crate) fn snapshot(&self) -> ShardMetrics {
+        let scheduling = match self.scheduling.load(Relaxed) {
+            0 => Scheduling::Normal,
+            priority if priority > 0 => Scheduling::Fifo(priority),
+            nice => Scheduling::Nice(nice),
+        };
+        ShardMetrics {
+            scheduling,
+            processor: usize::try_from(self.processor.load(Relaxed)).ok(),
+            calls: self.calls.load(Relaxed),
+            legs: self.legs.load(Relaxed),
+            packets_in: self.packets_in.load(Relaxed),
+            packets_out: self.packets_out.load(Relaxed),
+            send_errors: self.send_errors.load(Relaxed),
+            commands_refused: self.commands_refused.load(Relaxed),
+            frames_skipped: self.frames_skipped.load(Relaxed),
+            worst_lateness_us: self.worst_lateness_us.load(Relaxed),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn closing_still_fits_when_the_queue_is_full() {
+        let queue = Queue::new(2).unwrap();
+        let stop = || Message::Command(Command::CloseCall);
+        let other = || Message::Command(Command::Layout(Default::default()));
+        assert!(queue.push(CallKey(1), other()).is_ok());
+        assert!(queue.push(CallKey(1), other()).is_ok());
+        assert!(matches!(
+            queue.push(CallKey(1), other()),
+            Err((MediaError::Overloaded, _))
+        ));
+        assert!(queue.push(CallKey(1), stop()).is_ok());
+        assert_eq!(queue.counters.snapshot().commands_refused, 1);
+        let mut taken = VecDeque::new();
+        assert!(!queue.take(&mut taken));
+        assert_eq!(taken.len(), 3);
+        queue.stop();
+        assert!(matches!(queue.push(CallKey(1), stop()), Err((MediaError::Stopped, _))));
+    }
+}

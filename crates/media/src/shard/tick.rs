@@ -1,0 +1,323 @@
+//! What happens by the clock: frames of 20 ms, and the slow work of a call.
+
+use strowger_media_core::dtmf::Sending;
+use strowger_media_core::g711::Law;
+use strowger_media_core::playout::Pulled;
+use strowger_media_core::rtcp::{self, ReportBlock, SenderInfo};
+use strowger_media_core::rtp::{self, HEADER_LEN};
+use strowger_media_core::{FRAME, mixer};
+
+use super::call::{Call, Recording};
+use super::leg::{Legs, Output};
+use super::{FRAME_PERIOD, SLOW_PERIOD, Shard};
+use crate::api::{CallKey, Event, EventSink};
+use crate::queue::{Counters, bump};
+
+/// A call that owes more frames than this (200 ms) leaves the older ones out.
+const MAX_OWED: u64 = 10;
+
+/// What a tick works with besides its call.
+struct Desk<'a> {
+    legs: &'a mut Legs,
+    sink: &'a dyn EventSink,
+    counters: &'a Counters,
+}
+
+impl Shard {
+    /// Make the frames that fall on millisecond `ms`.
+    pub(super) fn run_frames(&mut self, ms: u64) {
+        let phase = (ms % FRAME_PERIOD) as usize;
+        let mut index = 0;
+        while let Some(&key) = self.fast[phase].get(index) {
+            // A call whose plan stops making frames leaves the list, and another one takes this place.
+            let before = self.fast[phase].len();
+            self.run_call(key, ms);
+            if self.fast[phase].len() == before {
+                index += 1;
+            }
+        }
+    }
+
+    fn run_call(&mut self, key: CallKey, ms: u64) {
+        let lateness = self.now().saturating_sub(ms * 1000);
+        let counters = &self.parts.queue.counters;
+        let Some(call) = self.calls.get_mut(&key) else { return };
+        let Some(last) = call.last_frame else { return };
+        let present = (ms + FRAME_PERIOD - call.phase) / FRAME_PERIOD;
+        let mut first = last + 1;
+        if present >= first + MAX_OWED {
+            let skipped = present - first;
+            first = present;
+            bump(&counters.frames_skipped, skipped);
+            if let Recording::Running { recorder, .. } = &mut call.recording {
+                recorder.skipped(skipped);
+            }
+        }
+        if lateness > counters.worst_lateness_us.load(std::sync::atomic::Ordering::Relaxed) {
+            counters
+                .worst_lateness_us
+                .store(lateness, std::sync::atomic::Ordering::Relaxed);
+        }
+        let mut changed = false;
+        let mut desk = Desk {
+            legs: &mut self.legs,
+            sink: &*self.parts.sink,
+            counters,
+        };
+        for frame in first..=present {
+            let micros = (frame * FRAME_PERIOD + call.phase).saturating_sub(FRAME_PERIOD) * 1000;
+            changed |= call.frame(micros, &mut desk);
+        }
+        call.last_frame = Some(present);
+        if changed {
+            self.replan(key);
+        }
+    }
+
+    /// The slow work of the calls that fall on millisecond `ms`.
+    pub(super) fn run_slow(&mut self, ms: u64) {
+        let phase = (ms % SLOW_PERIOD) as usize;
+        let now = self.now();
+        let inactivity = self.parts.config.inactivity.as_micros() as u64;
+        // Empty, and without memory, in nearly every millisecond.
+        let mut due = Vec::new();
+        for key in &self.slow[phase] {
+            let Some(call) = self.calls.get(key) else { continue };
+            for &(number, slot) in &call.legs {
+                let Some(leg) = self.legs.get_mut(slot) else { continue };
+                let Some(configured) = &mut leg.configured else {
+                    continue;
+                };
+                let silent = now.saturating_sub(leg.last_at.max(configured.at));
+                if configured.config.recv && !configured.inactive_reported && silent >= inactivity {
+                    configured.inactive_reported = true;
+                    self.parts.sink.event(*key, Event::Inactive { leg: number });
+                }
+                let clock = configured.clock;
+                if let Some(press) = leg.dtmf_in.poll(rtp::clock_units(now, clock)) {
+                    let duration_ms = (u64::from(press.duration) * 1000 / u64::from(clock)) as u32;
+                    self.parts.sink.event(
+                        *key,
+                        Event::Dtmf {
+                            leg: number,
+                            digit: press.digit,
+                            duration_ms,
+                        },
+                    );
+                }
+                if now >= leg.reports.due {
+                    due.push(slot);
+                }
+            }
+        }
+        for slot in due {
+            self.send_report(slot, false);
+        }
+    }
+
+    /// Send a report on a leg: SR when packets were sent since the last one, else RR; with BYE at its end.
+    pub(super) fn send_report(&mut self, slot: u32, bye: bool) {
+        let now = self.now();
+        let ntp = self.ntp(now);
+        let interval = self.parts.config.rtcp_interval.as_micros() as u64;
+        let Some(leg) = self.legs.get_mut(slot) else { return };
+        leg.reports.due = now + interval;
+        let Some(configured) = &leg.configured else { return };
+        // A far side that has sent nothing and been sent nothing knows of no stream.
+        if leg.packets_out == 0 && leg.first_at.is_none() {
+            return;
+        }
+        let sending = leg.packets_out > leg.reports.packets_reported;
+        let wall = rtp::clock_units(now, configured.clock);
+        let sender = sending.then(|| SenderInfo {
+            ntp,
+            rtp_timestamp: leg.rewriter.timestamp_at(wall),
+            packets: leg.packets_out as u32,
+            octets: leg.bytes_out as u32,
+        });
+        leg.reports.packets_reported = leg.packets_out;
+        let (last_sr, delay) = match leg.reports.last_sr {
+            Some((middle, at)) => (middle, (u128::from(now - at) * 65536 / 1_000_000) as u32),
+            None => (0, 0),
+        };
+        let report = leg.stats.ssrc().map(|ssrc| ReportBlock {
+            ssrc,
+            fraction_lost: leg.stats.take_fraction_lost(),
+            cumulative_lost: leg.stats.lost().clamp(-0x80_0000, 0x7F_FFFF) as i32,
+            highest_sequence: leg.stats.extended_sequence(),
+            jitter: leg.stats.jitter(),
+            last_sr,
+            delay_since_last_sr: delay,
+        });
+        rtcp::build(&mut self.scratch, leg.ssrc, sender, report, &self.cname, bye);
+        if let Some(to) = leg.rtcp_destination()
+            && leg.pair.rtcp.send_to(&self.scratch, to).is_err()
+        {
+            bump(&self.parts.queue.counters.send_errors, 1);
+        }
+    }
+}
+
+impl Call {
+    /// Make one frame of everything; `micros` is the instant it is for. True when the plan must be derived anew.
+    fn frame(&mut self, micros: u64, desk: &mut Desk<'_>) -> bool {
+        for &(_, slot) in &self.legs {
+            if let Some(decoded) = desk.legs.get_mut(slot).and_then(|l| l.decoded.as_deref_mut()) {
+                let mut law = decoded.law;
+                decoded.pulled = decoded.playout.pull(&mut law, &mut decoded.frame);
+            }
+        }
+        let mut changed = false;
+        let mut announcement = None;
+        if let Some(playing) = self.announce.as_mut().filter(|p| p.is_active())
+            && self.hearing.iter().any(|h| !h.hears.is_empty())
+        {
+            let mut frame = [0; FRAME];
+            playing.next(&mut frame, None, &mut [0; FRAME]);
+            announcement = Some(frame);
+            if playing.finished {
+                changed = true;
+                desk.sink
+                    .event(self.key, Event::AnnounceFinished { id: playing.play.id });
+            }
+        }
+        let recorded_left = match &self.recording {
+            Recording::Running { left, .. } => Some(*left),
+            _ => None,
+        };
+        let mut recorded_right = [0i16; FRAME];
+        for index in 0..self.legs.len() {
+            let (number, slot) = self.legs[index];
+            let record = (recorded_left == Some(number)).then_some(&mut recorded_right);
+            changed |= self.leg_frame(number, slot, micros, announcement.as_ref(), record, desk);
+            changed |= self.send_digits(number, slot, micros, desk);
+        }
+        if let Recording::Running { recorder, left } = &mut self.recording {
+            let slot = self.legs.iter().find(|l| l.0 == *left).map(|l| l.1);
+            let decoded = slot.and_then(|s| desk.legs.get(s)).and_then(|l| l.decoded.as_deref());
+            recorder.frame(decoded.map_or(&[0; FRAME], |d| &d.frame), &recorded_right);
+        }
+        changed
+    }
+
+    /// What one leg hears in this frame: sent to it when it is in mixing mode, and given to the recorder if asked.
+    fn leg_frame(
+        &mut self,
+        number: u16,
+        slot: u32,
+        micros: u64,
+        announcement: Option<&[i16; FRAME]>,
+        record: Option<&mut [i16; FRAME]>,
+        desk: &mut Desk<'_>,
+    ) -> bool {
+        let Some(leg) = desk.legs.get(slot) else { return false };
+        let mix = leg.output == Output::Mix;
+        if !mix && record.is_none() {
+            return false;
+        }
+        let law = leg.law().unwrap_or(Law::A);
+        let mut sum = [0i32; FRAME];
+        let mut sources = 0;
+        let legs = &self.legs;
+        let mut hearing = self.hearing.iter_mut().find(|h| h.leg == number);
+        if let Some(hearing) = &hearing {
+            for &(from, gain) in &hearing.hears {
+                let source = legs.iter().find(|l| l.0 == from).and_then(|l| desk.legs.get(l.1));
+                if let Some(decoded) = source.and_then(|l| l.decoded.as_deref())
+                    && decoded.pulled != Pulled::Silence
+                {
+                    mixer::add(&mut sum, &decoded.frame, gain);
+                    sources += 1;
+                }
+            }
+            if let Some(frame) = announcement.filter(|_| !hearing.hears.is_empty()) {
+                mixer::add(&mut sum, frame, mixer::Gain::UNITY);
+                sources += 1;
+            }
+        }
+        let mut played = [0i16; FRAME];
+        let mut encoded = [0u8; FRAME];
+        let mut copied = false;
+        let mut changed = false;
+        let mut play_recorded = false;
+        // A play waits until its leg is configured; the plan says `Mix` from then on.
+        if let Some(playing) = hearing
+            .as_mut()
+            .and_then(|h| h.playing.as_mut())
+            .filter(|p| mix && p.is_active())
+        {
+            copied = playing.next(&mut played, Some(law), &mut encoded) && sources == 0;
+            play_recorded = playing.play.recorded;
+            if playing.finished {
+                changed = true;
+                desk.sink.event(
+                    self.key,
+                    Event::PlayFinished {
+                        leg: number,
+                        id: playing.play.id,
+                    },
+                );
+            }
+        }
+        if let Some(right) = record {
+            let mut heard = sum;
+            if play_recorded {
+                mixer::add(&mut heard, &played, mixer::Gain::UNITY);
+            }
+            mixer::saturate(&heard, right);
+        }
+        let Some(leg) = desk.legs.get_mut(slot).filter(|l| mix && l.dtmf_out.is_none()) else {
+            return changed;
+        };
+        if !leg.configured.as_ref().is_some_and(|c| c.config.send) {
+            return changed;
+        }
+        if !copied {
+            let mut out = [0i16; FRAME];
+            mixer::add(&mut sum, &played, mixer::Gain::UNITY);
+            mixer::saturate(&sum, &mut out);
+            law.encode_into(&out, &mut encoded);
+        }
+        leg.send_frame(&encoded, micros, desk.counters);
+        changed
+    }
+
+    /// The digits that are on their way to a leg take the place of its audio.
+    fn send_digits(&mut self, number: u16, slot: u32, micros: u64, desk: &mut Desk<'_>) -> bool {
+        let Some(leg) = desk.legs.get_mut(slot) else {
+            return false;
+        };
+        let Some(mut digits) = leg.dtmf_out.take() else {
+            return false;
+        };
+        let configured = leg.configured.as_ref();
+        let negotiated = configured.and_then(|c| Some((c.config.dtmf?.0, c.clock)));
+        let Some((payload_type, clock)) = negotiated else {
+            // A re-INVITE took telephone-event away in the middle.
+            desk.sink.event(self.key, Event::DtmfFailed { leg: number });
+            return true;
+        };
+        match digits.sender.tick() {
+            Sending::Idle => {
+                desk.sink.event(self.key, Event::DtmfSent { leg: number });
+                return true;
+            }
+            Sending::Pause => {}
+            Sending::Packet {
+                begin,
+                payload,
+                duration,
+            } => {
+                if begin {
+                    digits.timestamp = leg.rewriter.begin_event(rtp::clock_units(micros, clock));
+                }
+                let mut buffer = [0u8; HEADER_LEN + 4];
+                buffer[HEADER_LEN..].copy_from_slice(&payload);
+                let stamp = leg.rewriter.event(digits.timestamp, u32::from(duration), begin);
+                leg.send(&mut buffer, HEADER_LEN, payload_type, stamp, desk.counters);
+            }
+        }
+        leg.dtmf_out = Some(digits);
+        false
+    }
+}
