@@ -1,0 +1,246 @@
+//! Many datagrams a system call: recvmmsg and sendmmsg of Linux, and a loop of single calls elsewhere.
+//!
+//! This is the only unsafe code of the crate. What it relies on: the vectors of `iovec`, addresses and headers are built
+//! in the same function that makes the call, outlive it, and are not moved in between; lengths given to the kernel are
+//! those of the slices behind the pointers; an address is read only as far as its family says.
+
+/// Datagrams a call at most.
+pub(crate) const BATCH: usize = 64;
+/// Room for one datagram: the largest UDP payload there is.
+pub(crate) const SLOT: usize = 65_535;
+
+#[cfg(target_os = "linux")]
+pub(crate) use linux::{recv, send};
+#[cfg(not(target_os = "linux"))]
+pub(crate) use portable::{recv, send};
+
+/// Memory for one batch. Pages that no datagram reaches are never touched and cost nothing.
+pub(crate) struct Arena {
+    memory: Vec<u8>,
+}
+
+impl Arena {
+    pub(crate) fn new() -> Arena {
+        Arena {
+            memory: vec![0; BATCH * SLOT],
+        }
+    }
+
+    /// The datagram in slot `index`.
+    pub(crate) fn datagram(&self, index: usize, len: usize) -> &[u8] {
+        &self.memory[index * SLOT..index * SLOT + len.min(SLOT)]
+    }
+}
+
+#[cfg(target_os = "linux")]
+mod linux {
+    use super::{Arena, BATCH, SLOT};
+    use std::io;
+    use std::mem::{size_of, zeroed};
+    use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+    use std::os::fd::RawFd;
+
+    /// Receives up to [`BATCH`] datagrams without waiting; pushes (length, source) of slot 0, 1, … to `out`.
+    pub(crate) fn recv(fd: RawFd, arena: &mut Arena, out: &mut Vec<(usize, SocketAddr)>) -> io::Result<()> {
+        // SAFETY: all-zero is a valid value of these C structures, which hold integers and nullable pointers only.
+        let mut names: [libc::sockaddr_storage; BATCH] = unsafe { zeroed() };
+        // SAFETY: as above.
+        let mut iovecs: [libc::iovec; BATCH] = unsafe { zeroed() };
+        // SAFETY: as above.
+        let mut headers: [libc::mmsghdr; BATCH] = unsafe { zeroed() };
+        for (i, slot) in arena.memory.chunks_exact_mut(SLOT).enumerate() {
+            iovecs[i] = libc::iovec {
+                iov_base: slot.as_mut_ptr().cast(),
+                iov_len: SLOT,
+            };
+            headers[i].msg_hdr.msg_name = (&raw mut names[i]).cast();
+            headers[i].msg_hdr.msg_namelen = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
+            headers[i].msg_hdr.msg_iov = &raw mut iovecs[i];
+            headers[i].msg_hdr.msg_iovlen = 1;
+        }
+        // SAFETY: every header points at one iovec and one address of the arrays above, which live until the call
+        // returns; every iovec covers one exclusive slot of the arena.
+        let n = unsafe {
+            libc::recvmmsg(
+                fd,
+                headers.as_mut_ptr(),
+                BATCH as u32,
+                libc::MSG_DONTWAIT,
+                std::ptr::null_mut(),
+            )
+        };
+        if n < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        for i in 0..n as usize {
+            let source = read_address(&names[i]).unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], 0)));
+            out.push((headers[i].msg_len as usize, source));
+        }
+        Ok(())
+    }
+
+    /// Sends up to [`BATCH`] datagrams without waiting and returns how many the kernel took.
+    pub(crate) fn send(fd: RawFd, datagrams: &[(SocketAddr, bytes::Bytes)]) -> io::Result<usize> {
+        let count = datagrams.len().min(BATCH);
+        // SAFETY: all-zero is a valid value of these C structures.
+        let mut names: [libc::sockaddr_storage; BATCH] = unsafe { zeroed() };
+        // SAFETY: as above.
+        let mut iovecs: [libc::iovec; BATCH] = unsafe { zeroed() };
+        // SAFETY: as above.
+        let mut headers: [libc::mmsghdr; BATCH] = unsafe { zeroed() };
+        for (i, (target, bytes)) in datagrams[..count].iter().enumerate() {
+            // The kernel only reads through this pointer.
+            iovecs[i] = libc::iovec {
+                iov_base: bytes.as_ptr().cast_mut().cast(),
+                iov_len: bytes.len(),
+            };
+            headers[i].msg_hdr.msg_namelen = write_address(*target, &mut names[i]);
+            headers[i].msg_hdr.msg_name = (&raw mut names[i]).cast();
+            headers[i].msg_hdr.msg_iov = &raw mut iovecs[i];
+            headers[i].msg_hdr.msg_iovlen = 1;
+        }
+        // SAFETY: the first `count` headers are filled in, and everything they point at lives until the call returns.
+        let n = unsafe { libc::sendmmsg(fd, headers.as_mut_ptr(), count as u32, libc::MSG_DONTWAIT) };
+        if n < 0 {
+            Err(io::Error::last_os_error())
+        } else {
+            Ok(n as usize)
+        }
+    }
+
+    fn read_address(storage: &libc::sockaddr_storage) -> Option<SocketAddr> {
+        match i32::from(storage.ss_family) {
+            libc::AF_INET => {
+                // SAFETY: the family says that this is a sockaddr_in, which is smaller than sockaddr_storage and not
+                // more strictly aligned.
+                let v4 = unsafe { &*std::ptr::from_ref(storage).cast::<libc::sockaddr_in>() };
+                let ip = Ipv4Addr::from(u32::from_be(v4.sin_addr.s_addr));
+                Some(SocketAddrV4::new(ip, u16::from_be(v4.sin_port)).into())
+            }
+            libc::AF_INET6 => {
+                // SAFETY: as above, for sockaddr_in6.
+                let v6 = unsafe { &*std::ptr::from_ref(storage).cast::<libc::sockaddr_in6>() };
+                let ip = Ipv6Addr::from(v6.sin6_addr.s6_addr);
+                Some(SocketAddrV6::new(ip, u16::from_be(v6.sin6_port), v6.sin6_flowinfo, v6.sin6_scope_id).into())
+            }
+            _ => None,
+        }
+    }
+
+    fn write_address(addr: SocketAddr, storage: &mut libc::sockaddr_storage) -> libc::socklen_t {
+        match addr {
+            SocketAddr::V4(addr) => {
+                // SAFETY: sockaddr_storage is made to hold any socket address: large and aligned enough.
+                let v4 = unsafe { &mut *std::ptr::from_mut(storage).cast::<libc::sockaddr_in>() };
+                v4.sin_family = libc::AF_INET as libc::sa_family_t;
+                v4.sin_port = addr.port().to_be();
+                v4.sin_addr.s_addr = u32::from(*addr.ip()).to_be();
+                size_of::<libc::sockaddr_in>() as libc::socklen_t
+            }
+            SocketAddr::V6(addr) => {
+                // SAFETY: as above.
+                let v6 = unsafe { &mut *std::ptr::from_mut(storage).cast::<libc::sockaddr_in6>() };
+                v6.sin6_family = libc::AF_INET6 as libc::sa_family_t;
+                v6.sin6_port = addr.port().to_be();
+                v6.sin6_flowinfo = addr.flowinfo();
+                v6.sin6_addr.s6_addr = addr.ip().octets();
+                v6.sin6_scope_id = addr.scope_id();
+                size_of::<libc::sockaddr_in6>() as libc::socklen_t
+            }
+        }
+    }
+}
+
+/// The same by single calls. Compiled on every system, so that it cannot rot, and tested beside the fast path.
+#[cfg(any(test, not(target_os = "linux")))]
+pub(crate) mod portable {
+    use super::{Arena, BATCH, SLOT};
+    use socket2::SockRef;
+    use std::io;
+    use std::net::SocketAddr;
+    use std::os::fd::{BorrowedFd, RawFd};
+
+    pub(crate) fn recv(fd: RawFd, arena: &mut Arena, out: &mut Vec<(usize, SocketAddr)>) -> io::Result<()> {
+        use std::mem::MaybeUninit;
+        // SAFETY: the caller owns the open socket behind `fd` for the length of the call.
+        let fd = unsafe { BorrowedFd::borrow_raw(fd) };
+        let socket = SockRef::from(&fd);
+        for slot in arena.memory.chunks_exact_mut(SLOT).take(BATCH) {
+            // SAFETY: initialised bytes are valid as possibly uninitialised ones, and nothing uninitialised is written.
+            let buffer = unsafe { &mut *(std::ptr::from_mut::<[u8]>(slot) as *mut [MaybeUninit<u8>]) };
+            match socket.recv_from(buffer) {
+                Ok((len, source)) => out.push((
+                    len,
+                    source
+                        .as_socket()
+                        .unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], 0))),
+                )),
+                Err(_) if !out.is_empty() => return Ok(()),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn send(fd: RawFd, datagrams: &[(SocketAddr, bytes::Bytes)]) -> io::Result<usize> {
+        // SAFETY: as above.
+        let fd = unsafe { BorrowedFd::borrow_raw(fd) };
+        let socket = SockRef::from(&fd);
+        for (sent, (target, bytes)) in datagrams.iter().take(BATCH).enumerate() {
+            match socket.send_to(bytes, &(*target).into()) {
+                Ok(_) => {}
+                Err(_) if sent > 0 => return Ok(sent),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(datagrams.len().min(BATCH))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use std::net::{SocketAddr, UdpSocket};
+    use std::os::fd::AsRawFd;
+
+    type Recv = fn(i32, &mut Arena, &mut Vec<(usize, SocketAddr)>) -> std::io::Result<()>;
+    type Send = fn(i32, &[(SocketAddr, Bytes)]) -> std::io::Result<usize>;
+
+    fn round_trip(bind: &str, send: Send, recv: Recv) {
+        let Ok(a) = UdpSocket::bind(bind) else { return };
+        let b = UdpSocket::bind(bind).unwrap();
+        b.set_nonblocking(true).unwrap();
+        let target = b.local_addr().unwrap();
+        let datagrams: Vec<_> = (0..100).map(|i| (target, Bytes::from(vec![i as u8; i * 7]))).collect();
+        let mut sent = 0;
+        while sent < datagrams.len() {
+            sent += send(a.as_raw_fd(), &datagrams[sent..]).unwrap();
+        }
+        let (mut arena, mut all) = (Arena::new(), Vec::new());
+        while all.len() < 100 {
+            let mut out = Vec::new();
+            recv(b.as_raw_fd(), &mut arena, &mut out).unwrap();
+            assert!(out.len() <= BATCH);
+            for (slot, (len, source)) in out.into_iter().enumerate() {
+                assert_eq!(source, a.local_addr().unwrap());
+                all.push(arena.datagram(slot, len).to_vec());
+            }
+        }
+        assert!(all.iter().enumerate().all(|(i, d)| *d == vec![i as u8; i * 7]));
+        let mut out = Vec::new();
+        assert_eq!(
+            recv(b.as_raw_fd(), &mut arena, &mut out).unwrap_err().kind(),
+            std::io::ErrorKind::WouldBlock
+        );
+    }
+
+    #[test]
+    fn batches_arrive_whole_and_in_order() {
+        for bind in ["127.0.0.1:0", "[::1]:0"] {
+            round_trip(bind, send, recv);
+            round_trip(bind, portable::send, portable::recv);
+            round_trip(bind, send, portable::recv);
+        }
+    }
+}
