@@ -154,13 +154,11 @@ pub struct DeliveryFilter {
     pub limit: u32,
 }
 
-/// Numbers of deliveries by state, over all tenants: for metrics.
+/// Numbers of unfinished deliveries over all tenants, for metrics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OutboxCounts {
-    /// Ready to go at their next time.
+    /// Heads of their order: each stands for a conversation's subscription that is not up to date.
     pub ready: u64,
-    /// Behind another.
-    pub waiting: u64,
     /// Given up.
     pub dead: u64,
 }

@@ -1,0 +1,466 @@
+//! Resources as they are stored: JSON with types of its own, sealed with the owner's key.
+//!
+//! A member that is added later gets a default here. Text forms: ids 32 hexadecimal digits, addresses and numbers as
+//! they are written.
+
+use crate::config::{
+    Account, AddressRange, Application, DeviceEntry, Prompt, PromptState, Resource, Secret, Tenant, Token,
+};
+use serde::{Deserialize, Serialize};
+use std::net::{IpAddr, SocketAddr};
+use strowger_core::resource::{
+    ApplicationSettings, Device, OwnedNumber, PrefixRule, Route, RouteTarget, Trunk, TrunkAuth,
+};
+use strowger_core::{AccountId, ApplicationId, DeviceId, Number, RouteId, Stamp, TenantId, TrunkId};
+
+/// A 128-bit id as 32 hexadecimal digits.
+struct Id(u128);
+
+impl Serialize for Id {
+    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(&TenantId(self.0))
+    }
+}
+
+impl<'de> Deserialize<'de> for Id {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Id, D::Error> {
+        let text = String::deserialize(d)?;
+        text.parse::<TenantId>()
+            .map(|t| Id(t.0))
+            .map_err(serde::de::Error::custom)
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "resource", rename_all = "snake_case")]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "built and consumed once per administrative request"
+)]
+enum Disk {
+    Tenant(DiskTenant),
+    Account(DiskAccount),
+    Application(DiskApplication),
+    Trunk(DiskTrunk),
+    Number(DiskNumber),
+    Route(DiskRoute),
+    Device(DiskDevice),
+    Prompt(DiskPrompt),
+}
+
+#[derive(Serialize, Deserialize)]
+struct DiskTenant {
+    id: Id,
+    name: String,
+    #[serde(default)]
+    push_allowed: Vec<String>,
+    #[serde(default)]
+    opened_prefixes: Vec<String>,
+    #[serde(default)]
+    max_conversations: u32,
+    #[serde(default)]
+    max_rate: u32,
+    #[serde(default)]
+    disabled: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+struct DiskAccount {
+    id: Id,
+    tenant: Id,
+    name: String,
+    tokens: Vec<DiskToken>,
+    #[serde(default)]
+    disabled: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+struct DiskToken {
+    secret: String,
+    created_at: i64,
+    #[serde(default)]
+    expires_at: Option<i64>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct DiskApplication {
+    id: Id,
+    tenant: Id,
+    #[serde(default)]
+    account: Option<Id>,
+    name: String,
+    profile: String,
+    settings: DiskSettings,
+    #[serde(default)]
+    push_secret: Option<String>,
+    #[serde(default)]
+    disabled: bool,
+}
+
+/// Absent members take the core's defaults, so that a setting that is new in this version has its default in
+/// applications that were stored before.
+#[derive(Default, Serialize, Deserialize)]
+struct DiskSettings {
+    ring_timeout: Option<u32>,
+    media_timeout: Option<u32>,
+    zone_minutes: Option<i32>,
+    default_cli: Option<String>,
+    record_url: Option<String>,
+    user_data_limit: Option<usize>,
+    user_data_any: Option<bool>,
+    strict_causes: Option<bool>,
+    record_wait: Option<u32>,
+    max_conversations: Option<u32>,
+    max_rate: Option<u32>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct DiskTrunk {
+    id: Id,
+    #[serde(default)]
+    tenant: Option<Id>,
+    name: String,
+    address: SocketAddr,
+    domain: String,
+    sources: Vec<IpAddr>,
+    #[serde(default)]
+    digest: Option<(String, String)>,
+    codecs: Vec<String>,
+    max_channels: u32,
+    max_rate: u32,
+    priority: u16,
+    options_interval: u32,
+    rules: Vec<DiskRule>,
+    disabled: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+struct DiskRule {
+    prefix: String,
+    strip: u8,
+    prepend: String,
+    allow: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+struct DiskNumber {
+    number: String,
+    tenant: Id,
+    applications: Vec<Id>,
+    outgoing: bool,
+    incoming: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+struct DiskRoute {
+    id: Id,
+    application: Id,
+    number: String,
+    target: DiskTarget,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum DiskTarget {
+    Number(String),
+    Device(Id),
+}
+
+#[derive(Serialize, Deserialize)]
+struct DiskDevice {
+    id: Id,
+    tenant: Id,
+    username: String,
+    #[serde(default)]
+    contact: Option<SocketAddr>,
+    #[serde(default)]
+    password: Option<String>,
+    #[serde(default)]
+    disabled: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+struct DiskPrompt {
+    tenant: Id,
+    #[serde(default)]
+    application: Option<Id>,
+    name: String,
+    duration_ms: u64,
+    file: String,
+    checksum: String,
+    state: DiskPromptState,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum DiskPromptState {
+    Ready,
+    Pending,
+    Failed,
+}
+
+fn secret(s: &Secret) -> String {
+    s.expose().to_owned()
+}
+
+fn settings_to(s: &ApplicationSettings) -> DiskSettings {
+    DiskSettings {
+        ring_timeout: Some(s.ring_timeout),
+        media_timeout: Some(s.media_timeout),
+        zone_minutes: Some(s.zone_minutes),
+        default_cli: s.default_cli.as_ref().map(|n| n.as_str().to_owned()),
+        record_url: s.record_url.clone(),
+        user_data_limit: Some(s.user_data_limit),
+        user_data_any: Some(s.user_data_any),
+        strict_causes: Some(s.strict_causes),
+        record_wait: Some(s.record_wait),
+        max_conversations: Some(s.max_conversations),
+        max_rate: Some(s.max_rate),
+    }
+}
+
+fn settings_from(d: DiskSettings) -> ApplicationSettings {
+    let default = ApplicationSettings::default();
+    ApplicationSettings {
+        ring_timeout: d.ring_timeout.unwrap_or(default.ring_timeout),
+        media_timeout: d.media_timeout.unwrap_or(default.media_timeout),
+        zone_minutes: d.zone_minutes.unwrap_or(default.zone_minutes),
+        default_cli: d.default_cli.map(Number::from_canonical),
+        record_url: d.record_url,
+        user_data_limit: d.user_data_limit.unwrap_or(default.user_data_limit),
+        user_data_any: d.user_data_any.unwrap_or(default.user_data_any),
+        strict_causes: d.strict_causes.unwrap_or(default.strict_causes),
+        record_wait: d.record_wait.unwrap_or(default.record_wait),
+        max_conversations: d.max_conversations.unwrap_or(default.max_conversations),
+        max_rate: d.max_rate.unwrap_or(default.max_rate),
+    }
+}
+
+fn trunk_to(t: &Trunk) -> DiskTrunk {
+    DiskTrunk {
+        id: Id(t.id.0),
+        tenant: t.tenant.map(|t| Id(t.0)),
+        name: t.name.clone(),
+        address: t.address,
+        domain: t.domain.clone(),
+        sources: t.sources.clone(),
+        digest: match &t.auth {
+            TrunkAuth::Address => None,
+            TrunkAuth::Digest { username, password } => Some((username.clone(), password.clone())),
+        },
+        codecs: t.codecs.clone(),
+        max_channels: t.max_channels,
+        max_rate: t.max_rate,
+        priority: t.priority,
+        options_interval: t.options_interval,
+        rules: t
+            .rules
+            .iter()
+            .map(|r| DiskRule {
+                prefix: r.prefix.clone(),
+                strip: r.strip,
+                prepend: r.prepend.clone(),
+                allow: r.allow,
+            })
+            .collect(),
+        disabled: t.disabled,
+    }
+}
+
+fn trunk_from(t: DiskTrunk) -> Trunk {
+    Trunk {
+        id: TrunkId(t.id.0),
+        tenant: t.tenant.map(|t| TenantId(t.0)),
+        name: t.name,
+        address: t.address,
+        domain: t.domain,
+        sources: t.sources,
+        auth: match t.digest {
+            None => TrunkAuth::Address,
+            Some((username, password)) => TrunkAuth::Digest { username, password },
+        },
+        codecs: t.codecs,
+        max_channels: t.max_channels,
+        max_rate: t.max_rate,
+        priority: t.priority,
+        options_interval: t.options_interval,
+        rules: t
+            .rules
+            .into_iter()
+            .map(|r| PrefixRule {
+                prefix: r.prefix,
+                strip: r.strip,
+                prepend: r.prepend,
+                allow: r.allow,
+            })
+            .collect(),
+        disabled: t.disabled,
+    }
+}
+
+fn to_disk(resource: &Resource) -> Disk {
+    match resource {
+        Resource::Tenant(t) => Disk::Tenant(DiskTenant {
+            id: Id(t.id.0),
+            name: t.name.clone(),
+            push_allowed: t.push_allowed.iter().map(AddressRange::to_string).collect(),
+            opened_prefixes: t.opened_prefixes.clone(),
+            max_conversations: t.max_conversations,
+            max_rate: t.max_rate,
+            disabled: t.disabled,
+        }),
+        Resource::Account(a) => Disk::Account(DiskAccount {
+            id: Id(a.id.0),
+            tenant: Id(a.tenant.0),
+            name: a.name.clone(),
+            tokens: a
+                .tokens
+                .iter()
+                .map(|t| DiskToken {
+                    secret: secret(&t.secret),
+                    created_at: t.created_at.0,
+                    expires_at: t.expires_at.map(|e| e.0),
+                })
+                .collect(),
+            disabled: a.disabled,
+        }),
+        Resource::Application(a) => Disk::Application(DiskApplication {
+            id: Id(a.id.0),
+            tenant: Id(a.tenant.0),
+            account: a.account.map(|a| Id(a.0)),
+            name: a.name.clone(),
+            profile: a.profile.clone(),
+            settings: settings_to(&a.settings),
+            push_secret: a.push_secret.as_ref().map(secret),
+            disabled: a.disabled,
+        }),
+        Resource::Trunk(t) => Disk::Trunk(trunk_to(t)),
+        Resource::Number(n) => Disk::Number(DiskNumber {
+            number: n.number.as_str().to_owned(),
+            tenant: Id(n.tenant.0),
+            applications: n.applications.iter().map(|a| Id(a.0)).collect(),
+            outgoing: n.outgoing,
+            incoming: n.incoming,
+        }),
+        Resource::Route(r) => Disk::Route(DiskRoute {
+            id: Id(r.id.0),
+            application: Id(r.application.0),
+            number: r.number.as_str().to_owned(),
+            target: match &r.target {
+                RouteTarget::Number(n) => DiskTarget::Number(n.as_str().to_owned()),
+                RouteTarget::Device(d) => DiskTarget::Device(Id(d.0)),
+            },
+        }),
+        Resource::Device(d) => Disk::Device(DiskDevice {
+            id: Id(d.device.id.0),
+            tenant: Id(d.device.tenant.0),
+            username: d.device.username.clone(),
+            contact: d.device.contact,
+            password: d.password.as_ref().map(secret),
+            disabled: d.disabled,
+        }),
+        Resource::Prompt(p) => Disk::Prompt(DiskPrompt {
+            tenant: Id(p.tenant.0),
+            application: p.application.map(|a| Id(a.0)),
+            name: p.name.clone(),
+            duration_ms: p.duration_ms,
+            file: p.file.clone(),
+            checksum: p.checksum.clone(),
+            state: match p.state {
+                PromptState::Ready => DiskPromptState::Ready,
+                PromptState::Pending => DiskPromptState::Pending,
+                PromptState::Failed => DiskPromptState::Failed,
+            },
+        }),
+    }
+}
+
+fn from_disk(disk: Disk) -> Option<Resource> {
+    Some(match disk {
+        Disk::Tenant(t) => Resource::Tenant(Tenant {
+            id: TenantId(t.id.0),
+            name: t.name,
+            push_allowed: t.push_allowed.iter().map(|r| r.parse().ok()).collect::<Option<_>>()?,
+            opened_prefixes: t.opened_prefixes,
+            max_conversations: t.max_conversations,
+            max_rate: t.max_rate,
+            disabled: t.disabled,
+        }),
+        Disk::Account(a) => Resource::Account(Account {
+            id: AccountId(a.id.0),
+            tenant: TenantId(a.tenant.0),
+            name: a.name,
+            tokens: a
+                .tokens
+                .into_iter()
+                .map(|t| Token {
+                    secret: Secret::new(t.secret),
+                    created_at: Stamp(t.created_at),
+                    expires_at: t.expires_at.map(Stamp),
+                })
+                .collect(),
+            disabled: a.disabled,
+        }),
+        Disk::Application(a) => Resource::Application(Application {
+            id: ApplicationId(a.id.0),
+            tenant: TenantId(a.tenant.0),
+            account: a.account.map(|a| AccountId(a.0)),
+            name: a.name,
+            profile: a.profile,
+            settings: settings_from(a.settings),
+            push_secret: a.push_secret.map(Secret::new),
+            disabled: a.disabled,
+        }),
+        Disk::Trunk(t) => Resource::Trunk(trunk_from(t)),
+        Disk::Number(n) => Resource::Number(OwnedNumber {
+            number: Number::from_canonical(n.number),
+            tenant: TenantId(n.tenant.0),
+            applications: n.applications.into_iter().map(|a| ApplicationId(a.0)).collect(),
+            outgoing: n.outgoing,
+            incoming: n.incoming,
+        }),
+        Disk::Route(r) => Resource::Route(Route {
+            id: RouteId(r.id.0),
+            application: ApplicationId(r.application.0),
+            number: Number::from_canonical(r.number),
+            target: match r.target {
+                DiskTarget::Number(n) => RouteTarget::Number(Number::from_canonical(n)),
+                DiskTarget::Device(d) => RouteTarget::Device(DeviceId(d.0)),
+            },
+        }),
+        Disk::Device(d) => Resource::Device(DeviceEntry {
+            device: Device {
+                id: DeviceId(d.id.0),
+                tenant: TenantId(d.tenant.0),
+                username: d.username,
+                contact: d.contact,
+            },
+            password: d.password.map(Secret::new),
+            disabled: d.disabled,
+        }),
+        Disk::Prompt(p) => Resource::Prompt(Prompt {
+            tenant: TenantId(p.tenant.0),
+            application: p.application.map(|a| ApplicationId(a.0)),
+            name: p.name,
+            duration_ms: p.duration_ms,
+            file: p.file,
+            checksum: p.checksum,
+            state: match p.state {
+                DiskPromptState::Ready => PromptState::Ready,
+                DiskPromptState::Pending => PromptState::Pending,
+                DiskPromptState::Failed => PromptState::Failed,
+            },
+        }),
+    })
+}
+
+/// The stored form of a resource, in clear.
+pub(crate) fn encode(resource: &Resource) -> Vec<u8> {
+    // Plain structs of strings and numbers: writing them into memory cannot fail.
+    serde_json::to_vec(&to_disk(resource)).unwrap_or_default()
+}
+
+/// Reads the stored form; `None` if this version cannot.
+pub(crate) fn decode(json: &[u8]) -> Option<Resource> {
+    serde_json::from_slice(json).ok().and_then(from_disk)
+}

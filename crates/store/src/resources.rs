@@ -1,0 +1,305 @@
+//! Changes of resources: checked against the snapshot, written, then published as a new snapshot.
+
+use crate::config::{Config, PLATFORM, Resource, ResourceId, Secret, Token};
+use crate::crypto::{Keys, Place, TenantKey};
+use crate::disk;
+use crate::error::{OpenError, StoreError};
+use crate::store::Store;
+use rusqlite::{Connection, params};
+use sha2::{Digest, Sha256};
+use std::sync::Arc;
+use strowger_core::resource::RouteTarget;
+use strowger_core::{AccountId, Stamp, TenantId};
+use tokio::sync::watch;
+
+/// The kind and the id under which a resource is stored.
+fn row_key(id: &ResourceId) -> (&'static str, String) {
+    match id {
+        ResourceId::Tenant(id) => ("tenant", id.to_string()),
+        ResourceId::Account(id) => ("account", id.to_string()),
+        ResourceId::Application(id) => ("application", id.to_string()),
+        ResourceId::Trunk(id) => ("trunk", id.to_string()),
+        ResourceId::Number(n) => ("number", n.as_str().to_owned()),
+        ResourceId::Route(id) => ("route", id.to_string()),
+        ResourceId::Device(id) => ("device", id.to_string()),
+        ResourceId::Prompt(t, a, name) => {
+            let application = a.map_or_else(|| "-".to_owned(), |a| a.to_string());
+            ("prompt", format!("{t}/{application}/{name}"))
+        }
+    }
+}
+
+/// The place of a resource's content: its name, as a digest.
+fn place(tenant: TenantId, kind: &str, id: &str) -> Place {
+    let digest = Sha256::new()
+        .chain_update(kind)
+        .chain_update([0])
+        .chain_update(id)
+        .finalize();
+    let (major, minor) = (
+        digest[..16].try_into().unwrap_or_default(),
+        digest[16..24].try_into().unwrap_or_default(),
+    );
+    Place::new(b'C', tenant, u128::from_be_bytes(major), u64::from_be_bytes(minor))
+}
+
+/// Reads all resources.
+pub(crate) fn load(conn: &Connection, keys: &Keys) -> Result<Config, OpenError> {
+    let mut config = Config::default();
+    let mut statement =
+        conn.prepare("SELECT t.id, r.kind, r.id, r.content FROM resources r JOIN tenants t ON t.no = r.tenant")?;
+    let mut rows = statement.query([])?;
+    while let Some(r) = rows.next()? {
+        let tenant = TenantId(u128::from_be_bytes(r.get(0)?));
+        let (kind, id): (String, String) = (r.get(1)?, r.get(2)?);
+        let plain = keys.get(tenant).and_then(|k| {
+            let sealed: Vec<u8> = r.get(3).ok()?;
+            k.cipher.open(place(tenant, &kind, &id), &sealed).ok()
+        });
+        let resource = plain.and_then(|p| disk::decode(&p));
+        // The id of a number is the number itself, so the message names the kind only.
+        config.insert(resource.ok_or_else(|| OpenError::Damaged(format!("a stored {kind} cannot be read")))?);
+    }
+    Ok(config)
+}
+
+/// The tenant that a resource belongs to, after checking all that it refers to.
+fn check(config: &Config, resource: &Resource) -> Result<TenantId, StoreError> {
+    let tenant = |id| config.tenant(id).map(|t| t.id).ok_or(StoreError::NotFound("tenant"));
+    let application_of = |id, owner| match config.application(id) {
+        Some(a) if a.tenant == owner => Ok(()),
+        _ => Err(StoreError::NotFound("application")),
+    };
+    let owner = match resource {
+        Resource::Tenant(t) if t.id == PLATFORM => return Err(StoreError::Exists("the platform's own tenant")),
+        Resource::Tenant(t) => t.id,
+        Resource::Account(a) => tenant(a.tenant)?,
+        Resource::Application(a) => {
+            if let Some(id) = a.account
+                && config.account(id).is_none_or(|account| account.tenant != a.tenant)
+            {
+                return Err(StoreError::NotFound("account"));
+            }
+            tenant(a.tenant)?
+        }
+        Resource::Trunk(t) => t.tenant.map_or(Ok(PLATFORM), tenant)?,
+        Resource::Number(n) => {
+            n.applications.iter().try_for_each(|a| application_of(*a, n.tenant))?;
+            tenant(n.tenant)?
+        }
+        Resource::Route(r) => {
+            let owner = config
+                .application(r.application)
+                .ok_or(StoreError::NotFound("application"))?
+                .tenant;
+            if config.route(&r.number).is_some_and(|old| old.id != r.id) {
+                return Err(StoreError::Exists("a route of this number"));
+            }
+            if let RouteTarget::Device(id) = &r.target
+                && config.device(*id).is_none_or(|d| d.device.tenant != owner)
+            {
+                return Err(StoreError::NotFound("device"));
+            }
+            owner
+        }
+        Resource::Device(d) => {
+            let same = config.device_by_name(d.device.tenant, &d.device.username);
+            if same.is_some_and(|same| same.device.id != d.device.id) {
+                return Err(StoreError::Exists("a device with this user name"));
+            }
+            tenant(d.device.tenant)?
+        }
+        Resource::Prompt(p) => {
+            p.application.map_or(Ok(()), |a| application_of(a, p.tenant))?;
+            tenant(p.tenant)?
+        }
+    };
+    // A resource never moves to another tenant: its name is taken there.
+    match config.owner(&resource.id()) {
+        Some(other) if other != owner => Err(StoreError::Exists("a resource with this id")),
+        _ => Ok(owner),
+    }
+}
+
+/// Refuses to remove what something else needs.
+fn check_removal(config: &Config, id: &ResourceId) -> Result<TenantId, StoreError> {
+    let owner = config.owner(id).ok_or(StoreError::NotFound("resource"))?;
+    let needed = match id {
+        ResourceId::Account(a) => config.applications().any(|app| app.account == Some(*a)),
+        ResourceId::Application(a) => {
+            config.routes().any(|r| r.application == *a)
+                || config.numbers().any(|n| n.applications.contains(a))
+                || config.prompts().any(|p| p.application == Some(*a))
+        }
+        ResourceId::Device(d) => config.routes().any(|r| r.target == RouteTarget::Device(*d)),
+        _ => false,
+    };
+    if needed {
+        return Err(StoreError::Reference(
+            "something else refers to it; remove or change that first",
+        ));
+    }
+    Ok(owner)
+}
+
+impl Store {
+    /// All resources as they are now. Cheap: the hot path reads nothing else.
+    pub fn snapshot(&self) -> Arc<Config> {
+        self.inner.config.borrow().clone()
+    }
+
+    /// Follows the snapshots.
+    pub fn watch(&self) -> watch::Receiver<Arc<Config>> {
+        self.inner.config.subscribe()
+    }
+
+    /// Creates a resource.
+    ///
+    /// # Errors
+    /// [`StoreError::Exists`] if its name is taken, [`StoreError::NotFound`] if it refers to something that is not its
+    /// tenant's.
+    pub async fn create(&self, resource: impl Into<Resource>) -> Result<Arc<Config>, StoreError> {
+        self.write(resource.into(), true).await
+    }
+
+    /// Creates a resource or replaces it.
+    ///
+    /// # Errors
+    /// As [`Store::create`], without the complaint that it exists.
+    pub async fn put(&self, resource: impl Into<Resource>) -> Result<Arc<Config>, StoreError> {
+        self.write(resource.into(), false).await
+    }
+
+    async fn write(&self, resource: Resource, new: bool) -> Result<Arc<Config>, StoreError> {
+        let _one = self.inner.changing.lock().await;
+        self.write_locked(resource, new).await
+    }
+
+    async fn write_locked(&self, resource: Resource, new: bool) -> Result<Arc<Config>, StoreError> {
+        let config = self.snapshot();
+        let id = resource.id();
+        if new && config.contains(&id) {
+            return Err(StoreError::Exists("a resource with this id"));
+        }
+        let owner = check(&config, &resource)?;
+        if self.inner.keys.get(owner).is_none() {
+            self.create_key(owner).await?;
+        }
+        let key = self.inner.keys.get(owner).ok_or(StoreError::NotFound("tenant"))?;
+        let (kind, name) = row_key(&id);
+        let sealed = key.cipher.seal(place(owner, kind, &name), &disk::encode(&resource));
+        let no = key.no;
+        self.admin(move |conn| {
+            conn.execute(
+                "INSERT OR REPLACE INTO resources VALUES(?1, ?2, ?3, ?4)",
+                params![no, kind, name, sealed],
+            )?;
+            Ok(())
+        })
+        .await?;
+        Ok(self.publish(|config| config.insert(resource)))
+    }
+
+    /// Makes a data key for a new tenant. The id of an erased tenant is not used again: its rows may still be there.
+    async fn create_key(&self, tenant: TenantId) -> Result<(), StoreError> {
+        let master = self.inner.master.lock().unwrap_or_else(|e| e.into_inner()).clone();
+        let key = self
+            .admin(move |conn| {
+                let id = tenant.0.to_be_bytes();
+                if conn.prepare("SELECT 1 FROM tenants WHERE id = ?1")?.exists([id])? {
+                    return Err(StoreError::Exists("an erased tenant with this id"));
+                }
+                let no = conn.query_row("SELECT MAX(no) + 1 FROM tenants", [], |r| r.get(0))?;
+                let key = TenantKey::generate(no);
+                conn.execute(
+                    "INSERT INTO tenants VALUES(?1, ?2, ?3)",
+                    params![no, id, key.wrap(tenant, &master)],
+                )?;
+                Ok(key)
+            })
+            .await?;
+        self.inner.keys.insert(tenant, Arc::new(key));
+        Ok(())
+    }
+
+    /// Removes a resource.
+    ///
+    /// # Errors
+    /// [`StoreError::Reference`] if something else refers to it. A tenant goes with all that it owns: see
+    /// [`Store::erase_tenant`].
+    pub async fn remove(&self, id: ResourceId) -> Result<Arc<Config>, StoreError> {
+        if let ResourceId::Tenant(tenant) = id {
+            return self.erase_tenant(tenant).await;
+        }
+        let _one = self.inner.changing.lock().await;
+        let owner = check_removal(&self.snapshot(), &id)?;
+        let no = self.tenant_no(owner)?;
+        let (kind, name) = row_key(&id);
+        self.admin(move |conn| {
+            let row = params![no, kind, name];
+            conn.execute("DELETE FROM resources WHERE tenant = ?1 AND kind = ?2 AND id = ?3", row)?;
+            Ok(())
+        })
+        .await?;
+        Ok(self.publish(|config| config.delete(&id)))
+    }
+
+    /// Destroys a tenant's data key and removes its resources, call records and deliveries. What the journal holds of
+    /// it can never be read again; [`Store::prune`] takes the rows away when their time comes. Backups that were made
+    /// before still have the key.
+    pub async fn erase_tenant(&self, tenant: TenantId) -> Result<Arc<Config>, StoreError> {
+        let _one = self.inner.changing.lock().await;
+        if self.snapshot().tenant(tenant).is_none() {
+            return Err(StoreError::NotFound("tenant"));
+        }
+        let no = self.tenant_no(tenant)?;
+        self.admin(move |conn| {
+            // Freed bytes are overwritten, or the wrapped key would stay readable in the page.
+            conn.pragma_update(None, "secure_delete", true)?;
+            for table in ["resources", "open", "records", "deliveries"] {
+                conn.execute(&format!("DELETE FROM {table} WHERE tenant = ?1"), [no])?;
+            }
+            conn.execute("UPDATE tenants SET wrapped_key = NULL WHERE no = ?1", [no])?;
+            Ok(())
+        })
+        .await?;
+        self.inner.keys.remove(tenant);
+        let config = self.publish(|config| config.delete(&ResourceId::Tenant(tenant)));
+        self.truncate_log().await?;
+        Ok(config)
+    }
+
+    /// Gives an account a new token. The tokens that it has stay valid until `overlap_ms` after `now`; those that have
+    /// expired are dropped.
+    pub async fn rotate_token(
+        &self,
+        account: AccountId,
+        secret: Secret,
+        now: Stamp,
+        overlap_ms: u64,
+    ) -> Result<Arc<Config>, StoreError> {
+        let _one = self.inner.changing.lock().await;
+        let config = self.snapshot();
+        let mut account = (**config.account(account).ok_or(StoreError::NotFound("account"))?).clone();
+        let end = now.plus_ms(overlap_ms);
+        account.tokens.retain(|t| t.valid_at(now));
+        for token in &mut account.tokens {
+            token.expires_at = Some(token.expires_at.map_or(end, |e| e.min(end)));
+        }
+        account.tokens.push(Token {
+            secret,
+            created_at: now,
+            expires_at: None,
+        });
+        self.write_locked(Resource::Account(account), false).await
+    }
+
+    fn publish(&self, change: impl FnOnce(&mut Config)) -> Arc<Config> {
+        // A clone copies the maps and shares the resources in them.
+        let mut config = (*self.snapshot()).clone();
+        change(&mut config);
+        let config = Arc::new(config);
+        self.inner.config.send_replace(config.clone());
+        config
+    }
+}
