@@ -9,7 +9,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use strowger_sip_core::{
     AckMode, Command, DialogHandle, Input, Interface, Invite, Output, Party, Received, SipEvent, Stack, StackConfig,
-    Target, Time, Transport,
+    StackStats, Target, Time, Transport,
 };
 
 /// A node of the network, numbered from 0; shown as A, B, C, …
@@ -381,10 +381,7 @@ impl SipNet {
     pub fn run_to_quiet(&mut self) -> bool {
         let end = self.now.plus(3_600_000_000);
         while self.advance(end) {}
-        self.next().is_none()
-            && self
-                .nodes
-                .iter()
-                .all(|n| n.stack.stats().dialogs == 0 && n.stack.stats().transactions == 0)
+        let empty = |stats: StackStats| stats.dialogs == 0 && stats.transactions == 0 && stats.index_entries == 0;
+        self.next().is_none() && self.nodes.iter().all(|n| empty(n.stack.stats()))
     }
 }

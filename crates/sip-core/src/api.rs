@@ -835,6 +835,8 @@ pub struct StackStats {
     pub dialogs: usize,
     /// Transactions held, those that only absorb repetitions included.
     pub transactions: usize,
+    /// Entries of the indexes by which messages find both; several a call.
+    pub index_entries: usize,
     /// Datagrams that were dropped because nothing could be answered.
     pub dropped: u64,
     /// Messages repeated by timers.

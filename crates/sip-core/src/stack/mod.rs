@@ -96,6 +96,7 @@ impl Stack {
         StackStats {
             dialogs: self.calls.len(),
             transactions: self.core.table.len(),
+            index_entries: self.core.dialogs.len() + self.core.table.index_len(),
             ..self.core.stats
         }
     }

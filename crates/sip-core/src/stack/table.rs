@@ -106,6 +106,10 @@ impl Table {
         self.len
     }
 
+    pub fn index_len(&self) -> usize {
+        self.by_key.len() + self.merged.len()
+    }
+
     /// Adds a transaction. One with the same key, which only a broken caller can cause, stays reachable by id alone.
     pub fn insert(&mut self, tx: Tx) -> TxId {
         let index = self.free.pop().unwrap_or_else(|| {
