@@ -7,7 +7,7 @@ use std::time::Duration;
 use strowger_core::project::Projector;
 use strowger_core::record::ConversationRecord;
 use strowger_core::{Event, Fact, Stamp};
-use strowger_store::{Append, AppendError, Batch, Committed, Deadline, Journal, NewDelivery, RecordRow};
+use strowger_store::{Append, AppendError, Batch, Committed, Deadline, NewDelivery, RecordRow, Store};
 
 /// Projectors by name.
 pub type Projectors = Arc<HashMap<&'static str, Arc<dyn Projector>>>;
@@ -22,14 +22,22 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Commits one conversation's facts, in order.
+///
+/// Batches are kept until a later success proves them committed: the journal takes a batch only if it follows the one
+/// before, so the success of one confirms all that were sent earlier.
 pub struct Committer {
-    journal: Journal,
+    store: Store,
     projectors: Projectors,
     published: Option<ConversationRecord>,
     version: u32,
-    /// Batches not yet known to be committed.
+    /// Batches not yet known to be committed, oldest first.
     unconfirmed: VecDeque<Batch>,
-    in_flight: VecDeque<InFlight>,
+    /// Commits on their way, each with the number of batches that its success confirms.
+    in_flight: VecDeque<(usize, InFlight)>,
+    /// A commit failed and its batches were not offered again yet.
+    failed: bool,
+    /// Where the journal said it stands, if a commit failed for not following it.
+    journal_at: u32,
 }
 
 /// Makes the batch of new events: advances `published` and freezes what they mean for each subscription.
@@ -131,51 +139,80 @@ fn row_of(record: &ConversationRecord, version: u32) -> RecordRow {
 
 impl Committer {
     /// For a new conversation.
-    pub fn new(journal: Journal, projectors: Projectors) -> Committer {
+    pub fn new(store: Store, projectors: Projectors) -> Committer {
         Committer {
-            journal,
+            store,
             projectors,
             published: None,
             version: 0,
             unconfirmed: VecDeque::new(),
             in_flight: VecDeque::new(),
+            failed: false,
+            journal_at: 0,
         }
     }
 
-    /// Hands new events to the journal; they are queued in order and not waited for.
+    /// Hands new events to the journal, in order and without waiting.
     pub fn submit(&mut self, events: Vec<Event>) {
-        let batch = batch_of(&mut self.published, &mut self.version, events, &self.projectors);
-        if let Some(batch) = batch {
+        let light = events.iter().all(|e| {
+            matches!(
+                e.fact,
+                Fact::LegRinging { .. } | Fact::Digit { .. } | Fact::LegQuality { .. }
+            )
+        });
+        let Some(batch) = batch_of(&mut self.published, &mut self.version, events, &self.projectors) else {
+            return;
+        };
+        if self.failed {
+            // It joins what is offered again.
+            self.unconfirmed.push_back(batch);
+        } else if light && batch.deliveries.is_empty() {
+            // Facts that nobody waits for may gather a few milliseconds with others'.
+            self.unconfirmed.push_back(batch.clone());
+            self.failed |= self.store.append_nowait(batch).is_err();
+        } else {
             self.send(batch);
         }
     }
 
     fn send(&mut self, batch: Batch) {
-        self.in_flight.push_back(Box::pin(self.journal.append(batch.clone())));
+        let commit = Box::pin(self.store.append(batch.clone()));
         self.unconfirmed.push_back(batch);
+        let covered: usize = self.in_flight.iter().map(|(n, _)| n).sum();
+        self.in_flight.push_back((self.unconfirmed.len() - covered, commit));
     }
 
     /// True if nothing waits for the journal.
     pub fn is_idle(&self) -> bool {
-        self.in_flight.is_empty() && self.unconfirmed.is_empty()
+        self.in_flight.is_empty() && !self.failed
     }
 
-    /// Waits until the oldest batch on its way is settled. Cancel-safe: a dropped wait is taken up again.
+    /// Waits until the oldest commit on its way is settled. Cancel-safe: a dropped wait is taken up again.
+    ///
+    /// # Errors
+    /// The journal's. [`resend`](Committer::resend) offers everything again.
     pub async fn settle_one(&mut self) -> Result<(), AppendError> {
-        let Some(oldest) = self.in_flight.front_mut() else {
+        if self.failed {
+            return Err(AppendError::Overloaded);
+        }
+        let Some((_, oldest)) = self.in_flight.front_mut() else {
             return Ok(());
         };
         let result = oldest.as_mut().await;
-        self.in_flight.pop_front();
+        let Some((confirmed, _)) = self.in_flight.pop_front() else {
+            return Ok(());
+        };
         match result {
             Ok(_) => {
-                self.unconfirmed.pop_front();
+                self.unconfirmed.drain(..confirmed.min(self.unconfirmed.len()));
                 Ok(())
             }
             Err(error) => {
-                // What follows in the queue cannot be accepted without this one: let it fail, then try all as one.
-                while let Some(next) = self.in_flight.pop_front() {
-                    let _ = next.await;
+                // What follows in the queue is refused as not following the log; all of it is offered again as one.
+                self.in_flight.clear();
+                self.failed = true;
+                if let AppendError::Conflict { actual, .. } = error {
+                    self.journal_at = actual;
                 }
                 Err(error)
             }
@@ -203,7 +240,7 @@ impl Committer {
 
     /// Gives the journal everything that it has not confirmed, as one batch.
     pub fn resend(&mut self) {
-        if !self.in_flight.is_empty() {
+        if !std::mem::take(&mut self.failed) {
             return;
         }
         let mut all = self.unconfirmed.drain(..);
@@ -222,6 +259,13 @@ impl Committer {
                     first.deadline = append.deadline;
                 }
             }
+        }
+        // Facts that the journal has already, because only a later batch of theirs failed, are not offered twice.
+        let at = std::mem::take(&mut self.journal_at);
+        merged.deliveries.retain(|d| d.seq > at);
+        for append in &mut merged.appends {
+            append.events.retain(|e| e.seq > at);
+            append.expected_seq = append.expected_seq.max(at);
         }
         self.send(merged);
     }

@@ -8,9 +8,17 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Places and rates by key.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Gates<K> {
     gates: Mutex<HashMap<K, Arc<Gate>>>,
+}
+
+impl<K> Default for Gates<K> {
+    fn default() -> Self {
+        Gates {
+            gates: Mutex::default(),
+        }
+    }
 }
 
 #[derive(Debug, Default)]

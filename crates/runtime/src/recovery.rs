@@ -29,7 +29,16 @@ pub async fn recover(switch: &Arc<Switch>, recordings: &Path) -> Result<Recovere
     let store = switch.store();
     let alive = store.last_alive().await?;
     let mut done = Recovered::default();
-    for (conversation, events) in store.open_conversations().await? {
+    let mut open = store.open_conversations();
+    while let Some(found) = open.recv().await {
+        let (conversation, events) = match found {
+            Ok(found) => (found.id, found.events),
+            Err(error) => {
+                tracing::error!(code = error.code(), "recovery: {error}");
+                done.unreadable += 1;
+                continue;
+            }
+        };
         let record = match ConversationRecord::fold(&events) {
             Ok(Some(record)) => record,
             Ok(None) => continue,
@@ -50,7 +59,7 @@ pub async fn recover(switch: &Arc<Switch>, recordings: &Path) -> Result<Recovere
         let mut version = 0;
         if let Some(batch) = batch_of(&mut published, &mut version, closing.events, switch.projectors()) {
             let mut tries = 0;
-            while let Err(error) = store.journal().append(batch.clone()).await {
+            while let Err(error) = store.append(batch.clone()).await {
                 tries += 1;
                 if !error.may_retry() || tries > 50 {
                     tracing::error!(%conversation, code = error.code(), "recovery: {error}");

@@ -7,7 +7,8 @@ use strowger_core::call::{Builtin, Sound as Wanted, Tone};
 use strowger_core::{ApplicationId, TenantId};
 use strowger_media::{Sound, SoundRef};
 use strowger_media_core::tone;
-use strowger_store::{PromptState, Store};
+use strowger_store::Store;
+use strowger_store::config::PromptState;
 
 /// Decoded sounds, each once.
 pub struct SoundLibrary {

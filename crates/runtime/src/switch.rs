@@ -239,9 +239,9 @@ impl Switch {
             clock,
             inbox,
             mailbox,
-            committer: Committer::new(self.store.journal(), self.projectors.clone()),
+            committer: Committer::new(self.store.clone(), self.projectors.clone()),
             dialogs: Vec::with_capacity(2),
-            places,
+            _places: places,
         };
         let (started, answer) = oneshot::channel();
         self.runtime.spawn(task.run(first, started));

@@ -37,8 +37,8 @@ pub struct Task {
     pub committer: Committer,
     /// SIP handles that lead to it.
     pub dialogs: Vec<DialogHandle>,
-    /// Places that it holds until it is over.
-    pub places: Vec<crate::gate::Place>,
+    /// Places that it holds until it is over, given back by being dropped.
+    pub _places: Vec<crate::gate::Place>,
 }
 
 impl Task {
@@ -190,6 +190,11 @@ impl Task {
     }
 
     fn forget(&mut self) {
+        // Whatever media is left of it goes now.
+        let _ = self
+            .switch
+            .media()
+            .command(CallKey(self.id().0), strowger_media::Command::CloseCall);
         for handle in self.dialogs.drain(..) {
             self.switch.dialogs.remove(handle.0);
         }
