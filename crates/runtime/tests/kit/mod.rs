@@ -29,7 +29,7 @@ pub enum Party {
     RingsThenRefuses(u64, u16),
     /// Rings and nothing else.
     Rings,
-    /// Says nothing at all: its datagrams are lost.
+    /// Says nothing at all.
     Silent,
     /// 183 with media after ms, then answers after further ms.
     EarlyMedia(u64, u64),
@@ -145,7 +145,11 @@ impl Rig {
     /// A party with a number, reached over a trunk of its own.
     pub fn party(&mut self, number: &str, behaviour: Party) -> NodeId {
         let node = self.net.add_node();
-        let addr = self.net.addr(node);
+        // Nobody has the address of a silent party; a stack would at least send 100.
+        let addr = match behaviour {
+            Party::Silent => ([192, 0, 2, 1], 5060).into(),
+            _ => self.net.addr(node),
+        };
         self.world
             .routes
             .entry(number.into())
