@@ -151,13 +151,8 @@ impl Task {
                 self.switch.dialogs.insert(handle.0, self.mailbox.clone());
             }
             Out::Sip(command) => {
-                for _ in 0..200 {
-                    if self.switch.sip().send(command.clone()).is_ok() {
-                        return;
-                    }
-                    tokio::time::sleep(Duration::from_millis(5)).await;
-                }
-                tracing::error!(conversation = %self.id(), "the SIP stack took no command for a second");
+                // An error means that the engine is gone; then so is the process.
+                let _ = self.switch.sip().submit(command).await;
             }
             Out::Media(command) => {
                 for _ in 0..200 {
