@@ -1,0 +1,381 @@
+//! Wiring: which engine knows which, and the order in which they start and stop.
+//!
+//! Start: store, switch, SIP and media, recovery of what a dead process left, notifier, listeners. A call is taken only
+//! when everything that it needs is there. Stop: the other way round, after a drain.
+
+use crate::config::{self, Config};
+use crate::data::{DataFolder, admin_socket};
+use crate::recordings;
+use crate::sounds::Sound;
+use axum::Router;
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use strowger_api::{Api, Metric, MetricKind, Operations, Profile};
+use strowger_core::call::Builtin;
+use strowger_core::project::Projector;
+use strowger_core::resource::ApplicationSettings;
+use strowger_core::{ConversationId, Stamp, TrunkId};
+use strowger_dialect_voicepaas as voicepaas;
+use strowger_notify::Notifier;
+use strowger_runtime::{MediaSink, SipSink, SoundLibrary, Switch, SwitchCalls, SwitchConfig, clock, health, mint, recovery};
+use strowger_sip::{Bind, Endpoint, EndpointConfig, EndpointHandle};
+use strowger_store::{MasterKey, Store, StoreConfig};
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+/// Why the server did not start: what happened, with the part that it happened to.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The data folder.
+    #[error(transparent)]
+    Data(#[from] crate::data::DataError),
+    /// The database.
+    #[error("storage: {0}")]
+    Store(#[from] strowger_store::OpenError),
+    /// A sound.
+    #[error("sounds: {0}")]
+    Sound(String),
+    /// The SIP address.
+    #[error("sip: {0}. Change sip.port or interface.address, or stop what uses it")]
+    Sip(#[from] strowger_sip::StartError),
+    /// The media engine.
+    #[error("media: {0}")]
+    Media(#[from] strowger_media::MediaError),
+    /// The outgoing pushes.
+    #[error("push: {0}")]
+    Push(String),
+    /// A listener.
+    #[error("{what} {address}: {why}. Change {key}, or stop what uses it")]
+    Listen {
+        /// What it is for.
+        what: &'static str,
+        /// Where.
+        address: String,
+        /// The key to change.
+        key: &'static str,
+        /// The system's reason.
+        why: std::io::Error,
+    },
+    /// What an earlier process left could not be read.
+    #[error("recovery: {0}. The database is untouched; check it with a backup before you go on")]
+    Recovery(#[from] strowger_store::StoreError),
+}
+
+/// A running server.
+pub struct Running {
+    /// The HTTP address, with the port that the system chose.
+    pub http: SocketAddr,
+    /// The SIP address.
+    pub sip: SocketAddr,
+    /// The admin socket.
+    pub socket: PathBuf,
+    /// Resources, records, deliveries.
+    pub store: Store,
+    switch: Arc<Switch>,
+    endpoint: EndpointHandle,
+    media: Option<strowger_media::Engine>,
+    notifier: Option<Notifier>,
+    background: Vec<JoinHandle<()>>,
+    listeners: Vec<JoinHandle<()>>,
+    stop: watch::Sender<bool>,
+    _data: DataFolder,
+}
+
+/// Starts everything.
+///
+/// # Errors
+/// [`StartError`]; nothing is left running.
+pub async fn start(config: &Config, data: DataFolder) -> Result<Running, StartError> {
+    let store = open_store(config, &data)?;
+    let prompts = data.sub("prompts")?;
+    let recordings = data.recordings(config)?;
+    let sounds = library(config, &store, prompts.clone())?;
+    let projector: Arc<dyn Projector> = Arc::new(voicepaas::PushProjector);
+    let projectors = Arc::new(HashMap::from([(projector.name(), projector)]));
+    let sip_addr = SocketAddr::new(config.interface.address, config.sip.port);
+    let advertised = SocketAddr::new(config.interface.advertised, config.sip.port);
+    let settings = SwitchConfig {
+        host: advertised.to_string(),
+        max_conversations: config.limits.conversations,
+    };
+    let switch = Switch::new(settings, store.clone(), sounds, projectors);
+
+    let media = strowger_media::Engine::start(media_config(config, recordings.clone()), Arc::new(MediaSink(switch.clone())))?;
+    let mut sip = EndpointConfig::udp(sip_addr, mint::random().to_le_bytes());
+    sip.binds = vec![Bind {
+        transport: strowger_sip_core::Transport::Udp,
+        addr: sip_addr,
+        advertised: (advertised != sip_addr).then_some(advertised),
+    }];
+    sip.stack.product = concat!("strowger/", env!("CARGO_PKG_VERSION")).into();
+    sip.stack.contact_user = Some("strowger".into());
+    sip.stack.max_dialogs = config.limits.conversations.saturating_mul(4);
+    sip.stack.max_transactions = config.limits.conversations.saturating_mul(16).max(100_000);
+    let endpoint = Endpoint::start(sip, Arc::new(SipSink(switch.clone())))?;
+    switch.attach(endpoint.clone(), media.handle());
+
+    recovery::recover(&switch, &recordings).await?;
+    let notifier = start_notifier(config, &store)?;
+    let background = vec![
+        tokio::spawn(recovery::heartbeat(switch.clone())),
+        tokio::spawn(health::watch(switch.clone())),
+    ];
+
+    let (stop, stopped) = watch::channel(false);
+    let api = api_of(&switch, &store, prompts);
+    let (http, public) = listen_http(config, &switch, &store, &api, recordings, stopped.clone()).await?;
+    let (socket, admin) = listen_admin(&data, api, stopped)?;
+    Ok(Running {
+        http,
+        sip: endpoint.local_addrs().first().copied().unwrap_or(sip_addr),
+        socket,
+        store,
+        switch,
+        endpoint,
+        media: Some(media),
+        notifier: Some(notifier),
+        background,
+        listeners: vec![public, admin],
+        stop,
+        _data: data,
+    })
+}
+
+fn open_store(config: &Config, data: &DataFolder) -> Result<Store, StartError> {
+    let folder = data.sub("db")?;
+    let (key, made) = data.master_key(config, folder.join("strowger.db").exists())?;
+    if made {
+        tracing::info!("a master key was made in the data folder; keep a copy of it elsewhere");
+    }
+    let mut settings = StoreConfig::new(folder, MasterKey::new(key));
+    settings.durability = match config.storage.durability {
+        config::Durability::Power => strowger_store::Durability::Power,
+        config::Durability::Process => strowger_store::Durability::Process,
+    };
+    settings.queue = config.storage.queue;
+    settings.min_free = config.storage.min_free_mb << 20;
+    Ok(Store::open(settings)?)
+}
+
+fn library(config: &Config, store: &Store, prompts: PathBuf) -> Result<SoundLibrary, StartError> {
+    let mut shipped = Vec::new();
+    for builtin in Builtin::ALL {
+        let sound = match builtin {
+            Builtin::LastMinute => Sound::LastMinute,
+            Builtin::Busy => Sound::Busy,
+            Builtin::NoAnswer => Sound::NoAnswer,
+            Builtin::Unreachable => Sound::Unreachable,
+            Builtin::Invalid => Sound::Invalid,
+            Builtin::Failed => Sound::Failed,
+            Builtin::HoldMusic => Sound::Hold,
+        };
+        let wav = sound
+            .wav(config.sounds.language, config.sounds.folder.as_deref())
+            .map_err(|e| StartError::Sound(format!("{}: {e}", sound.file(config.sounds.language))))?;
+        shipped.push((builtin.file(), wav.into_owned()));
+    }
+    SoundLibrary::new(store.clone(), prompts, &shipped).map_err(|e| StartError::Sound(e.to_string()))
+}
+
+fn media_config(config: &Config, recordings: PathBuf) -> strowger_media::Config {
+    strowger_media::Config {
+        shards: config.media.shards,
+        realtime: config.media.realtime,
+        bind: config.interface.address,
+        advertised: config.interface.advertised,
+        ports: config.media.ports.clone(),
+        recording_dir: recordings,
+        ..strowger_media::Config::default()
+    }
+}
+
+fn start_notifier(config: &Config, store: &Store) -> Result<Notifier, StartError> {
+    let mut settings = strowger_notify::NotifyConfig::default();
+    settings.concurrency = config.push.concurrency;
+    settings.per_destination = config.push.per_host;
+    settings.timeout = config.push.timeout;
+    Notifier::start(store.clone(), settings).map_err(|e| StartError::Push(e.to_string()))
+}
+
+fn api_of(switch: &Arc<Switch>, store: &Store, prompts: PathBuf) -> Api {
+    let voice = Profile { name: "voice-paas".into(), settings: ApplicationSettings::default() };
+    Api {
+        store: store.clone(),
+        calls: Arc::new(SwitchCalls(switch.clone())),
+        operations: Arc::new(Watch(switch.clone())),
+        now: Arc::new(clock::wall_now),
+        prompts,
+        profiles: vec![voice].into(),
+    }
+}
+
+async fn listen_http(
+    config: &Config,
+    switch: &Arc<Switch>,
+    store: &Store,
+    api: &Api,
+    recordings: PathBuf,
+    stopped: watch::Receiver<bool>,
+) -> Result<(SocketAddr, JoinHandle<()>), StartError> {
+    let failed = |why| StartError::Listen {
+        what: "http",
+        address: config.http.listen.to_string(),
+        key: "http.listen",
+        why,
+    };
+    let listener = TcpListener::bind(config.http.listen).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    let base = match &config.http.public_url {
+        Some(url) => url.clone(),
+        None => format!("http://{address}"),
+    };
+    let settings = voicepaas::Settings {
+        recording_base: format!("{base}/recordings"),
+        max_body: config.http.body_limit,
+        ..voicepaas::Settings::default()
+    };
+    let dialect = voicepaas::router(voicepaas::VoicePaas {
+        calls: Arc::new(SwitchCalls(switch.clone())),
+        directory: Arc::new(voicepaas::StoreDirectory::new(store.clone(), Arc::new(clock::wall_now))),
+        ledger: Arc::new(voicepaas::StoreLedger::new(store.clone())),
+        settings: Arc::new(settings),
+    });
+    let app = Router::new()
+        .merge(strowger_api::public_router(api.clone()))
+        .merge(recordings::router(recordings))
+        .merge(dialect);
+    let served = tokio::spawn(async move {
+        let serve = axum::serve(listener, app).with_graceful_shutdown(until(stopped));
+        if let Err(error) = serve.await {
+            tracing::error!("the HTTP listener ended: {error}");
+        }
+    });
+    Ok((address, served))
+}
+
+fn listen_admin(
+    data: &DataFolder,
+    api: Api,
+    stopped: watch::Receiver<bool>,
+) -> Result<(PathBuf, JoinHandle<()>), StartError> {
+    let path = admin_socket(data.path());
+    let failed = |why| StartError::Listen {
+        what: "admin socket",
+        address: path.display().to_string(),
+        key: "server.data",
+        why,
+    };
+    // The folder is locked by this process, so a socket that is there belongs to nobody any more.
+    match std::fs::remove_file(&path) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(failed(e)),
+        _ => {}
+    }
+    let listener = UnixListener::bind(&path).map_err(failed)?;
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).map_err(failed)?;
+    let served = tokio::spawn(async move {
+        let serve = axum::serve(listener, strowger_api::admin_router(api)).with_graceful_shutdown(until(stopped));
+        if let Err(error) = serve.await {
+            tracing::error!("the admin socket ended: {error}");
+        }
+    });
+    Ok((path, served))
+}
+
+async fn until(mut stopped: watch::Receiver<bool>) {
+    // An error means that the server is gone, which is an end too.
+    let _ = stopped.wait_for(|stop| *stop).await;
+}
+
+impl Running {
+    /// Refuses new calls from now on.
+    pub fn drain(&self) {
+        self.switch.drain();
+    }
+
+    /// Drains for at most `patience`, ends what is left, and stops every part. What was accepted is recorded.
+    pub async fn stop(mut self, patience: Duration) {
+        self.switch.shut_down(patience).await;
+        let _ = self.stop.send(true);
+        for listener in self.listeners.drain(..) {
+            // Open keep-alive connections must not hold the process.
+            let _ = tokio::time::timeout(Duration::from_secs(2), listener).await;
+        }
+        for task in self.background.drain(..) {
+            task.abort();
+        }
+        // BYEs of the last calls are repeated until they are answered.
+        self.endpoint.shutdown(Duration::from_secs(2)).await;
+        if let Some(notifier) = self.notifier.take() {
+            notifier.shutdown(Duration::from_secs(5)).await;
+        }
+        if let Some(media) = self.media.take() {
+            media.shutdown();
+        }
+        if let Err(error) = self.store.flush().await {
+            tracing::error!("the journal could not be flushed: {error}");
+        }
+    }
+}
+
+/// The operators' view of the switch.
+struct Watch(Arc<Switch>);
+
+impl Operations for Watch {
+    fn running(&self) -> Vec<ConversationId> {
+        self.0.running_ids()
+    }
+
+    fn trunk_healthy(&self, trunk: TrunkId) -> Option<bool> {
+        Some(self.0.trunk_healthy(trunk))
+    }
+
+    fn not_ready(&self) -> Vec<String> {
+        let mut why = Vec::new();
+        if self.0.is_draining() {
+            why.push("the process is being drained".into());
+        }
+        if self.0.store().stats().disk_full {
+            why.push("the disk that holds the journal is full".into());
+        }
+        why
+    }
+
+    fn metrics(&self) -> Vec<Metric> {
+        let stats = self.0.store().stats();
+        let sip = self.0.sip().stats();
+        let media = self.0.media().metrics();
+        let one = |name, help, kind, value: f64| Metric { name, help, kind, labels: Vec::new(), value };
+        use MetricKind::{Counter, Gauge};
+        let sum = |f: fn(&strowger_media::ShardMetrics) -> u64| media.shards.iter().map(f).sum::<u64>() as f64;
+        vec![
+            one("strowger_conversations", "Conversations that run now.", Gauge, self.0.running() as f64),
+            one("strowger_journal_groups_total", "Group commits since the start.", Counter, stats.groups as f64),
+            one("strowger_journal_batches_total", "Batches committed since the start.", Counter, stats.batches as f64),
+            one("strowger_journal_failures_total", "Batches that failed.", Counter, stats.failures as f64),
+            one("strowger_journal_waiting", "Batches that wait for the writer.", Gauge, stats.waiting as f64),
+            one("strowger_journal_disk_full", "1 while new calls are refused for want of disk.", Gauge, f64::from(stats.disk_full)),
+            one("strowger_sip_dialogs", "SIP dialogs and attempts held.", Gauge, sip.stack.dialogs as f64),
+            one("strowger_sip_transactions", "SIP transactions held.", Gauge, sip.stack.transactions as f64),
+            one("strowger_sip_received_total", "SIP messages received.", Counter, sip.received as f64),
+            one("strowger_sip_sent_total", "SIP messages sent.", Counter, sip.sent as f64),
+            one("strowger_sip_retransmitted_total", "SIP messages repeated by timers.", Counter, sip.stack.retransmitted as f64),
+            one("strowger_sip_refused_total", "Calls refused with 503 before any state existed.", Counter, sip.stack.refused as f64),
+            one("strowger_media_legs", "Media legs open now.", Gauge, sum(|s| s.legs)),
+            one("strowger_media_packets_in_total", "RTP packets received.", Counter, sum(|s| s.packets_in)),
+            one("strowger_media_packets_out_total", "RTP packets sent.", Counter, sum(|s| s.packets_out)),
+            one("strowger_media_frames_skipped_total", "Frames of 20 ms left out because a shard came too late.", Counter, sum(|s| s.frames_skipped)),
+            one("strowger_media_port_pairs_free", "Media port pairs that a leg could take.", Gauge,
+                media.pairs_total.saturating_sub(media.pairs_used + media.pairs_quarantined) as f64),
+        ]
+    }
+}
+
+/// The wall clock, for what is outside conversations.
+pub fn now() -> Stamp {
+    clock::wall_now()
+}
