@@ -38,7 +38,7 @@ pub struct Delivery {
     pub attempts: u32,
     /// Attempts made since it was queued, or queued again by an operator.
     pub tries: u32,
-    /// When it was queued, or queued again by an operator.
+    /// When it could first go: it was queued, or queued again by an operator, or the one before it was done.
     pub queued_at: Stamp,
 }
 

@@ -276,7 +276,9 @@ async fn a_full_queue_refuses_new_calls_first() {
         .append(Batch::one(append(TENANT, id, 0, vec![created(TENANT)])))
         .await
         .unwrap();
-    // The facts gather for some milliseconds, so the queue fills before the writer takes them.
+    // Somebody else holds the database, so the writer cannot go on until it is let go.
+    let other = rusqlite::Connection::open(dir.path().join("strowger.db")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let mut queued = 0;
     let mut opening = None;
     for n in 1..1000 {
@@ -295,7 +297,9 @@ async fn a_full_queue_refuses_new_calls_first() {
                 assert_eq!(rejected.error, AppendError::Overloaded);
                 opening = Some(store.append(batches(TENANT, conversation(2)).remove(0)).await);
                 // A running conversation waits for a place instead.
-                store.append(rejected.batch).await.unwrap();
+                let waiting = store.append(rejected.batch);
+                other.execute_batch("COMMIT").unwrap();
+                waiting.await.unwrap();
                 queued += 1;
                 break;
             }

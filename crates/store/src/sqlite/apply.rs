@@ -103,7 +103,7 @@ impl<'c> Writer<'c> {
             retry_delivery: p("UPDATE deliveries SET attempts = attempts + 1, tries = tries + 1,
                 last_at = ?2, last_error = ?3, next_at = ?4 WHERE id = ?1 AND state = 0")?,
             promote: p(&format!(
-                "UPDATE deliveries SET state = 0 WHERE id = (SELECT id FROM deliveries WHERE tenant = ?1
+                "UPDATE deliveries SET state = 0, queued_at = MAX(queued_at, ?4) WHERE id = (SELECT id FROM deliveries WHERE tenant = ?1
                 AND conversation = ?2 AND subscription = ?3 AND state = 1 ORDER BY id LIMIT 1)
                 RETURNING {DELIVERY_COLUMNS}, (SELECT id FROM tenants WHERE no = ?1)"
             ))?,
@@ -285,7 +285,7 @@ impl<'c> Writer<'c> {
                 .query_row(params![a.id as i64, state, a.at.0, error], key);
             // A delivery that is not ready was erased, or reported twice.
             if let Some((tenant, conversation, subscription)) = done.optional()? {
-                let next = params![tenant, conversation, subscription];
+                let next = params![tenant, conversation, subscription, a.at.0];
                 self.ready
                     .extend(self.promote.query_row(next, delivery_row).optional()?);
             }
