@@ -27,6 +27,7 @@
 //! Invariant: credentials, numbers and bodies never reach a log line from here.
 
 mod auth;
+mod backed;
 mod cdr;
 mod code;
 mod directory;
@@ -37,6 +38,7 @@ mod plan;
 mod project;
 mod records;
 
+pub use backed::{Now, StoreDirectory, StoreLedger};
 pub use cdr::{bye_type, call_cause, end_reason};
 pub use code::{Code, Failure};
 pub use directory::{
