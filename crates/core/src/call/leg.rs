@@ -105,6 +105,8 @@ pub(super) struct Leg {
     pub rang: bool,
     pub early: bool,
     pub answered: bool,
+    /// The device holds us, although the leg is not joined yet.
+    holds: bool,
     /// Set while releasing: what the leg's end fact will say.
     release: Option<(Stamp, Cause, By)>,
 }
@@ -119,6 +121,7 @@ impl Leg {
             rang: false,
             early: false,
             answered: false,
+            holds: false,
             release: None,
         }
     }
@@ -154,6 +157,15 @@ impl Conversation {
             ) => self.leg_released(seq, now),
             // A 200 that crossed our CANCEL is acknowledged and ended below us; the leg is never bridged (§5.2).
             (LegState::Releasing, _) => {}
+            // We alert and answer an incoming leg ourselves, and nothing was dialled for it.
+            (
+                _,
+                LegFact::Attempt { .. }
+                | LegFact::AttemptFailed { .. }
+                | LegFact::Ringing
+                | LegFact::EarlyMedia
+                | LegFact::Answered { .. },
+            ) if leg.direction == Direction::Incoming => {}
             (_, LegFact::Attempt { via, dialog }) => self.emit(Fact::LegAttempt { leg: seq, via, dialog }, now),
             (_, LegFact::AttemptFailed { via, status }) => {
                 self.emit(Fact::LegAttemptFailed { leg: seq, via, status }, now);
@@ -208,6 +220,9 @@ impl Conversation {
                 leg.state = LegState::Held;
                 self.emit(Fact::LegHeld { leg: seq }, now);
             }
+            // A device may hold us while it hears a greeting; the leg is held as soon as it is joined.
+            (LegState::Answered, LegFact::Held) => leg.holds = true,
+            (LegState::Answered, LegFact::Retrieved) => leg.holds = false,
             (LegState::Held, LegFact::Retrieved) => {
                 leg.state = LegState::Bridged;
                 self.emit(Fact::LegRetrieved { leg: seq }, now);
@@ -218,7 +233,7 @@ impl Conversation {
                 self.emit(Fact::Digit { leg: seq, digit }, now);
             }
             // Everything else does not fit its state and is dropped: a second 180, media facts of a held leg, a hold
-            // before the bridge.
+            // before the answer.
             (_, _) => {}
         }
     }
@@ -290,9 +305,14 @@ impl Conversation {
     /// Joins a leg to the bridge, once.
     pub(super) fn bridge(&mut self, seq: LegSeq, now: Stamp) {
         let Some(leg) = self.leg_mut(seq) else { return };
-        if leg.state == LegState::Answered {
-            leg.state = LegState::Bridged;
-            self.emit(Fact::LegBridged { leg: seq }, now);
+        if leg.state != LegState::Answered {
+            return;
+        }
+        let holds = std::mem::take(&mut leg.holds);
+        leg.state = if holds { LegState::Held } else { LegState::Bridged };
+        self.emit(Fact::LegBridged { leg: seq }, now);
+        if holds {
+            self.emit(Fact::LegHeld { leg: seq }, now);
         }
     }
 

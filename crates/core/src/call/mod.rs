@@ -36,6 +36,8 @@ use leg::Leg;
 pub const RELEASE_BOUND_MS: u64 = 2_000;
 /// What a prompt may last beyond its length before the machine goes on without it.
 const PROMPT_GRACE_MS: u64 = 10_000;
+/// How long after its record was published without a link a recording may still come.
+const RECORDING_BOUND_MS: u64 = 3_600_000;
 /// How long before the end of a limited talk the announcement comes.
 const LAST_MINUTE_SECS: u32 = 60;
 
@@ -192,6 +194,8 @@ pub enum Deadline {
     MaxDuration,
     /// The record waits no longer for its recording.
     Record,
+    /// The recording is taken as lost.
+    RecordingLost,
 }
 
 /// Where the conversation stands; data sits inside the state.
@@ -310,7 +314,10 @@ impl Conversation {
 
     /// Takes one input. Inputs of one conversation are applied one at a time, in order of arrival; a fact about a leg
     /// that has ended is dropped, a command that does not fit is refused.
+    ///
+    /// A `now` before the newest event counts as that event's stamp, so that I6 and I7 hold whatever the clock does.
     pub fn handle(&mut self, input: Input, now: Stamp) -> Step {
+        let now = now.max(self.record.last_at);
         match input {
             Input::Command(Command::Cancel { leg }) => self.cancel(leg, now),
             Input::Command(Command::Add(plan)) => self.add(*plan, now),
@@ -348,7 +355,7 @@ impl Conversation {
         let event = Event {
             conversation: self.record.id,
             seq: self.record.seq + 1,
-            at: now.max(self.record.last_at),
+            at: now,
             fact,
         };
         // What waits for its commit is what a party or a client learns from the effects that follow it.
@@ -456,8 +463,10 @@ impl Conversation {
                 Deadline::Record => {
                     if self.record.recording_pending() {
                         self.emit(Fact::RecordDue, now);
+                        self.set_deadline(now.plus_ms(RECORDING_BOUND_MS), Deadline::RecordingLost);
                     }
                 }
+                Deadline::RecordingLost => self.give_recordings_up(now),
             }
         }
     }
@@ -516,6 +525,15 @@ impl Conversation {
         self.emit(fact, now);
         if !self.record.recording_pending() {
             self.clear_deadline(Deadline::Record);
+            self.clear_deadline(Deadline::RecordingLost);
+        }
+    }
+
+    /// A recorder that never reports would keep the conversation in memory for ever.
+    fn give_recordings_up(&mut self, now: Stamp) {
+        for n in 0..self.record.recordings.len() {
+            let reason = "the recorder did not report".to_owned();
+            self.recording_done(n as u16, Err(reason), now);
         }
     }
 

@@ -1,7 +1,7 @@
 //! The talk, and parties that are added to it (voice-paas §10).
 
 use super::layout::{Builtin, PlayId, Sound};
-use super::{AddPlan, By, Cause, Conversation, LegSeq, Phase, Refusal, Ringback, Role};
+use super::{AddPlan, By, Cause, Conversation, Deadline, LegSeq, MAX_LEGS, Phase, Refusal, Ringback, Role};
 use crate::time::Stamp;
 
 /// The most parties of one talk.
@@ -72,7 +72,7 @@ impl Conversation {
             .add
             .as_ref()
             .is_some_and(|a| !matches!(a.stage, Stage::Failed { .. }));
-        if talk.members.len() >= MAX_PARTIES || pending {
+        if talk.members.len() >= MAX_PARTIES || pending || self.legs.len() >= usize::from(MAX_LEGS) {
             return self.refuse(Refusal::PartyLimit);
         }
         if plan.record {
@@ -173,6 +173,9 @@ impl Conversation {
 
     /// `cancelCall` with a leg: only the added party can be ended alone.
     pub(super) fn cancel_added(&mut self, seq: LegSeq, now: Stamp) {
+        if self.cancel_greeting(seq) {
+            return self.accept(None);
+        }
         let added = self.leg(seq).is_some_and(|l| l.role == Role::Third && l.is_live());
         if !added {
             return self.refuse(Refusal::NoSuchLeg);
@@ -182,6 +185,23 @@ impl Conversation {
         let cause = if answered { Cause::Admin } else { Cause::Cancelled };
         self.release(seq, cause, By::Api, now);
         self.member_gone(seq, cause, By::Api, now);
+    }
+
+    /// Gives up an add whose party is not dialled yet: its number was promised when the add was accepted.
+    fn cancel_greeting(&mut self, seq: LegSeq) -> bool {
+        let next = self.legs.len() == usize::from(seq.0);
+        match self.take_add() {
+            Some(add) if next && matches!(add.stage, Stage::Greeting { .. }) => {
+                if let Stage::Greeting { play } = add.stage {
+                    self.clear_deadline(Deadline::Sound(play));
+                }
+                true
+            }
+            other => {
+                self.set_add(other);
+                false
+            }
+        }
     }
 
     /// A leg of the talk, or of the add, is gone.
