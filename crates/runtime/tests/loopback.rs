@@ -1,0 +1,265 @@
+//! The runtime on real engines: SIP and RTP over loopback, the journal on disk.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use strowger_core::call::{Builtin, ClickPlan, Command, PartyPlan, Ringback, Target};
+use strowger_core::event::{Created, Kind, RecordMode};
+use strowger_core::resource::{Trunk, TrunkAuth};
+use strowger_core::{ApplicationId, Cause, ConversationId, ConversationRecord, Number, TenantId, TrunkId};
+use strowger_runtime::{Calls, MediaSink, SipSink, SoundLibrary, Switch, SwitchCalls, SwitchConfig, recovery};
+use strowger_sip::{Endpoint, EndpointConfig, EndpointHandle};
+use strowger_sip_core::{Command as Sip, DialogHandle, SipEvent};
+use strowger_store::{Application, MasterKey, Store, StoreConfig, Tenant};
+
+const TENANT: TenantId = TenantId(1);
+const APP: ApplicationId = ApplicationId(2);
+
+struct Platform {
+    switch: Arc<Switch>,
+    store: Store,
+    _media: strowger_media::Engine,
+    endpoint: EndpointHandle,
+    _folder: tempfile::TempDir,
+}
+
+fn wav(millis: usize) -> Vec<u8> {
+    let data = vec![0u8; millis * 16];
+    let mut f = Vec::new();
+    f.extend(b"RIFF");
+    f.extend((36 + data.len() as u32).to_le_bytes());
+    f.extend(b"WAVEfmt ");
+    f.extend(16u32.to_le_bytes());
+    f.extend([1, 0, 1, 0]);
+    f.extend(8000u32.to_le_bytes());
+    f.extend(16_000u32.to_le_bytes());
+    f.extend([2, 0, 16, 0]);
+    f.extend(b"data");
+    f.extend((data.len() as u32).to_le_bytes());
+    f.extend(data);
+    f
+}
+
+async fn platform(ports: std::ops::RangeInclusive<u16>, trunk: SocketAddr) -> Platform {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(StoreConfig::new(folder.path().join("db"), MasterKey::new([7; 32]))).unwrap();
+    store
+        .put(Tenant {
+            id: TENANT,
+            name: "t".into(),
+            push_allowed: vec![],
+            opened_prefixes: vec![],
+            max_conversations: 0,
+            max_rate: 0,
+            disabled: false,
+        })
+        .await
+        .unwrap();
+    store
+        .put(Application {
+            id: APP,
+            tenant: TENANT,
+            account: None,
+            name: "a".into(),
+            profile: "p".into(),
+            settings: Default::default(),
+            push_secret: None,
+            disabled: false,
+        })
+        .await
+        .unwrap();
+    store
+        .put(Trunk {
+            id: TrunkId(3),
+            tenant: None,
+            name: "far".into(),
+            address: trunk,
+            domain: String::new(),
+            sources: vec![],
+            auth: TrunkAuth::Address,
+            codecs: vec![],
+            max_channels: 0,
+            max_rate: 0,
+            priority: 1,
+            options_interval: 0,
+            rules: vec![],
+            disabled: false,
+        })
+        .await
+        .unwrap();
+    let shipped: Vec<_> = Builtin::ALL.iter().map(|b| (b.file(), wav(200))).collect();
+    let sounds = SoundLibrary::new(store.clone(), folder.path().join("prompts"), &shipped).unwrap();
+    let config = SwitchConfig {
+        host: "127.0.0.1".into(),
+        max_conversations: 10,
+    };
+    let switch = Switch::new(config, store.clone(), sounds, Arc::new(HashMap::new()));
+    let media = strowger_media::Config {
+        ports,
+        recording_dir: folder.path().join("recordings"),
+        realtime: false,
+        pin: false,
+        ..Default::default()
+    };
+    let media = strowger_media::Engine::start(media, Arc::new(MediaSink(switch.clone()))).unwrap();
+    let sip = EndpointConfig::udp("127.0.0.1:0".parse().unwrap(), [1; 16]);
+    let endpoint = Endpoint::start(sip, Arc::new(SipSink(switch.clone()))).unwrap();
+    switch.attach(endpoint.clone(), media.handle());
+    Platform {
+        switch,
+        store,
+        _media: media,
+        endpoint,
+        _folder: folder,
+    }
+}
+
+/// A far side that rings and answers every call.
+struct Far {
+    handle: EndpointHandle,
+    calls: Arc<Mutex<Vec<DialogHandle>>>,
+    over: Arc<Mutex<usize>>,
+}
+
+fn far() -> Far {
+    let calls: Arc<Mutex<Vec<DialogHandle>>> = Arc::default();
+    let over: Arc<Mutex<usize>> = Arc::default();
+    let this: Arc<std::sync::OnceLock<EndpointHandle>> = Arc::default();
+    let sink = {
+        let (calls, over, this) = (calls.clone(), over.clone(), this.clone());
+        move |handle: DialogHandle, event: SipEvent| {
+            if event.is_terminal() {
+                *over.lock().unwrap() += 1;
+            }
+            if let SipEvent::Incoming(_) = event {
+                calls.lock().unwrap().push(handle);
+                let respond = |status, sdp: Option<&'static [u8]>| {
+                    this.get()
+                        .unwrap()
+                        .send(Sip::Respond {
+                            handle,
+                            status,
+                            reason_phrase: None,
+                            headers: vec![],
+                            sdp: sdp.map(bytes::Bytes::from_static),
+                        })
+                        .unwrap();
+                };
+                respond(180, None);
+                respond(200, Some(b"v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 9 RTP/AVP 8\r\n"));
+            }
+        }
+    };
+    let config = EndpointConfig::udp("127.0.0.1:0".parse().unwrap(), [2; 16]);
+    let handle = Endpoint::start(config, Arc::new(sink)).unwrap();
+    this.set(handle.clone()).ok().unwrap();
+    Far { handle, calls, over }
+}
+
+fn plan() -> (Created, ClickPlan) {
+    let party = |n: &str| PartyPlan {
+        target: Target::Number(Number::from_canonical(n)),
+        text: n.into(),
+        cli: None,
+    };
+    let head = Created {
+        tenant: TENANT,
+        application: APP,
+        account: None,
+        kind: Kind::ClickToCall,
+        ani: "1".into(),
+        dnis: "2".into(),
+        user_data: String::new(),
+        max_duration: None,
+        record: RecordMode::FromAnswer,
+        subscriptions: vec![],
+    };
+    let plan = ClickPlan {
+        caller: party("+8613800000001"),
+        callee: party("+8613800000002"),
+        greeting: None,
+        ringback: Ringback::Transparent,
+        caller_voice: None,
+        callee_voice: None,
+        last_minute: None,
+        ring_timeout: 30,
+        record_wait: 5,
+    };
+    (head, plan)
+}
+
+/// Asks until the answer is there; each try waits for the conversation's own progress, none for a fixed time.
+async fn eventually<T>(mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+    let give_up = tokio::time::Instant::now() + Duration::from_secs(20);
+    loop {
+        if let Some(found) = ask().await {
+            return found;
+        }
+        assert!(tokio::time::Instant::now() < give_up, "it did not happen within 20 s");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+async fn ended(store: &Store, id: ConversationId) -> ConversationRecord {
+    eventually(async || {
+        store
+            .load_record(TENANT, id)
+            .await
+            .unwrap()
+            .filter(|r| r.ended_at.is_some() && !r.recording_pending())
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_leaves_one_record_and_no_leg() {
+    let far = far();
+    let p = platform(20_000..=20_199, far.handle.local_addrs()[0]).await;
+    let calls = SwitchCalls(p.switch.clone());
+    let (head, plan) = plan();
+    let id = calls.click_to_call(head, plan).await.unwrap();
+    eventually(async || {
+        let live = calls.inspect(TENANT, id).await.ok()?;
+        (live.record.legs.len() == 2 && live.record.legs[1].bridge.is_some()).then_some(())
+    })
+    .await;
+    assert!(
+        calls.inspect(TenantId(9), id).await.is_err(),
+        "another tenant does not see it"
+    );
+    calls.command(TENANT, id, Command::Cancel { leg: None }).await.unwrap();
+    let record = ended(&p.store, id).await;
+    assert_eq!(record.end.unwrap().0, Cause::Admin);
+    assert_eq!(record.recordings.len(), 1);
+    eventually(async || (p.switch.running() == 0).then_some(())).await;
+    eventually(async || (*far.over.lock().unwrap() == 2).then_some(())).await;
+    assert_eq!(far.calls.lock().unwrap().len(), 2);
+    // A command comes too late now, and another tenant's is unknown.
+    let late = calls.command(TENANT, id, Command::Cancel { leg: None }).await;
+    assert_eq!(late.unwrap_err().code(), "call.ended");
+    let foreign = calls.command(TenantId(9), id, Command::Cancel { leg: None }).await;
+    assert_eq!(foreign.unwrap_err().code(), "call.not_found");
+    p.endpoint.shutdown(Duration::from_secs(1)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_drained_switch_takes_no_calls_and_records_those_it_ends() {
+    let far = far();
+    let p = platform(20_200..=20_399, far.handle.local_addrs()[0]).await;
+    let calls = SwitchCalls(p.switch.clone());
+    let (head, first) = plan();
+    let id = calls.click_to_call(head.clone(), first).await.unwrap();
+    p.switch.shut_down(Duration::from_millis(300)).await;
+    assert_eq!(p.switch.running(), 0);
+    let record = ended(&p.store, id).await;
+    assert_eq!(record.end.unwrap().0, Cause::SystemError);
+    let (_, second) = plan();
+    assert_eq!(
+        calls.click_to_call(head, second).await.unwrap_err().code(),
+        "call.draining"
+    );
+    // Nothing is left for a recovery to do.
+    let done = recovery::recover(&p.switch, p._folder.path()).await.unwrap();
+    assert_eq!(done, recovery::Recovered::default());
+}
