@@ -334,7 +334,7 @@ impl Stack {
             (_, None) => {}
             (401 | 407, Some((offerless, false))) if self.retry_reinvite(id, handle, message, offerless) => {}
             // §12.2.1.2: the far side has lost the dialog.
-            (408 | 481, Some(_)) => self.reinvite_lost(id, handle),
+            (408 | 481, Some(_)) => self.reinvite_lost(id, handle, status),
             (_, Some(_)) => {
                 let Some(Call::Confirmed(confirmed)) = self.calls.get_mut(&handle) else {
                     return;
@@ -418,18 +418,13 @@ impl Stack {
     }
 
     /// 408, 481 or nothing at all to our re-INVITE: the session is over (§12.2.1.2).
-    pub(super) fn reinvite_lost(&mut self, id: TxId, handle: DialogHandle) {
+    pub(super) fn reinvite_lost(&mut self, id: TxId, handle: DialogHandle, status: u16) {
         match self.confirmed(handle).map(|c| &c.exchange) {
             Some(Exchange::Ours { tx, .. }) if *tx == id => {}
             _ => return,
         }
-        self.core.event(
-            handle,
-            SipEvent::ReInviteFailed {
-                status: 408,
-                retry_in: None,
-            },
-        );
+        self.core
+            .event(handle, SipEvent::ReInviteFailed { status, retry_in: None });
         self.close(handle, None, EndCause::PeerLost);
     }
 

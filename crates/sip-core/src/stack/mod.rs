@@ -316,7 +316,7 @@ impl Stack {
         match (tx.owner, &tx.machine) {
             (Owner::None, _) => {}
             (Owner::Invite(handle), Machine::ClientInvite(_)) => self.invite_over(id, handle, kind),
-            (Owner::ReInvite(handle), Machine::ClientInvite(_)) => self.reinvite_lost(id, handle),
+            (Owner::ReInvite(handle), Machine::ClientInvite(_)) => self.reinvite_lost(id, handle, 408),
             (Owner::Invite(handle) | Owner::ReInvite(handle), _) => self.never_acknowledged(id, handle),
             (Owner::Bye { handle, .. }, _) => self.bye_over(handle, None),
             (Owner::Info { handle, .. }, _) => {

@@ -1,0 +1,138 @@
+//! Settings and counters of a stack.
+
+use super::Transport;
+use std::fmt;
+use std::net::SocketAddr;
+
+/// One local address that the stack may send from, and how the far side should see it.
+#[derive(Debug, Clone)]
+pub struct Interface {
+    /// Protocol served there.
+    pub transport: Transport,
+    /// The bound address; it appears as `local` in [`Output::Send`] and must appear as `local` in [`Received`].
+    pub local: SocketAddr,
+    /// What is written into Via and Contact; `None` writes `local`.
+    pub advertised: Option<SocketAddr>,
+}
+
+impl Interface {
+    /// The address for Via and Contact.
+    pub fn public(&self) -> SocketAddr {
+        self.advertised.unwrap_or(self.local)
+    }
+}
+
+/// The three base timers of RFC 3261 §17 (table 4), in microseconds.
+#[derive(Debug, Clone, Copy)]
+pub struct Timers {
+    /// Round-trip estimate; 500 ms.
+    pub t1: u64,
+    /// Longest retransmission interval; 4 s.
+    pub t2: u64,
+    /// How long a message stays in the network; 5 s.
+    pub t4: u64,
+}
+
+impl Default for Timers {
+    fn default() -> Self {
+        Timers {
+            t1: 500_000,
+            t2: 4_000_000,
+            t4: 5_000_000,
+        }
+    }
+}
+
+/// Everything a stack must know before the first message.
+#[derive(Clone)]
+pub struct StackConfig {
+    /// Secret that keys the hash behind derived identifiers and hash tables. Draw it at random per process.
+    pub seed: [u8; 16],
+    /// Local addresses; the first of a transport is the default one for it. Must not be empty.
+    pub interfaces: Vec<Interface>,
+    /// `User-Agent` in requests and `Server` in responses; empty writes none.
+    pub product: String,
+    /// User part of Contact; `None` writes none.
+    pub contact_user: Option<String>,
+    /// Base timers.
+    pub timers: Timers,
+    /// Dialogs and call attempts held at once; a new incoming call beyond this is refused with 503 and Retry-After.
+    pub max_dialogs: usize,
+    /// Transactions held at once; a new incoming transaction beyond this is refused with 503 and Retry-After.
+    pub max_transactions: usize,
+    /// Seconds in the Retry-After of refusals.
+    pub retry_after: u32,
+}
+
+impl StackConfig {
+    /// Defaults for one interface: no product token, RFC timers, 100,000 dialogs and 1,000,000 transactions.
+    pub fn new(seed: [u8; 16], interface: Interface) -> StackConfig {
+        StackConfig {
+            seed,
+            interfaces: vec![interface],
+            product: String::new(),
+            contact_user: None,
+            timers: Timers::default(),
+            max_dialogs: 100_000,
+            max_transactions: 1_000_000,
+            retry_after: 5,
+        }
+    }
+}
+
+impl fmt::Debug for StackConfig {
+    /// Leaves the seed out: whoever knows it can predict tags.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StackConfig")
+            .field("interfaces", &self.interfaces)
+            .field("product", &self.product)
+            .finish()
+    }
+}
+
+/// Digest credentials of a trunk or account. `Debug` shows neither part.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Credentials {
+    /// User name as the challenger knows it.
+    pub username: String,
+    /// Shared secret.
+    pub password: String,
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Credentials(..)")
+    }
+}
+
+/// Whether new calls are taken in; see [`Stack::set_overload`](crate::Stack::set_overload).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Overload {
+    /// Every call is taken in.
+    #[default]
+    Accept,
+    /// New INVITEs outside a dialog get 503 with Retry-After before any state exists; all else goes on.
+    Refuse {
+        /// Seconds in Retry-After.
+        retry_after: u32,
+    },
+}
+
+/// Sizes and counters, for metrics and for tests that nothing leaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct StackStats {
+    /// Calls and dialogs held.
+    pub dialogs: usize,
+    /// Transactions held, those that only absorb repetitions included.
+    pub transactions: usize,
+    /// Entries of the indexes by which messages find both; several a call.
+    pub index_entries: usize,
+    /// Datagrams that were dropped because nothing could be answered.
+    pub dropped: u64,
+    /// Messages repeated by timers.
+    pub retransmitted: u64,
+    /// Repeated messages received and absorbed.
+    pub absorbed: u64,
+    /// New calls refused with 503.
+    pub refused: u64,
+}
