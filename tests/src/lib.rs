@@ -1,5 +1,17 @@
 //! Tests of the workspace as a whole: its layering, and scenarios against the real binary.
 
+pub mod bed;
+pub mod http;
+pub mod line;
+pub mod msg;
+pub mod party;
+pub mod peers;
+pub mod push;
+pub mod server;
+pub mod sipp;
+pub mod sound;
+pub mod wait;
+
 use std::path::{Path, PathBuf};
 
 /// The root of the workspace.

@@ -1,0 +1,281 @@
+//! The real binary, started on a data folder of the test's own.
+
+use crate::http::{self, Answer, Place};
+use crate::wait;
+use serde_json::Value;
+use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::Duration;
+
+/// How long the server may take to start, recovery included.
+const STARTING: Duration = Duration::from_secs(20);
+
+/// The binary: `STROWGER_BIN`, else what is built in the target folder of this test, release before debug.
+///
+/// # Panics
+/// If there is none.
+pub fn binary() -> PathBuf {
+    if let Some(path) = std::env::var_os("STROWGER_BIN") {
+        return path.into();
+    }
+    let own = std::env::current_exe().expect("a process knows its file");
+    // target/<profile>/deps/<test>, or target/<profile>/<program>.
+    let target = own.ancestors().find(|p| p.join("CACHEDIR.TAG").is_file());
+    let target = target.expect("cargo marks its target folder");
+    let candidates = ["release", "debug"].map(|profile| target.join(profile).join("strowger"));
+    let found = candidates.iter().find(|p| p.is_file());
+    found
+        .unwrap_or_else(|| panic!("no binary at {candidates:?}: cargo build --release -p strowger-server"))
+        .clone()
+}
+
+/// A free UDP port on loopback, as far as anyone can tell.
+pub fn free_udp() -> u16 {
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("a port on loopback");
+    socket.local_addr().expect("a bound socket has an address").port()
+}
+
+/// A free TCP port on loopback, as far as anyone can tell.
+pub fn free_tcp() -> u16 {
+    let socket = TcpListener::bind("127.0.0.1:0").expect("a port on loopback");
+    socket.local_addr().expect("a bound socket has an address").port()
+}
+
+/// First port of a range of `n` that no other caller in this process has, below the kernel's ephemeral range.
+pub fn port_block(n: u16) -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    // Test processes that run side by side begin at different places.
+    let start = (std::process::id() % 40) as u16 * 300;
+    loop {
+        let offset = NEXT.fetch_add(n, Ordering::Relaxed);
+        let base = 20_000 + (start + offset) % (12_000 - n) / 2 * 2;
+        let probes = [base, base + n / 2, base + n - 2];
+        if probes.iter().all(|p| UdpSocket::bind(("127.0.0.1", *p)).is_ok()) {
+            return base;
+        }
+    }
+}
+
+/// What a test may choose about its server.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// `storage.durability`.
+    pub durability: &'static str,
+    /// Number of media ports.
+    pub media_ports: u16,
+    /// Sections put at the end of the configuration.
+    pub more: String,
+    /// Prefix of the command line: `taskset -c 0` pins the server.
+    pub launcher: Vec<String>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            durability: "process",
+            media_ports: 200,
+            more: String::new(),
+            launcher: Vec::new(),
+        }
+    }
+}
+
+/// A running server.
+pub struct Server {
+    child: Option<Child>,
+    folder: tempfile::TempDir,
+    sip: SocketAddr,
+    http: SocketAddr,
+    options: Options,
+}
+
+impl Server {
+    /// Starts the binary on a new folder and free ports, and waits until it is ready.
+    ///
+    /// # Panics
+    /// If it does not start; its log is shown.
+    pub fn start(options: Options) -> Server {
+        let folder = tempfile::Builder::new()
+            .prefix("strowger-test-")
+            .tempdir()
+            .expect("a folder for the test");
+        let address = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        let mut server = Server {
+            child: None,
+            folder,
+            sip: address(free_udp()),
+            http: address(free_tcp()),
+            options,
+        };
+        std::fs::write(server.path("strowger.toml"), server.configuration()).expect("the folder takes a file");
+        server.launch();
+        server
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn configuration(&self) -> String {
+        let first = port_block(self.options.media_ports);
+        let last = first + self.options.media_ports - 1;
+        format!(
+            "[server]\ndata = \"{}\"\ndrain = \"2s\"\n[log]\nfilter = \"info\"\n[[interface]]\naddress = \"127.0.0.1\"\n\
+             [sip]\nport = {}\n[media]\nports = \"{first}-{last}\"\nshards = 1\n[http]\nlisten = \"{}\"\n\
+             [storage]\ndurability = \"{}\"\n{}\n",
+            self.data().display(),
+            self.sip.port(),
+            self.http,
+            self.options.durability,
+            self.options.more
+        )
+    }
+
+    /// Starts the binary again on the same folder.
+    ///
+    /// # Panics
+    /// If it runs already, or does not start.
+    pub fn launch(&mut self) {
+        assert!(self.child.is_none(), "the server runs already");
+        let open = || {
+            std::fs::OpenOptions::new()
+                .create(true)
+                .append(true)
+                .open(self.path("log"))
+        };
+        let log = open().expect("the folder takes a file");
+        let mut words: Vec<String> = self.options.launcher.clone();
+        words.push(binary().display().to_string());
+        let mut command = Command::new(&words[0]);
+        command
+            .args(&words[1..])
+            .arg("serve")
+            .arg("--config")
+            .arg(self.path("strowger.toml"));
+        command
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("a second handle"))
+            .stderr(log);
+        self.child = Some(command.spawn().expect("the binary can be run"));
+        let place = Place::Tcp(self.http);
+        wait::until("the server to be ready", STARTING, Duration::from_millis(10), || {
+            if let Some(Ok(Some(status))) = self.child.as_mut().map(Child::try_wait) {
+                panic!("the server ended with {status}:\n{}", self.log());
+            }
+            let answer = http::request(&place, "GET", "/ready", &[], None).ok()?;
+            (answer.status == 200).then_some(())
+        });
+    }
+
+    /// Where it listens for SIP.
+    pub fn sip(&self) -> SocketAddr {
+        self.sip
+    }
+
+    /// Where it listens for HTTP.
+    pub fn http(&self) -> SocketAddr {
+        self.http
+    }
+
+    /// Its data folder.
+    pub fn data(&self) -> PathBuf {
+        self.path("data")
+    }
+
+    /// Its process id.
+    ///
+    /// # Panics
+    /// If it does not run.
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().expect("a running server").id()
+    }
+
+    /// Everything that it has logged so far.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.path("log")).unwrap_or_default()
+    }
+
+    /// Ends it at once, as a crash would.
+    pub fn kill_9(&mut self) {
+        let mut child = self.child.take().expect("a running server");
+        child.kill().expect("our own child can be killed");
+        child.wait().expect("our own child can be waited for");
+    }
+
+    /// Asks it to stop, and waits until it has.
+    ///
+    /// # Panics
+    /// If it does not end well within its time for draining.
+    pub fn stop(&mut self) {
+        let mut child = self.child.take().expect("a running server");
+        terminate(&child);
+        let status = wait::until(
+            "the server to stop",
+            Duration::from_secs(15),
+            Duration::from_millis(10),
+            || child.try_wait().expect("our own child can be waited for"),
+        );
+        assert!(
+            status.success() || status.signal() == Some(libc::SIGTERM),
+            "the server ended with {status}:\n{}",
+            self.log()
+        );
+    }
+
+    /// A request to the admin API.
+    pub fn admin(&self, method: &str, path: &str, body: Option<&Value>) -> Answer {
+        let body = body.map(|b| b.to_string().into_bytes());
+        self.admin_raw(method, path, "application/json", body.as_deref())
+    }
+
+    /// A request to the admin API with any body.
+    pub fn admin_raw(&self, method: &str, path: &str, kind: &str, body: Option<&[u8]>) -> Answer {
+        let place = Place::Unix(socket(&self.data()));
+        let path = format!("/api/v1{path}");
+        http::request(&place, method, &path, &[("Content-Type", kind)], body)
+            .unwrap_or_else(|e| panic!("{method} {path}: {e}\n{}", self.log()))
+    }
+
+    /// Makes a resource and gives back how the server sees it.
+    ///
+    /// # Panics
+    /// If the server refuses.
+    pub fn create(&self, path: &str, body: &Value) -> Value {
+        let answer = self.admin("POST", path, Some(body));
+        let text = String::from_utf8_lossy(&answer.body);
+        assert_eq!(answer.status, 201, "POST {path} {body}: {text}");
+        answer.json()
+    }
+
+    /// Open conversations, as the admin API shows them.
+    pub fn open_calls(&self) -> Vec<Value> {
+        let answer = self.admin("GET", "/calls", None);
+        answer.json()["items"].as_array().cloned().unwrap_or_default()
+    }
+}
+
+/// The admin socket of a data folder.
+fn socket(data: &Path) -> PathBuf {
+    data.join("admin.sock")
+}
+
+fn terminate(child: &Child) {
+    // SAFETY: kill() with the id of a child that has not been waited for touches no memory.
+    let done = unsafe { libc::kill(child.id() as libc::pid_t, libc::SIGTERM) };
+    assert_eq!(done, 0, "our own child can be signalled");
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        if std::thread::panicking() {
+            eprintln!("---- the server's log ----\n{}", self.log());
+        }
+    }
+}
