@@ -30,15 +30,18 @@ fn bye(handle: DialogHandle) -> Command {
     Command::Bye { handle, reason: None }
 }
 
+/// A command and the time before which it is given, in µs.
+type Step<C> = (C, u64);
+
 /// What A does and what B does, each after a delay that the seed chooses.
 struct Plan {
     name: &'static str,
     /// B's final response and its latest time; `None` rings for ever.
     answer: Option<(u16, u64)>,
     /// Commands of A, each before the given time.
-    caller: &'static [(fn() -> Command, u64)],
+    caller: &'static [Step<fn() -> Command>],
     /// Commands of B after the call came in.
-    callee: &'static [(fn(DialogHandle) -> Command, u64)],
+    callee: &'static [Step<fn(DialogHandle) -> Command>],
     /// A plain end for those plans that would go on talking.
     hang_up_at: u64,
 }
@@ -157,7 +160,6 @@ fn run(plan: &Plan, seed: u64, link: Link) {
             todo
         }
         SipEvent::ReInviteReceived { .. } => vec![(20 * MS, respond(handle, 200))],
-        // A caller that vanished from a ringing phone: the callee gives up after three minutes.
         _ => Vec::new(),
     });
     net.script(a, move |handle, event| match event {

@@ -1,6 +1,6 @@
 //! What the application asks of a stack.
 
-use super::{DialogHandle, DialogSnapshot, InviteSnapshot, Target};
+use super::{Credentials, DialogHandle, DialogSnapshot, InviteSnapshot, Target};
 use bytes::Bytes;
 use std::net::SocketAddr;
 

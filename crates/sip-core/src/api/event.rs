@@ -1,6 +1,6 @@
 //! What a stack reports.
 
-use super::{ConfirmedSnapshot, DialogHandle, Reason, Target};
+use super::{ConfirmedSnapshot, Reason, Target};
 use bytes::Bytes;
 use std::net::SocketAddr;
 
