@@ -36,7 +36,7 @@ pub(crate) fn check(
         .parse::<ApplicationId>()
         .ok()
         .and_then(|id| directory.application(id))
-        .filter(|a| a.tenant == account.tenant && !a.disabled)
+        .filter(|a| a.tenant == account.tenant && !a.disabled && a.account.is_none_or(|only| only == account.id))
         .ok_or(Failure::plain(Code::ApplicationUnknown))?;
     Ok(Caller { account, application })
 }

@@ -42,6 +42,8 @@ pub struct Application {
     pub id: ApplicationId,
     /// Owner.
     pub tenant: TenantId,
+    /// The only account that may use it; `None` for every account of the tenant.
+    pub account: Option<AccountId>,
     /// Switched off by hand.
     pub disabled: bool,
     /// Its settings.

@@ -113,11 +113,7 @@ impl Params {
         if text.len() > MAX_URL {
             return Err(invalid(name, "is longer than 2048 bytes"));
         }
-        let uri: Option<Uri> = text.parse().ok();
-        let good = uri.is_some_and(|u| {
-            matches!(u.scheme_str(), Some("http" | "https")) && u.host().is_some_and(|h| !h.is_empty())
-        });
-        if !good {
+        if !text.parse().is_ok_and(|uri| is_receiver(&uri)) {
             return Err(invalid(name, "must be an http or https URL"));
         }
         Ok(Some(text))
@@ -145,6 +141,16 @@ impl Params {
         }
         Ok(text.clone())
     }
+}
+
+/// An absolute http or https URL with a host, and a port that is one if there is any.
+fn is_receiver(uri: &Uri) -> bool {
+    let Some(authority) = uri.authority() else { return false };
+    let host = authority.host();
+    let after_user = authority.as_str().rsplit('@').next().unwrap_or_default();
+    matches!(uri.scheme_str(), Some("http" | "https"))
+        && !host.is_empty()
+        && (after_user.len() == host.len() || authority.port_u16().is_some())
 }
 
 /// A member with a wrong type or value.
