@@ -32,6 +32,8 @@ fn bye(handle: DialogHandle) -> Command {
 
 /// A command and the time before which it is given, in µs.
 type Step<C> = (C, u64);
+type OfCaller = fn() -> Command;
+type OfCallee = fn(DialogHandle) -> Command;
 
 /// What A does and what B does, each after a delay that the seed chooses.
 struct Plan {
@@ -39,9 +41,9 @@ struct Plan {
     /// B's final response and its latest time; `None` rings for ever.
     answer: Option<(u16, u64)>,
     /// Commands of A, each before the given time.
-    caller: &'static [Step<fn() -> Command>],
+    caller: &'static [Step<OfCaller>],
     /// Commands of B after the call came in.
-    callee: &'static [Step<fn(DialogHandle) -> Command>],
+    callee: &'static [Step<OfCallee>],
     /// A plain end for those plans that would go on talking.
     hang_up_at: u64,
 }
