@@ -188,6 +188,7 @@ fn bind_pair(bind: IpAddr, port: u16) -> std::io::Result<Pair> {
     let rtcp = UdpSocket::bind(SocketAddr::new(bind, port + 1))?;
     rtp.set_nonblocking(true)?;
     rtcp.set_nonblocking(true)?;
+    crate::sys::never_fragment(&rtp);
     Ok(Pair { port, rtp, rtcp })
 }
 

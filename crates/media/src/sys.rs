@@ -94,6 +94,23 @@ impl EventFd {
     }
 }
 
+/// Send with the "don't fragment" bit and without path MTU discovery: audio packets are far smaller than any MTU, and the
+/// kernel then spends nothing on choosing an IP identification (3 % of relaying). No effect on IPv6; a refusal costs only
+/// that.
+pub(crate) fn never_fragment(socket: &std::net::UdpSocket) {
+    let probe = libc::IP_PMTUDISC_PROBE;
+    // SAFETY: the pointer and the length describe one integer.
+    unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::IPPROTO_IP,
+            libc::IP_MTU_DISCOVER,
+            (&raw const probe).cast(),
+            size_of::<libc::c_int>() as libc::socklen_t,
+        );
+    }
+}
+
 const FIFO_PRIORITY: i32 = 10;
 const NICE: i32 = -15;
 

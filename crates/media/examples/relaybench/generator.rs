@@ -32,6 +32,9 @@ pub struct Outcome {
     pub received: u64,
     /// Share of the intended rate that the generator reached.
     pub load: f64,
+    /// Calls' worth of packets that came back while packets were sent: when more are offered than the relay can take,
+    /// this is its capacity.
+    pub carried: f64,
     /// Microseconds, sorted.
     delays: Vec<u32>,
 }
@@ -168,7 +171,9 @@ impl Generator {
             }
             received += self.receive(0) + self.receive(1);
         }
-        let offered = 2.0 * calls as f64 * (realtime_nanos() - start) as f64 / 20_000_000.0;
+        let seconds = (realtime_nanos() - start) as f64 / 1e9;
+        let offered = 100.0 * calls as f64 * seconds;
+        let carried = received as f64 / seconds / 100.0;
         let end = realtime_nanos() + 300_000_000;
         while realtime_nanos() < end {
             received += self.receive(0) + self.receive(1);
@@ -180,6 +185,7 @@ impl Generator {
             sent,
             received,
             load: sent as f64 / offered,
+            carried,
             delays,
         }
     }
@@ -269,11 +275,11 @@ impl Generator {
             )
         };
         let count = usize::try_from(count).unwrap_or(0);
-        for i in 0..count {
-            if messages[i].msg_len as usize != PACKET {
+        for (i, message) in messages.iter().enumerate().take(count) {
+            if message.msg_len as usize != PACKET {
                 continue;
             }
-            let Some(arrived) = arrival(&messages[i].msg_hdr) else {
+            let Some(arrived) = arrival(&message.msg_hdr) else {
                 continue;
             };
             let mut stamp = [0u8; 8];

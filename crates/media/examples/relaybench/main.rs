@@ -84,8 +84,19 @@ fn main() {
         }
     };
     println!(
-        "{:>6} {:>7} {:>9} {:>9} {:>7} {:>8} {:>8} {:>8} {:>8} {:>9} {:>8}",
-        "calls", "load %", "sent", "received", "lost %", "p50 us", "p99 us", "p99.9 us", "max us", "CPU %", "KB/call"
+        "{:>6} {:>7} {:>7} {:>9} {:>9} {:>7} {:>8} {:>8} {:>8} {:>8} {:>9} {:>8}",
+        "calls",
+        "load %",
+        "carried",
+        "sent",
+        "received",
+        "lost %",
+        "p50 us",
+        "p99 us",
+        "p99.9 us",
+        "max us",
+        "CPU %",
+        "KB/call"
     );
     for &calls in &options.calls {
         let row = if let Some(ng) = options.rtpengine {
@@ -225,9 +236,10 @@ fn row(outcome: &Outcome, cpu: Option<Duration>, seconds: u64, memory: Option<f6
     });
     let memory = memory.map_or("-".into(), |m| format!("{m:.1}"));
     format!(
-        "{:>6} {:>7.1} {:>9} {:>9} {:>7.3} {:>8} {:>8} {:>8} {:>8} {:>9} {:>8}",
+        "{:>6} {:>7.1} {:>7.0} {:>9} {:>9} {:>7.3} {:>8} {:>8} {:>8} {:>8} {:>9} {:>8}",
         outcome.calls,
         100.0 * outcome.load,
+        outcome.carried,
         outcome.sent,
         outcome.received,
         100.0 * (1.0 - outcome.received as f64 / outcome.sent.max(1) as f64),

@@ -59,14 +59,14 @@ impl Shard {
             return;
         };
         bump(&self.parts.queue.counters.packets_in, 1);
-        if let Some(packet) = self.accept(slot, length, from) {
-            self.relay(slot, packet);
+        let now = self.now();
+        if let Some(packet) = self.accept(slot, length, from, now) {
+            self.relay(slot, packet, now);
         }
     }
 
     /// Check a packet against what was negotiated and where the leg is locked to, and count it. `None`: go no further.
-    fn accept(&mut self, slot: u32, length: usize, from: SocketAddr) -> Option<Parsed> {
-        let now = self.now();
+    fn accept(&mut self, slot: u32, length: usize, from: SocketAddr, now: u64) -> Option<Parsed> {
         let leg = self.legs.get_mut(slot)?;
         let configured = leg.configured.as_mut()?;
         let buffer = &self.buffer[..length];
@@ -132,8 +132,7 @@ impl Shard {
     }
 
     /// Pass a packet on to the legs that are relayed from this one, rewritten for each.
-    fn relay(&mut self, slot: u32, packet: Parsed) {
-        let now = self.now();
+    fn relay(&mut self, slot: u32, packet: Parsed, now: u64) {
         let mut index = 0;
         while let Some(&route) = self.legs.get(slot).and_then(|l| l.routes.get(index)) {
             index += 1;
