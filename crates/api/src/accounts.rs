@@ -1,0 +1,158 @@
+//! Accounts: API principals of a tenant, with tokens that can be replaced with an overlap.
+
+use crate::error::Problem;
+use crate::request::{self, Answer, Body, OfTenant};
+use crate::{Api, rfc3339};
+use axum::extract::{Path, Query, State};
+use serde::{Deserialize, Serialize};
+use strowger_core::{AccountId, Stamp};
+use strowger_store::{Account, Resource, ResourceId, Secret, Token};
+
+/// Longest overlap of two tokens: 90 days.
+const MAX_OVERLAP: u64 = 90 * 86_400;
+
+#[derive(Serialize)]
+struct View {
+    id: String,
+    tenant: String,
+    name: String,
+    disabled: bool,
+    tokens: Vec<TokenView>,
+    /// Shown once, when it is made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token: Option<String>,
+}
+
+#[derive(Serialize)]
+struct TokenView {
+    created_at: String,
+    expires_at: Option<String>,
+}
+
+impl View {
+    fn of(a: &Account, now: Stamp) -> View {
+        View {
+            id: a.id.to_string(),
+            tenant: a.tenant.to_string(),
+            name: a.name.clone(),
+            disabled: a.disabled,
+            tokens: a
+                .tokens
+                .iter()
+                .filter(|t| t.valid_at(now))
+                .map(|t| TokenView {
+                    created_at: rfc3339(t.created_at),
+                    expires_at: t.expires_at.map(rfc3339),
+                })
+                .collect(),
+            token: None,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Create {
+    name: String,
+    tenant: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Change {
+    name: Option<String>,
+    disabled: Option<bool>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Rotate {
+    /// Seconds that the present tokens stay valid beside the new one.
+    #[serde(default)]
+    overlap: u64,
+}
+
+fn find(api: &Api, text: &str) -> Result<Account, Problem> {
+    let id: AccountId = request::id("account", text)?;
+    let config = api.store.snapshot();
+    let account = config.account(id).ok_or_else(|| Problem::not_found("account", id))?;
+    Ok(Account::clone(account))
+}
+
+pub(crate) async fn list(State(api): State<Api>, Query(of): Query<OfTenant>) -> Answer {
+    let config = api.store.snapshot();
+    let filter = of.resolve(&config)?;
+    let now = (api.now)();
+    request::list(
+        config
+            .accounts()
+            .filter(|a| request::shows(filter, a.tenant))
+            .map(|a| View::of(a, now)),
+    )
+}
+
+pub(crate) async fn show(State(api): State<Api>, Path(id): Path<String>) -> Answer {
+    request::ok(View::of(&find(&api, &id)?, (api.now)()))
+}
+
+pub(crate) async fn create(State(api): State<Api>, Body(create): Body<Create>) -> Answer {
+    let tenant = request::tenant(&api.store.snapshot(), create.tenant.as_deref())?;
+    let now = (api.now)();
+    let token = request::random_hex::<16>()?;
+    let account = Account {
+        // Integrators write the id as a user name; random, so that one cannot be guessed from another.
+        id: request::body_id("id", &request::random_hex::<16>()?)?,
+        tenant,
+        name: request::name("name", &create.name)?,
+        tokens: vec![Token {
+            secret: Secret::new(token.clone()),
+            created_at: now,
+            expires_at: None,
+        }],
+        disabled: false,
+    };
+    let view = View {
+        token: Some(token),
+        ..View::of(&account, now)
+    };
+    api.store.create(Resource::Account(account)).await?;
+    request::created(view)
+}
+
+pub(crate) async fn change(State(api): State<Api>, Path(id): Path<String>, Body(change): Body<Change>) -> Answer {
+    let _one = api.changing.lock().await;
+    let mut account = find(&api, &id)?;
+    if let Some(name) = change.name {
+        account.name = request::name("name", &name)?;
+    }
+    account.disabled = change.disabled.unwrap_or(account.disabled);
+    let view = View::of(&account, (api.now)());
+    api.store.put(Resource::Account(account)).await?;
+    request::ok(view)
+}
+
+pub(crate) async fn rotate(State(api): State<Api>, Path(id): Path<String>, Body(rotate): Body<Rotate>) -> Answer {
+    if rotate.overlap > MAX_OVERLAP {
+        return Err(Problem::parameter(
+            "overlap",
+            format!("the overlap is 0 to {MAX_OVERLAP} seconds (90 days)"),
+        ));
+    }
+    let account = find(&api, &id)?;
+    let now = (api.now)();
+    let token = request::random_hex::<16>()?;
+    api.store
+        .rotate_token(account.id, Secret::new(token.clone()), now, rotate.overlap * 1000)
+        .await?;
+    let view = View {
+        token: Some(token),
+        ..View::of(&find(&api, &id)?, now)
+    };
+    request::created(view)
+}
+
+pub(crate) async fn remove(State(api): State<Api>, Path(id): Path<String>) -> Answer {
+    let account = find(&api, &id)?;
+    api.store.remove(ResourceId::Account(account.id)).await?;
+    request::done()
+}

@@ -1,0 +1,252 @@
+//! Applications: what calls are accounted to, with named settings seeded from a profile.
+
+use crate::Api;
+use crate::error::Problem;
+use crate::request::{self, Answer, Body, OfTenant};
+use axum::extract::{Path, Query, State};
+use serde::{Deserialize, Serialize};
+use strowger_core::ApplicationId;
+use strowger_core::resource::ApplicationSettings;
+use strowger_store::config::{Application, Resource, ResourceId, Secret};
+
+#[derive(Serialize)]
+struct View {
+    id: String,
+    tenant: String,
+    account: Option<String>,
+    name: String,
+    profile: String,
+    settings: SettingsView,
+    push_signed: bool,
+    disabled: bool,
+}
+
+#[derive(Serialize)]
+struct SettingsView {
+    ring_timeout: u32,
+    media_timeout: u32,
+    zone_minutes: i32,
+    default_cli: Option<String>,
+    record_url: Option<String>,
+    user_data_limit: usize,
+    user_data_any: bool,
+    strict_causes: bool,
+    record_wait: u32,
+    max_conversations: u32,
+    max_rate: u32,
+}
+
+impl View {
+    fn of(a: &Application) -> View {
+        let s = &a.settings;
+        View {
+            id: a.id.to_string(),
+            tenant: a.tenant.to_string(),
+            account: a.account.map(|a| a.to_string()),
+            name: a.name.clone(),
+            profile: a.profile.clone(),
+            settings: SettingsView {
+                ring_timeout: s.ring_timeout,
+                media_timeout: s.media_timeout,
+                zone_minutes: s.zone_minutes,
+                default_cli: s.default_cli.as_ref().map(|n| n.as_str().to_owned()),
+                record_url: s.record_url.clone(),
+                user_data_limit: s.user_data_limit,
+                user_data_any: s.user_data_any,
+                strict_causes: s.strict_causes,
+                record_wait: s.record_wait,
+                max_conversations: s.max_conversations,
+                max_rate: s.max_rate,
+            },
+            push_signed: a.push_secret.is_some(),
+            disabled: a.disabled,
+        }
+    }
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SettingsChange {
+    ring_timeout: Option<u32>,
+    media_timeout: Option<u32>,
+    zone_minutes: Option<i32>,
+    default_cli: Option<String>,
+    record_url: Option<String>,
+    user_data_limit: Option<usize>,
+    user_data_any: Option<bool>,
+    strict_causes: Option<bool>,
+    record_wait: Option<u32>,
+    max_conversations: Option<u32>,
+    max_rate: Option<u32>,
+}
+
+fn within<T: PartialOrd + std::fmt::Display>(member: &str, value: T, low: T, high: T) -> Result<T, Problem> {
+    if value < low || value > high {
+        return Err(Problem::parameter(
+            member,
+            format!("{member} is a number from {low} to {high}"),
+        ));
+    }
+    Ok(value)
+}
+
+impl SettingsChange {
+    fn apply(self, s: &mut ApplicationSettings) -> Result<(), Problem> {
+        if let Some(v) = self.ring_timeout {
+            s.ring_timeout = within("settings.ring_timeout", v, 5, 300)?;
+        }
+        if let Some(v) = self.media_timeout {
+            s.media_timeout = within("settings.media_timeout", v, 5, 3600)?;
+        }
+        if let Some(v) = self.zone_minutes {
+            s.zone_minutes = within("settings.zone_minutes", v, -720, 840)?;
+        }
+        if let Some(v) = self.user_data_limit {
+            s.user_data_limit = within("settings.user_data_limit", v, 0, 65_536)?;
+        }
+        if let Some(v) = self.record_wait {
+            s.record_wait = within("settings.record_wait", v, 0, 3600)?;
+        }
+        // An empty text takes the setting away.
+        if let Some(v) = self.default_cli {
+            s.default_cli = if v.is_empty() {
+                None
+            } else {
+                Some(request::number("settings.default_cli", &v)?)
+            };
+        }
+        if let Some(v) = self.record_url {
+            s.record_url = if v.is_empty() {
+                None
+            } else {
+                Some(url("settings.record_url", v)?)
+            };
+        }
+        s.user_data_any = self.user_data_any.unwrap_or(s.user_data_any);
+        s.strict_causes = self.strict_causes.unwrap_or(s.strict_causes);
+        s.max_conversations = self.max_conversations.unwrap_or(s.max_conversations);
+        s.max_rate = self.max_rate.unwrap_or(s.max_rate);
+        Ok(())
+    }
+}
+
+fn url(member: &str, text: String) -> Result<String, Problem> {
+    let host = text.strip_prefix("http://").or(text.strip_prefix("https://"));
+    match host {
+        Some(h) if !h.is_empty() && !h.starts_with('/') && !text.contains(char::is_whitespace) => Ok(text),
+        _ => Err(Problem::parameter(
+            member,
+            format!("{member} is a URL that begins with http:// or https://"),
+        )),
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Create {
+    name: String,
+    tenant: Option<String>,
+    account: Option<String>,
+    profile: Option<String>,
+    #[serde(default)]
+    settings: SettingsChange,
+    push_secret: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Change {
+    name: Option<String>,
+    #[serde(default)]
+    settings: SettingsChange,
+    push_secret: Option<String>,
+    disabled: Option<bool>,
+}
+
+/// An empty secret means: unsigned.
+fn push_secret(text: String) -> Option<Secret> {
+    (!text.is_empty()).then(|| Secret::new(text))
+}
+
+fn find(api: &Api, text: &str) -> Result<Application, Problem> {
+    let id: ApplicationId = request::id("application", text)?;
+    let config = api.store.snapshot();
+    let found = config
+        .application(id)
+        .ok_or_else(|| Problem::not_found("application", id))?;
+    Ok(Application::clone(found))
+}
+
+pub(crate) async fn list(State(api): State<Api>, Query(of): Query<OfTenant>) -> Answer {
+    let config = api.store.snapshot();
+    let filter = of.resolve(&config)?;
+    request::list(
+        config
+            .applications()
+            .filter(|a| request::shows(filter, a.tenant))
+            .map(|a| View::of(a)),
+    )
+}
+
+pub(crate) async fn show(State(api): State<Api>, Path(id): Path<String>) -> Answer {
+    request::ok(View::of(&find(&api, &id)?))
+}
+
+pub(crate) async fn create(State(api): State<Api>, Body(create): Body<Create>) -> Answer {
+    let config = api.store.snapshot();
+    let tenant = request::tenant(&config, create.tenant.as_deref())?;
+    let profile = match &create.profile {
+        None => api.profiles.first(),
+        Some(name) => Some(api.profiles.iter().find(|p| p.name == *name).ok_or_else(|| {
+            let known: Vec<&str> = api.profiles.iter().map(|p| p.name.as_str()).collect();
+            Problem::parameter(
+                "profile",
+                format!("there is no profile {name:?}; known: {}", known.join(", ")),
+            )
+        })?),
+    };
+    let account = match &create.account {
+        None => None,
+        Some(text) => {
+            let id = request::body_id("account", text)?;
+            let owner = config.account(id).filter(|a| a.tenant == tenant);
+            Some(owner.ok_or_else(|| Problem::not_found("account", id))?.id)
+        }
+    };
+    let mut application = Application {
+        id: request::body_id("id", &request::random_hex::<16>()?)?,
+        tenant,
+        account,
+        name: request::name("name", &create.name)?,
+        profile: profile.map(|p| p.name.clone()).unwrap_or_default(),
+        settings: profile.map(|p| p.settings.clone()).unwrap_or_default(),
+        push_secret: create.push_secret.and_then(push_secret),
+        disabled: false,
+    };
+    create.settings.apply(&mut application.settings)?;
+    let view = View::of(&application);
+    api.store.create(Resource::Application(application)).await?;
+    request::created(view)
+}
+
+pub(crate) async fn change(State(api): State<Api>, Path(id): Path<String>, Body(change): Body<Change>) -> Answer {
+    let _one = api.changing.lock().await;
+    let mut application = find(&api, &id)?;
+    if let Some(name) = change.name {
+        application.name = request::name("name", &name)?;
+    }
+    change.settings.apply(&mut application.settings)?;
+    if let Some(secret) = change.push_secret {
+        application.push_secret = push_secret(secret);
+    }
+    application.disabled = change.disabled.unwrap_or(application.disabled);
+    let view = View::of(&application);
+    api.store.put(Resource::Application(application)).await?;
+    request::ok(view)
+}
+
+pub(crate) async fn remove(State(api): State<Api>, Path(id): Path<String>) -> Answer {
+    let application = find(&api, &id)?;
+    api.store.remove(ResourceId::Application(application.id)).await?;
+    request::done()
+}

@@ -1,0 +1,131 @@
+//! Static routes: calls to a number go to a number or a device.
+
+use crate::Api;
+use crate::error::{Code, Problem};
+use crate::request::{self, Answer, Body, OfTenant};
+use axum::extract::{Path, Query, State};
+use serde::{Deserialize, Serialize};
+use strowger_core::RouteId;
+use strowger_core::resource::{Route, RouteTarget};
+use strowger_store::config::{Resource, ResourceId};
+
+#[derive(Serialize)]
+struct View {
+    id: String,
+    application: String,
+    number: String,
+    target: Target,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+enum Target {
+    Number(String),
+    Device(String),
+}
+
+impl View {
+    fn of(r: &Route) -> View {
+        View {
+            id: r.id.to_string(),
+            application: r.application.to_string(),
+            number: r.number.as_str().to_owned(),
+            target: match &r.target {
+                RouteTarget::Number(n) => Target::Number(n.as_str().to_owned()),
+                RouteTarget::Device(d) => Target::Device(d.to_string()),
+            },
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Create {
+    application: String,
+    number: String,
+    target: Target,
+}
+
+pub(crate) async fn list(State(api): State<Api>, Query(of): Query<OfTenant>) -> Answer {
+    let config = api.store.snapshot();
+    let filter = of.resolve(&config)?;
+    let owner = |r: &Route| config.application(r.application).map(|a| a.tenant);
+    let mut views: Vec<View> = config
+        .routes()
+        .filter(|r| owner(r).is_some_and(|o| request::shows(filter, o)))
+        .map(|r| View::of(r))
+        .collect();
+    views.sort_by(|a, b| a.number.cmp(&b.number));
+    request::list(views)
+}
+
+fn find(api: &Api, text: &str) -> Result<Route, Problem> {
+    let id: RouteId = request::id("route", text)?;
+    let config = api.store.snapshot();
+    let found = config.routes().find(|r| r.id == id);
+    Ok(Route::clone(found.ok_or_else(|| Problem::not_found("route", id))?))
+}
+
+pub(crate) async fn show(State(api): State<Api>, Path(id): Path<String>) -> Answer {
+    request::ok(View::of(&find(&api, &id)?))
+}
+
+pub(crate) async fn create(State(api): State<Api>, Body(create): Body<Create>) -> Answer {
+    let config = api.store.snapshot();
+    let id = request::body_id("application", &create.application)?;
+    let application = config
+        .application(id)
+        .ok_or_else(|| Problem::not_found("application", id))?;
+    let number = request::number("number", &create.number)?;
+    match config.number(&number) {
+        Some(n) if n.tenant == application.tenant && n.incoming => {}
+        Some(n) if n.tenant == application.tenant => {
+            return Err(Problem::new(
+                Code::InUse,
+                "the number is not open for incoming calls; change it first",
+            ));
+        }
+        _ => {
+            return Err(Problem::parameter(
+                "number",
+                "the number is not one of the tenant's; add it first: strowger number add NUMBER",
+            ));
+        }
+    }
+    if config.route(&number).is_some() {
+        return Err(Problem::new(
+            Code::Exists,
+            "the number has a route already; remove that one first",
+        ));
+    }
+    let target = match &create.target {
+        Target::Number(text) => RouteTarget::Number(request::number("target.number", text)?),
+        Target::Device(text) => {
+            let by_id = text.parse().ok().and_then(|id| config.device(id));
+            let found = by_id
+                .filter(|d| d.device.tenant == application.tenant)
+                .or_else(|| config.device_by_name(application.tenant, text));
+            RouteTarget::Device(
+                found
+                    .ok_or_else(|| Problem::not_found("device", format!("{text:?}")))?
+                    .device
+                    .id,
+            )
+        }
+    };
+    let route = Route {
+        id: RouteId(request::mint(&api)?),
+        application: application.id,
+        number,
+        target,
+    };
+    let view = View::of(&route);
+    api.store.create(Resource::Route(route)).await?;
+    request::created(view)
+}
+
+pub(crate) async fn remove(State(api): State<Api>, Path(id): Path<String>) -> Answer {
+    let route = find(&api, &id)?;
+    api.store.remove(ResourceId::Route(route.id)).await?;
+    request::done()
+}

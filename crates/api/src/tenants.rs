@@ -1,0 +1,143 @@
+//! Tenants: customers of the installation.
+
+use crate::Api;
+use crate::error::{Code, Problem};
+use crate::request::{self, Answer, Body};
+use axum::extract::{Path, State};
+use serde::{Deserialize, Serialize};
+use strowger_core::{Number, TenantId};
+use strowger_store::config::{AddressRange, Resource, ResourceId, Tenant};
+
+#[derive(Serialize)]
+struct View {
+    id: String,
+    name: String,
+    push_allowed: Vec<String>,
+    opened_prefixes: Vec<String>,
+    max_conversations: u32,
+    max_rate: u32,
+    disabled: bool,
+}
+
+impl View {
+    fn of(t: &Tenant) -> View {
+        View {
+            id: t.id.to_string(),
+            name: t.name.clone(),
+            push_allowed: t.push_allowed.iter().map(ToString::to_string).collect(),
+            opened_prefixes: t.opened_prefixes.clone(),
+            max_conversations: t.max_conversations,
+            max_rate: t.max_rate,
+            disabled: t.disabled,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Change {
+    name: Option<String>,
+    push_allowed: Option<Vec<String>>,
+    opened_prefixes: Option<Vec<String>>,
+    max_conversations: Option<u32>,
+    max_rate: Option<u32>,
+    disabled: Option<bool>,
+}
+
+impl Change {
+    fn apply(self, t: &mut Tenant) -> Result<(), Problem> {
+        if let Some(name) = self.name {
+            t.name = request::name("name", &name)?;
+        }
+        if let Some(ranges) = self.push_allowed {
+            let read = |r: &String| r.parse::<AddressRange>();
+            t.push_allowed = ranges
+                .iter()
+                .map(read)
+                .collect::<Result<_, _>>()
+                .map_err(|e| Problem::parameter("push_allowed", e.to_string()))?;
+        }
+        if let Some(prefixes) = self.opened_prefixes {
+            for p in &prefixes {
+                let digits = p.strip_prefix('+').unwrap_or(p);
+                if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+                    return Err(Problem::parameter(
+                        "opened_prefixes",
+                        "a prefix is digits, with + and country code in front for another country, such as +1",
+                    ));
+                }
+            }
+            t.opened_prefixes = prefixes;
+        }
+        t.max_conversations = self.max_conversations.unwrap_or(t.max_conversations);
+        t.max_rate = self.max_rate.unwrap_or(t.max_rate);
+        t.disabled = self.disabled.unwrap_or(t.disabled);
+        Ok(())
+    }
+}
+
+fn find(api: &Api, text: &str) -> Result<Tenant, Problem> {
+    let config = api.store.snapshot();
+    let id = request::tenant(&config, Some(text))?;
+    config
+        .tenant(id)
+        .map(|t| Tenant::clone(t))
+        .ok_or_else(|| Problem::not_found("tenant", text))
+}
+
+pub(crate) async fn list(State(api): State<Api>) -> Answer {
+    request::list(api.store.snapshot().tenants().map(|t| View::of(t)))
+}
+
+pub(crate) async fn show(State(api): State<Api>, Path(id): Path<String>) -> Answer {
+    request::ok(View::of(&find(&api, &id)?))
+}
+
+pub(crate) async fn create(State(api): State<Api>, Body(change): Body<Change>) -> Answer {
+    if change.name.is_none() {
+        return Err(Problem::parameter("name", "name is required"));
+    }
+    let mut tenant = Tenant {
+        id: TenantId(request::mint(&api)?),
+        name: String::new(),
+        push_allowed: Vec::new(),
+        opened_prefixes: Vec::new(),
+        max_conversations: 0,
+        max_rate: 0,
+        disabled: false,
+    };
+    change.apply(&mut tenant)?;
+    if api.store.snapshot().tenants().any(|t| t.name == tenant.name) {
+        return Err(Problem::new(
+            Code::Exists,
+            format!("there is a tenant {:?} already", tenant.name),
+        ));
+    }
+    let view = View::of(&tenant);
+    api.store.create(Resource::Tenant(tenant)).await?;
+    request::created(view)
+}
+
+pub(crate) async fn change(State(api): State<Api>, Path(id): Path<String>, Body(change): Body<Change>) -> Answer {
+    let _one = api.changing.lock().await;
+    let mut tenant = find(&api, &id)?;
+    change.apply(&mut tenant)?;
+    let view = View::of(&tenant);
+    api.store.put(Resource::Tenant(tenant)).await?;
+    request::ok(view)
+}
+
+/// Destroys the tenant's key: what was stored under it can never be read again.
+pub(crate) async fn remove(State(api): State<Api>, Path(id): Path<String>) -> Answer {
+    let tenant = find(&api, &id)?;
+    api.store.remove(ResourceId::Tenant(tenant.id)).await?;
+    request::done()
+}
+
+/// Whether a tenant may own this number: it must not be another one's.
+pub(crate) fn may_own(api: &Api, tenant: TenantId, number: &Number) -> Result<(), Problem> {
+    match api.store.snapshot().number(number) {
+        Some(n) if n.tenant != tenant => Err(Problem::new(Code::Exists, "the number belongs to another tenant")),
+        _ => Ok(()),
+    }
+}

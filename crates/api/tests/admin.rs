@@ -1,0 +1,526 @@
+//! The admin API over a real store and a runtime that only notes what it is asked.
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Method, Request, StatusCode};
+use http_body_util::BodyExt;
+use serde_json::{Value, json};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
+use strowger_api::{Api, Metric, Operations, Profile, admin_router, public_router};
+use strowger_core::call::{Accepted, ClickPlan, Command};
+use strowger_core::event::Created;
+use strowger_core::resource::ApplicationSettings;
+use strowger_core::{ConversationId, Stamp, TenantId, TrunkId};
+use strowger_runtime::{Answer, CallError, Calls, Live};
+use strowger_store::{MasterKey, Store, StoreConfig};
+use tower::ServiceExt;
+
+#[derive(Default)]
+struct Noted {
+    placed: Mutex<Vec<(Created, ClickPlan)>>,
+    refuse: Mutex<Option<CallError>>,
+}
+
+impl Calls for Noted {
+    fn click_to_call(&self, head: Created, plan: ClickPlan) -> Answer<'_, ConversationId> {
+        let refused = self.refuse.lock().unwrap().clone();
+        self.placed.lock().unwrap().push((head, plan));
+        Box::pin(async move { refused.map_or(Ok(ConversationId::mint(1, 1)), Err) })
+    }
+
+    fn command(&self, _: TenantId, _: ConversationId, _: Command) -> Answer<'_, Accepted> {
+        Box::pin(async { Err(CallError::NotFound) })
+    }
+
+    fn inspect(&self, _: TenantId, _: ConversationId) -> Answer<'_, Live> {
+        Box::pin(async { Err(CallError::NotFound) })
+    }
+}
+
+impl Operations for Noted {
+    fn running(&self) -> Vec<ConversationId> {
+        vec![ConversationId::mint(1, 1)]
+    }
+
+    fn trunk_healthy(&self, _: TrunkId) -> Option<bool> {
+        Some(true)
+    }
+
+    fn not_ready(&self) -> Vec<String> {
+        match &*self.refuse.lock().unwrap() {
+            Some(e) => vec![e.to_string()],
+            None => Vec::new(),
+        }
+    }
+
+    fn metrics(&self) -> Vec<Metric> {
+        Vec::new()
+    }
+}
+
+struct House {
+    admin: Router,
+    public: Router,
+    calls: Arc<Noted>,
+    now: Arc<AtomicI64>,
+    store: Store,
+    folder: tempfile::TempDir,
+}
+
+fn house() -> House {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(StoreConfig::new(folder.path(), MasterKey::generate().0)).unwrap();
+    let calls = Arc::new(Noted::default());
+    let now = Arc::new(AtomicI64::new(1_700_000_000_000));
+    let clock = now.clone();
+    let prompts = folder.path().join("prompts");
+    std::fs::create_dir(&prompts).unwrap();
+    let api = Api {
+        store: store.clone(),
+        calls: calls.clone(),
+        operations: calls.clone(),
+        now: Arc::new(move || Stamp(clock.load(Ordering::Relaxed))),
+        prompts,
+        profiles: vec![Profile {
+            name: "standard".to_owned(),
+            settings: ApplicationSettings::default(),
+        }]
+        .into(),
+        changing: Arc::default(),
+    };
+    House {
+        admin: admin_router(api.clone()),
+        public: public_router(api),
+        calls,
+        now,
+        store,
+        folder,
+    }
+}
+
+impl House {
+    async fn ask(&self, method: Method, path: &str, body: Value) -> (StatusCode, Value) {
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("/api/v1{path}"))
+            .header("content-type", "application/json");
+        let body = if body.is_null() {
+            Body::empty()
+        } else {
+            Body::from(body.to_string())
+        };
+        send(&self.admin, request.body(body).unwrap()).await
+    }
+
+    async fn post(&self, path: &str, body: Value) -> Value {
+        let (status, answer) = self.ask(Method::POST, path, body).await;
+        assert!(status.is_success(), "{path}: {status} {answer}");
+        answer
+    }
+
+    async fn get(&self, path: &str) -> Value {
+        let (status, answer) = self.ask(Method::GET, path, Value::Null).await;
+        assert_eq!(status, 200, "{path}: {answer}");
+        answer
+    }
+
+    /// A tenant, an account, an application, a number and a trunk.
+    async fn furnish(&self) -> (Value, Value) {
+        self.post("/tenants", json!({ "name": "acme" })).await;
+        let account = self.post("/accounts", json!({ "name": "crm" })).await;
+        let application = self.post("/applications", json!({ "name": "sales" })).await;
+        self.post("/numbers", json!({ "number": "01062345678" })).await;
+        self.post("/trunks", json!({ "name": "lab", "address": "127.0.0.1:5090" }))
+            .await;
+        (account, application)
+    }
+}
+
+async fn send(router: &Router, request: Request<Body>) -> (StatusCode, Value) {
+    let response = router.clone().oneshot(request).await.unwrap();
+    let status = response.status();
+    if !status.is_success() && status != 503 {
+        assert_eq!(
+            response.headers()["content-type"],
+            "application/problem+json",
+            "{status}"
+        );
+    }
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    let value = serde_json::from_slice(&body).unwrap_or_else(|_| String::from_utf8_lossy(&body).into_owned().into());
+    (status, value)
+}
+
+#[tokio::test]
+async fn a_house_is_furnished_and_a_call_is_placed() {
+    let h = house();
+    let (_, application) = h.furnish().await;
+    assert_eq!(application["profile"], "standard");
+    assert_eq!(h.get("/trunks").await["items"][0]["healthy"], true);
+    let body = json!({
+        "from": "13800000001", "to": "138-0000-0002", "to_cli": "01062345678", "record": "answer", "max_duration": 90,
+    });
+    let answer = h.post("/calls", body).await;
+    assert_eq!(answer["id"], ConversationId::mint(1, 1).to_string());
+    let placed = h.calls.placed.lock().unwrap();
+    let (head, plan) = &placed[0];
+    assert_eq!(head.application.to_string(), application["id"]);
+    assert_eq!(head.max_duration, Some(90));
+    assert_eq!(
+        (plan.caller.text.as_str(), plan.callee.text.as_str()),
+        ("13800000001", "138-0000-0002")
+    );
+    assert_eq!(plan.callee.cli.as_deref(), Some("01062345678"));
+    assert_eq!(plan.ring_timeout, 120);
+}
+
+#[tokio::test]
+async fn wrong_calls_are_refused_before_anything_starts() {
+    let h = house();
+    h.furnish().await;
+    let call = |from: &str, to: &str, more: Value| {
+        let mut body = json!({ "from": from, "to": to });
+        for (k, v) in more.as_object().unwrap() {
+            body[k] = v.clone();
+        }
+        body
+    };
+    let (a, b) = ("13800000001", "13800000002");
+    for (body, status, code, parameter) in [
+        (call(a, "abc", json!({})), 400, "request.parameter", "to"),
+        (call(a, "+86 138 0000 0001", json!({})), 400, "request.parameter", "to"),
+        (call(a, "+12025550100", json!({})), 403, "call.denied", "to"),
+        (call("110", b, json!({})), 403, "call.denied", "from"),
+        (
+            call(a, b, json!({ "to_cli": "01099999999" })),
+            400,
+            "request.parameter",
+            "to_cli",
+        ),
+        (
+            call(a, b, json!({ "record": "always" })),
+            400,
+            "request.parameter",
+            "record",
+        ),
+        (
+            call(a, b, json!({ "max_duration": 0 })),
+            400,
+            "request.parameter",
+            "max_duration",
+        ),
+        (
+            call(a, b, json!({ "user_data": "x".repeat(257) })),
+            400,
+            "request.parameter",
+            "user_data",
+        ),
+    ] {
+        let (got, answer) = h.ask(Method::POST, "/calls", body).await;
+        assert_eq!((got.as_u16(), &answer["code"]), (status, &json!(code)), "{answer}");
+        assert_eq!(answer["parameter"], parameter);
+        assert!(answer["detail"].as_str().unwrap().len() > 20);
+    }
+    let (got, answer) = h
+        .ask(Method::POST, "/calls", call(a, b, json!({ "greeting": "none.wav" })))
+        .await;
+    assert_eq!((got.as_u16(), &answer["code"]), (404, &json!("not-found")));
+    assert!(h.calls.placed.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_refusal_of_the_runtime_says_when_to_come_back() {
+    let h = house();
+    h.furnish().await;
+    *h.calls.refuse.lock().unwrap() = Some(CallError::Overloaded { retry_after_secs: 7 });
+    let request = Request::post("/api/v1/calls")
+        .header("content-type", "application/json")
+        .body(Body::from(
+            json!({ "from": "13800000001", "to": "13800000002" }).to_string(),
+        ))
+        .unwrap();
+    let response = h.admin.clone().oneshot(request).await.unwrap();
+    assert_eq!(response.status(), 503);
+    assert_eq!(response.headers()["retry-after"], "7");
+}
+
+#[tokio::test]
+async fn bodies_that_are_not_what_is_expected_are_explained() {
+    let h = house();
+    h.furnish().await;
+    for (body, words) in [
+        ("{", "EOF"),
+        ("[]", "expected"),
+        (r#"{"from":1,"to":"2"}"#, "from"),
+        (r#"{"from":"1"}"#, "to"),
+        (r#"{"from":"1","to":"2","coulour":1}"#, "coulour"),
+    ] {
+        let request = Request::post("/api/v1/calls")
+            .header("content-type", "application/json")
+            .body(Body::from(body))
+            .unwrap();
+        let (status, answer) = send(&h.admin, request).await;
+        assert_eq!(
+            (status.as_u16(), &answer["code"]),
+            (400, &json!("request.body")),
+            "{answer}"
+        );
+        assert!(answer["detail"].as_str().unwrap().contains(words), "{answer}");
+    }
+    let request = Request::post("/api/v1/calls").body(Body::from("{}")).unwrap();
+    assert_eq!(send(&h.admin, request).await.1["code"], "request.media-type");
+    assert_eq!(
+        h.ask(Method::GET, "/nothing", Value::Null).await.1["code"],
+        "request.path"
+    );
+    assert_eq!(
+        h.ask(Method::PUT, "/calls", Value::Null).await.1["code"],
+        "request.method"
+    );
+}
+
+#[tokio::test]
+async fn a_token_is_shown_once_and_rotates_with_an_overlap() {
+    let h = house();
+    let (account, _) = h.furnish().await;
+    let (id, old) = (account["id"].as_str().unwrap(), account["token"].as_str().unwrap());
+    let shown = h.get(&format!("/accounts/{id}")).await;
+    assert!(shown.get("token").is_none() && !shown.to_string().contains(old));
+    let new = h
+        .post(&format!("/accounts/{id}/tokens"), json!({ "overlap": 60 }))
+        .await;
+    let new = new["token"].as_str().unwrap();
+    let accepts = |secret: &str| {
+        let now = Stamp(h.now.load(Ordering::Relaxed));
+        let config = h.store.snapshot();
+        config.account(id.parse().unwrap()).unwrap().accepts(secret, now)
+    };
+    assert!(accepts(old) && accepts(new));
+    h.now.fetch_add(59_999, Ordering::Relaxed);
+    assert!(accepts(old) && accepts(new));
+    h.now.fetch_add(1, Ordering::Relaxed);
+    assert!(!accepts(old) && accepts(new));
+    let (status, _) = h
+        .ask(Method::PATCH, &format!("/accounts/{id}"), json!({ "disabled": true }))
+        .await;
+    assert_eq!(status, 200);
+    assert!(h.store.snapshot().account(id.parse().unwrap()).unwrap().disabled);
+}
+
+#[tokio::test]
+async fn with_several_tenants_one_is_named_and_lists_are_separate() {
+    let h = house();
+    let (status, answer) = h.ask(Method::POST, "/accounts", json!({ "name": "crm" })).await;
+    assert_eq!(
+        (status.as_u16(), &answer["code"]),
+        (400, &json!("request.tenant")),
+        "{answer}"
+    );
+    h.furnish().await;
+    h.post("/tenants", json!({ "name": "other" })).await;
+    let (status, answer) = h.ask(Method::POST, "/accounts", json!({ "name": "crm" })).await;
+    assert_eq!((status.as_u16(), &answer["code"]), (400, &json!("request.tenant")));
+    assert!(answer["detail"].as_str().unwrap().contains("acme, other"), "{answer}");
+    h.post("/accounts", json!({ "name": "crm", "tenant": "other" })).await;
+    assert_eq!(h.get("/accounts").await["items"].as_array().unwrap().len(), 2);
+    assert_eq!(
+        h.get("/accounts?tenant=other").await["items"].as_array().unwrap().len(),
+        1
+    );
+    // A number belongs to one tenant.
+    let (status, answer) = h
+        .ask(
+            Method::POST,
+            "/numbers",
+            json!({ "number": "+86 10 62345678", "tenant": "other" }),
+        )
+        .await;
+    assert_eq!((status.as_u16(), &answer["code"]), (409, &json!("exists")));
+    let (status, answer) = h.ask(Method::POST, "/tenants", json!({ "name": "acme" })).await;
+    assert_eq!((status.as_u16(), &answer["code"]), (409, &json!("exists")));
+}
+
+#[tokio::test]
+async fn trunks_are_checked_changed_and_never_show_their_password() {
+    let h = house();
+    h.furnish().await;
+    let body = json!({
+        "name": "digest", "address": "192.0.2.1", "username": "u", "password": "hidden-word", "codecs": ["PCMU"],
+        "rules": [{ "prefix": "+86", "strip": 3, "prepend": "0" }, { "prefix": "+1", "allow": false }],
+    });
+    let trunk = h.post("/trunks", body).await;
+    assert_eq!(trunk["address"], "192.0.2.1:5060");
+    assert_eq!(trunk["rules"][1]["allow"], false);
+    assert!(!trunk.to_string().contains("hidden-word"));
+    let (_, changed) = h
+        .ask(
+            Method::PATCH,
+            "/trunks/digest",
+            json!({ "priority": 3, "disabled": true }),
+        )
+        .await;
+    assert_eq!(
+        (&changed["priority"], &changed["disabled"], &changed["username"]),
+        (&json!(3), &json!(true), &json!("u"))
+    );
+    for (body, parameter) in [
+        (json!({ "name": "x", "address": "carrier.example" }), "address"),
+        (json!({ "name": "x", "address": "0.0.0.0" }), "address"),
+        (
+            json!({ "name": "x", "address": "192.0.2.1", "codecs": ["opus"] }),
+            "codecs",
+        ),
+        (
+            json!({ "name": "x", "address": "192.0.2.1", "username": "u" }),
+            "username",
+        ),
+        (
+            json!({ "name": "x", "address": "192.0.2.1", "options_interval": 1 }),
+            "options_interval",
+        ),
+        (json!({ "name": "", "address": "192.0.2.1" }), "name"),
+    ] {
+        let (status, answer) = h.ask(Method::POST, "/trunks", body).await;
+        assert_eq!(
+            (status.as_u16(), &answer["parameter"]),
+            (400, &json!(parameter)),
+            "{answer}"
+        );
+    }
+    let (status, _) = h.ask(Method::DELETE, "/trunks/digest", Value::Null).await;
+    assert_eq!(status, 204);
+    assert_eq!(h.ask(Method::GET, "/trunks/digest", Value::Null).await.0, 404);
+}
+
+#[tokio::test]
+async fn a_route_goes_from_an_own_number_to_a_device_or_a_number() {
+    let h = house();
+    let (_, application) = h.furnish().await;
+    let device = h
+        .post("/devices", json!({ "username": "desk-1", "contact": "127.0.0.1:5070" }))
+        .await;
+    assert!(
+        device["password"].as_str().unwrap().len() >= 16,
+        "a made password is shown once"
+    );
+    let application = application["id"].clone();
+    let route = |number: &str, target: Value| json!({ "application": application, "number": number, "target": target });
+    let (status, answer) = h
+        .ask(
+            Method::POST,
+            "/routes",
+            route("01000000000", json!({ "device": "desk-1" })),
+        )
+        .await;
+    assert_eq!(
+        (status.as_u16(), &answer["parameter"]),
+        (400, &json!("number")),
+        "{answer}"
+    );
+    let made = h
+        .post("/routes", route("01062345678", json!({ "device": "desk-1" })))
+        .await;
+    assert_eq!(made["target"]["device"], device["id"]);
+    let (status, _) = h
+        .ask(
+            Method::POST,
+            "/routes",
+            route("01062345678", json!({ "number": "13800000001" })),
+        )
+        .await;
+    assert_eq!(status, 409);
+    let id = made["id"].as_str().unwrap();
+    assert_eq!(
+        h.ask(Method::DELETE, &format!("/routes/{id}"), Value::Null).await.0,
+        204
+    );
+    h.post("/routes", route("01062345678", json!({ "number": "13800000001" })))
+        .await;
+}
+
+#[tokio::test]
+async fn a_prompt_is_uploaded_used_and_replaced() {
+    let h = house();
+    h.furnish().await;
+    let wav = include_bytes!("../../../sounds/en/greeting.wav");
+    let upload = |body: Vec<u8>| {
+        let request = Request::post("/api/v1/prompts?name=hello.wav").header("content-type", "audio/wav");
+        send(&h.admin, request.body(Body::from(body)).unwrap())
+    };
+    let (status, answer) = upload(b"not a wav".to_vec()).await;
+    assert_eq!((status.as_u16(), &answer["code"]), (422, &json!("prompt.format")));
+    let (status, answer) = upload(wav.to_vec()).await;
+    assert_eq!(status, 201, "{answer}");
+    assert_eq!(answer["duration_ms"], (wav.len() as u64 - 44) / 16);
+    let stored = std::fs::read_dir(h.folder.path().join("prompts")).unwrap().count();
+    assert_eq!(stored, 1, "no half-written file is left");
+    let body = json!({ "from": "13800000001", "to": "13800000002", "greeting": "hello.wav" });
+    h.post("/calls", body).await;
+    let plan = h.calls.placed.lock().unwrap()[0].1.clone();
+    assert_eq!(u64::from(plan.greeting.unwrap().millis), answer["duration_ms"]);
+    let (status, answer) = upload(vec![0; (10 << 20) + 1]).await;
+    assert_eq!(
+        (status.as_u16(), &answer["code"]),
+        (413, &json!("request.too-large")),
+        "{answer}"
+    );
+    assert_eq!(h.ask(Method::DELETE, "/prompts/hello.wav", Value::Null).await.0, 204);
+}
+
+#[tokio::test]
+async fn a_backup_is_made_and_never_overwrites() {
+    let h = house();
+    h.furnish().await;
+    let path = h.folder.path().join("copy.db");
+    let answer = h.post("/backup", json!({ "path": path })).await;
+    assert_eq!(answer["bytes"], std::fs::metadata(&path).unwrap().len());
+    let (status, answer) = h.ask(Method::POST, "/backup", json!({ "path": path })).await;
+    assert_eq!((status.as_u16(), &answer["code"]), (409, &json!("exists")));
+    let (status, _) = h.ask(Method::POST, "/backup", json!({ "path": "relative.db" })).await;
+    assert_eq!(status, 400);
+}
+
+#[tokio::test]
+async fn the_public_listener_has_health_readiness_and_metrics_and_nothing_else() {
+    let h = house();
+    let get = |path: &str| send(&h.public, Request::get(path.to_owned()).body(Body::empty()).unwrap());
+    assert_eq!(get("/health").await.1["status"], "ok");
+    assert_eq!(get("/ready").await.0, 200);
+    *h.calls.refuse.lock().unwrap() = Some(CallError::Draining);
+    let (status, answer) = get("/ready").await;
+    assert_eq!(status, 503);
+    assert!(answer["reasons"][0].as_str().unwrap().contains("drained"), "{answer}");
+    let (status, page) = get("/metrics").await;
+    assert_eq!(status, 200);
+    assert!(
+        page.as_str().unwrap().contains("strowger_deliveries{state=\"dead\"} 0"),
+        "{page}"
+    );
+    let response = h
+        .public
+        .clone()
+        .oneshot(Request::get("/api/v1/tenants").body(Body::empty()).unwrap())
+        .await
+        .unwrap();
+    assert_eq!(response.status(), 404);
+}
+
+#[tokio::test]
+async fn deliveries_are_listed_and_wrong_filters_refused() {
+    let h = house();
+    h.furnish().await;
+    assert_eq!(h.get("/deliveries?state=dead&limit=5").await, json!({ "items": [] }));
+    let (status, answer) = h.ask(Method::GET, "/deliveries?state=lost", Value::Null).await;
+    assert_eq!((status.as_u16(), &answer["parameter"]), (400, &json!("state")));
+    let (status, _) = h.ask(Method::POST, "/deliveries/repush", json!({})).await;
+    assert_eq!(status, 400);
+    let span = json!({ "from": "2026-01-01T00:00:00Z", "to": "2026-02-01T00:00:00Z" });
+    assert_eq!(h.post("/deliveries/repush", span).await["queued"], 0);
+    let (status, answer) = h
+        .ask(Method::GET, &format!("/calls/{}", "0".repeat(32)), Value::Null)
+        .await;
+    assert_eq!((status.as_u16(), &answer["code"]), (404, &json!("not-found")));
+    // The runtime does not know it any more: it is not listed.
+    assert_eq!(h.get("/calls").await, json!({ "items": [] }));
+}
