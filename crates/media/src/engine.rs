@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::thread::JoinHandle;
 
@@ -24,7 +25,7 @@ struct Shared {
     queues: Vec<Arc<Queue>>,
     pool: Arc<PortPool>,
     advertised: std::net::IpAddr,
-    silenced_ms: Box<dyn Fn() -> u64 + Send + Sync>,
+    silenced_ms: Arc<AtomicU64>,
 }
 
 impl Engine {
@@ -56,29 +57,64 @@ impl Engine {
                 "the limit of open files is below what the media port range can use"
             );
         }
-        let binder = std::thread::Builder::new()
-            .name("media-ports".into())
-            .spawn({
-                let pool = Arc::clone(&pool);
-                move || pool.run()
-            })
-            .map_err(io("start the port binder"))?;
         let (recordings, writers) =
             Recordings::start(&config.recording_dir, config.recording_queue, Arc::clone(&sink))?;
+        let queue = |_| Queue::new(config.command_queue).map(Arc::new);
+        let queues: Result<Vec<_>, _> = (0..count).map(queue).collect();
+        let shared = Shared {
+            queues: queues.map_err(io("create an eventfd"))?,
+            pool,
+            advertised: config.advertised,
+            silenced_ms: recordings.silenced_counter(),
+        };
+        let handle = Handle {
+            shared: Arc::new(shared),
+        };
+        // From here on, dropping the engine stops what has been started.
+        let mut engine = Engine {
+            handle,
+            shards: Vec::new(),
+            binder: None,
+            writers,
+        };
+        let pool = Arc::clone(&engine.handle.shared.pool);
+        let binder = std::thread::Builder::new()
+            .name("media-ports".into())
+            .spawn(move || pool.run());
+        match binder {
+            Ok(binder) => engine.binder = Some(binder),
+            Err(source) => {
+                drop(recordings);
+                return Err(MediaError::Io {
+                    what: "start the port binder",
+                    source,
+                });
+            }
+        }
+        engine.start_shards(config, sink, recordings)?;
+        Ok(engine)
+    }
+
+    /// Takes the recordings by value: the writer ends when the shards, and nobody else, have let go of them.
+    fn start_shards(
+        &mut self,
+        config: Config,
+        sink: Arc<dyn EventSink>,
+        recordings: Recordings,
+    ) -> Result<(), MediaError> {
+        let io = |what| move |source| MediaError::Io { what, source };
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let config = Arc::new(config);
-        let mut queues = Vec::new();
-        let mut shards = Vec::new();
-        for index in 0..count {
-            let queue = Arc::new(Queue::new(config.command_queue).map_err(io("create an eventfd"))?);
+        for (index, queue) in self.handle.shared.queues.iter().enumerate() {
             let processor = match config.processors.get(index) {
                 Some(&processor) => processor,
-                None => (cores - 1).wrapping_sub(index) % cores,
+                None => cores - 1 - index % cores,
             };
             let parts = ShardParts {
                 config: Arc::clone(&config),
-                queue: Arc::clone(&queue),
+                queue: Arc::clone(queue),
                 sink: Arc::clone(&sink),
-                pool: Arc::clone(&pool),
+                pool: Arc::clone(&self.handle.shared.pool),
                 recordings: recordings.clone(),
                 processor: config.pin.then_some(processor),
             };
@@ -86,24 +122,9 @@ impl Engine {
             let thread = std::thread::Builder::new()
                 .name(format!("media-{index}"))
                 .spawn(move || shard.run());
-            shards.push(thread.map_err(io("start a shard"))?);
-            queues.push(queue);
+            self.shards.push(thread.map_err(io("start a shard"))?);
         }
-        let silenced = recordings.silenced_counter();
-        let shared = Shared {
-            queues,
-            pool,
-            advertised: config.advertised,
-            silenced_ms: Box::new(move || silenced.load(Relaxed)),
-        };
-        Ok(Engine {
-            handle: Handle {
-                shared: Arc::new(shared),
-            },
-            shards,
-            binder: Some(binder),
-            writers,
-        })
+        Ok(())
     }
 
     /// A handle for commands.
@@ -189,7 +210,7 @@ impl Handle {
             pairs_total: pool.total,
             pairs_used: pool.used,
             pairs_quarantined: pool.quarantined,
-            recording_silenced_ms: (self.shared.silenced_ms)(),
+            recording_silenced_ms: self.shared.silenced_ms.load(Relaxed),
         }
     }
 }

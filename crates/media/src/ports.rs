@@ -40,8 +40,8 @@ pub(crate) struct PortPool {
     wake: Condvar,
 }
 
-/// Ports tried by a caller that finds nothing ready: a bind costs microseconds, and most ports of the range are free.
-const TRIES_INLINE: usize = 8;
+/// Ports tried at once: a bind costs microseconds, and most ports of the range are free.
+const TRIES: usize = 8;
 /// How often the helper looks at the quarantine.
 const LOOK: Duration = Duration::from_millis(100);
 /// Datagrams read from a socket before it is used again; more than a receive buffer of small packets holds.
@@ -78,7 +78,7 @@ impl PortPool {
             inner,
             wake: Condvar::new(),
         };
-        pool.refill(&mut pool.lock());
+        pool.refill();
         Ok(pool)
     }
 
@@ -89,19 +89,23 @@ impl PortPool {
 
     /// Take a bound pair.
     pub(crate) fn take(&self) -> Result<Pair, MediaError> {
-        let mut inner = self.lock();
-        if inner.stopped {
-            return Err(MediaError::Stopped);
-        }
-        let pair = match inner.ready.pop_front() {
-            Some(pair) => Some(pair),
-            None => self.bind_one(&mut inner, TRIES_INLINE),
+        let ready = {
+            let mut inner = self.lock();
+            if inner.stopped {
+                return Err(MediaError::Stopped);
+            }
+            if inner.ready.len() * 2 < self.keep_ready {
+                self.wake.notify_one();
+            }
+            let ready = inner.ready.pop_front();
+            inner.used += usize::from(ready.is_some());
+            ready
         };
-        if inner.ready.len() * 2 < self.keep_ready {
-            self.wake.notify_one();
+        if let Some(pair) = ready {
+            return Ok(pair);
         }
-        let pair = pair.ok_or(MediaError::PortsExhausted)?;
-        inner.used += 1;
+        let pair = self.bind_one().ok_or(MediaError::PortsExhausted)?;
+        self.lock().used += 1;
         Ok(pair)
     }
 
@@ -133,50 +137,53 @@ impl PortPool {
         self.wake.notify_all();
     }
 
-    /// The helper thread's life: bind ahead of demand, release from quarantine.
+    /// The helper thread's life: bind ahead of demand, release from quarantine. System calls are made without the lock,
+    /// because shards wait for it.
     pub(crate) fn run(self: Arc<Self>) {
-        let mut inner = self.lock();
-        while !inner.stopped {
-            let now = Instant::now();
-            while inner.quarantine.front().is_some_and(|(until, _)| *until <= now) {
-                let Some((_, pair)) = inner.quarantine.pop_front() else {
-                    break;
-                };
-                if inner.ready.len() >= 4 * self.keep_ready.max(16) {
-                    // After a peak: give the descriptors back to the system.
-                    inner.unbound.push_back(pair.port);
-                    continue;
+        loop {
+            while let Some((pair, keep)) = self.released() {
+                let port = pair.port;
+                if keep {
+                    drain(&pair.rtp);
+                    drain(&pair.rtcp);
+                    self.lock().ready.push_back(pair);
+                } else {
+                    drop(pair);
+                    self.lock().unbound.push_back(port);
                 }
-                drop(inner);
-                drain(&pair.rtp);
-                drain(&pair.rtcp);
-                inner = self.lock();
-                inner.ready.push_back(pair);
             }
-            self.refill(&mut inner);
-            inner = match self.wake.wait_timeout(inner, LOOK) {
-                Ok((guard, _)) => guard,
-                Err(poisoned) => poisoned.into_inner().0,
-            };
+            self.refill();
+            let inner = self.lock();
+            if inner.stopped {
+                return;
+            }
+            drop(self.wake.wait_timeout(inner, LOOK));
         }
     }
 
-    fn refill(&self, inner: &mut Inner) {
-        while inner.ready.len() < self.keep_ready {
-            let Some(pair) = self.bind_one(inner, TRIES_INLINE) else {
-                return;
-            };
-            inner.ready.push_back(pair);
+    /// A pair whose quarantine has ended, and whether it is kept bound: after a peak, descriptors go back to the system.
+    fn released(&self) -> Option<(Pair, bool)> {
+        let mut inner = self.lock();
+        let now = Instant::now();
+        inner.quarantine.front().filter(|(until, _)| *until <= now)?;
+        let (_, pair) = inner.quarantine.pop_front()?;
+        Some((pair, inner.ready.len() < 4 * self.keep_ready.max(16)))
+    }
+
+    fn refill(&self) {
+        while self.lock().ready.len() < self.keep_ready {
+            let Some(pair) = self.bind_one() else { return };
+            self.lock().ready.push_back(pair);
         }
     }
 
     /// Bind the next free pair; a port that somebody else holds goes to the end of the line.
-    fn bind_one(&self, inner: &mut Inner, tries: usize) -> Option<Pair> {
-        for _ in 0..tries.min(inner.unbound.len()) {
-            let port = inner.unbound.pop_front()?;
+    fn bind_one(&self) -> Option<Pair> {
+        for _ in 0..TRIES {
+            let port = self.lock().unbound.pop_front()?;
             match bind_pair(self.bind, port) {
                 Ok(pair) => return Some(pair),
-                Err(_) => inner.unbound.push_back(port),
+                Err(_) => self.lock().unbound.push_back(port),
             }
         }
         None

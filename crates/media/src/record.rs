@@ -303,36 +303,90 @@ impl Written {
         sink.event(self.job.call, event);
     }
 
-    /// Header, sync, rename, and the rename made durable.
     fn finish_file(&mut self) -> Result<[u8; 32], String> {
-        let say = |what: &'static str| move |e: std::io::Error| format!("cannot {what}: {e}");
-        let Some(file) = &mut self.file else {
-            return Err("the file was never created".into());
-        };
-        // A write that failed half-way leaves a tail that belongs to no whole frame.
-        file.set_len(self.bytes + wav::HEADER_LEN as u64)
-            .map_err(say("cut the file"))?;
-        file.seek(SeekFrom::Start(0)).map_err(say("seek"))?;
-        file.write_all(&wav::header(CHANNELS as u16, RATE, self.bytes))
-            .map_err(say("write the header"))?;
-        file.sync_all().map_err(say("sync"))?;
-        file.seek(SeekFrom::Start(0)).map_err(say("seek"))?;
-        let mut hash = Sha256::new();
-        let mut buffer = vec![0u8; 64 * 1024];
-        loop {
-            match file.read(&mut buffer).map_err(say("read back"))? {
-                0 => break,
-                n => hash.update(&buffer[..n]),
-            }
+        match &mut self.file {
+            Some(file) => finish(file, self.bytes, &self.job.part, &self.job.path),
+            None => Err("the file was never created".into()),
         }
-        std::fs::rename(&self.job.part, &self.job.path).map_err(say("rename"))?;
-        if let Some(dir) = self.job.path.parent() {
-            File::open(dir)
-                .and_then(|d| d.sync_all())
-                .map_err(say("sync the folder"))?;
-        }
-        Ok(hash.finalize().into())
     }
+}
+
+/// Header, sync, rename, and the rename made durable. Returns the checksum of the file.
+fn finish(file: &mut File, data_bytes: u64, part: &Path, path: &Path) -> Result<[u8; 32], String> {
+    let say = |what: &'static str| move |e: std::io::Error| format!("cannot {what}: {e}");
+    // A write that failed half-way leaves a tail that belongs to no whole frame.
+    file.set_len(data_bytes + wav::HEADER_LEN as u64)
+        .map_err(say("cut the file"))?;
+    file.seek(SeekFrom::Start(0)).map_err(say("seek"))?;
+    file.write_all(&wav::header(CHANNELS as u16, RATE, data_bytes))
+        .map_err(say("write the header"))?;
+    file.sync_all().map_err(say("sync"))?;
+    file.seek(SeekFrom::Start(0)).map_err(say("seek"))?;
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0u8; 64 * 1024];
+    loop {
+        match file.read(&mut buffer).map_err(say("read back"))? {
+            0 => break,
+            n => hash.update(&buffer[..n]),
+        }
+    }
+    std::fs::rename(part, path).map_err(say("rename"))?;
+    if let Some(dir) = path.parent() {
+        File::open(dir)
+            .and_then(|d| d.sync_all())
+            .map_err(say("sync the folder"))?;
+    }
+    Ok(hash.finalize().into())
+}
+
+/// A recording that was completed after the death of the process that wrote it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Salvaged {
+    /// Its final path.
+    pub path: PathBuf,
+    /// Length in ms.
+    pub millis: u64,
+    /// Length of the file in bytes.
+    pub bytes: u64,
+    /// SHA-256 of the whole file.
+    pub sha256: [u8; 32],
+}
+
+/// Completes the recording whose file name begins with `prefix` in a recording folder: an unfinished one gets its header
+/// and its final name, one that had just been finished is measured. What was not yet handed to the disk is missing.
+/// Blocks on the disk.
+///
+/// # Errors
+/// What is wrong, for the operator: no such file, no whole frame in it, or the system's reason.
+pub fn salvage(dir: &Path, prefix: &str) -> Result<Salvaged, String> {
+    let entries = std::fs::read_dir(dir).map_err(|e| format!("cannot read the recording folder: {e}"))?;
+    let named = |e: &std::fs::DirEntry| e.file_name().to_string_lossy().starts_with(prefix);
+    let found = entries.filter_map(Result::ok).find(named).map(|e| e.path());
+    let found = found.ok_or("nothing of it reached the disk")?;
+    let mut file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(&found)
+        .map_err(|e| format!("cannot open the file: {e}"))?;
+    let length = file
+        .metadata()
+        .map_err(|e| format!("cannot measure the file: {e}"))?
+        .len();
+    let data_bytes = length.saturating_sub(wav::HEADER_LEN as u64) / FRAME_BYTES * FRAME_BYTES;
+    if data_bytes == 0 {
+        return Err("nothing of it reached the disk".into());
+    }
+    let path = match found.extension() {
+        Some(end) if end == "part" => found.with_extension(""),
+        _ => found.clone(),
+    };
+    let sha256 = finish(&mut file, data_bytes, &found, &path)?;
+    Ok(Salvaged {
+        path,
+        millis: data_bytes / (FRAME_BYTES / 20),
+        bytes: data_bytes + wav::HEADER_LEN as u64,
+        sha256,
+    })
 }
 
 #[cfg(test)]
@@ -427,6 +481,24 @@ mod tests {
         let (_, millis, _, error) = finished(&events);
         assert_eq!(millis, 0);
         assert!(error.unwrap().starts_with("cannot create"));
+    }
+
+    #[test]
+    fn a_recording_whose_writer_died_is_completed_up_to_its_last_whole_frame() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(salvage(dir.path(), "REab").unwrap_err().contains("nothing"));
+        let mut torn = wav::header(2, RATE, 0).to_vec();
+        torn.extend(vec![1; 3 * FRAME_BYTES as usize + 17]);
+        std::fs::write(dir.path().join("REabcd.wav.part"), &torn).unwrap();
+        let saved = salvage(dir.path(), "REab").unwrap();
+        assert_eq!(saved.path, dir.path().join("REabcd.wav"));
+        assert_eq!((saved.millis, saved.bytes), (60, 44 + 3 * FRAME_BYTES));
+        let (left, _) = wav::read_stereo(&std::fs::read(&saved.path).unwrap()).unwrap();
+        assert_eq!(left.len(), 3 * FRAME);
+        // The process may also have died between the rename and the report.
+        assert_eq!(salvage(dir.path(), "REab").unwrap(), saved);
+        std::fs::write(dir.path().join("REempty.wav.part"), &torn[..44]).unwrap();
+        assert!(salvage(dir.path(), "REempty").is_err());
     }
 
     #[test]
