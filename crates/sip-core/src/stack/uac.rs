@@ -273,6 +273,29 @@ impl Stack {
         self.send_cancel(id, reason.as_ref());
     }
 
+    /// After an import CANCEL leaves without waiting, so an INVITE that was still on its way may arrive behind it. Its
+    /// provisional response shows that: CANCEL has been refused by then and is sent once more.
+    fn cancel_again(&mut self, id: TxId, reason: Option<&Reason>) {
+        let branch = self
+            .core
+            .table
+            .get(id)
+            .and_then(|tx| Message::parse(tx.message.clone()).ok());
+        let Some(via) = branch.as_ref().and_then(Message::via) else {
+            return;
+        };
+        let cancel = self.core.table.find(self.core.client_key(via.branch, Method::Cancel));
+        let pending = cancel
+            .and_then(|id| self.core.table.get(id))
+            .is_some_and(|tx| match &tx.machine {
+                Machine::ClientOther(machine) => machine.is_pending(),
+                _ => false,
+            });
+        if !pending && self.core.table.len() < self.core.config.max_transactions {
+            self.send_cancel(id, reason);
+        }
+    }
+
     fn send_cancel(&mut self, id: TxId, reason: Option<&Reason>) {
         let Some(tx) = self.core.table.get(id) else { return };
         let Ok(invite) = Message::parse(tx.message.clone()) else {
@@ -300,18 +323,23 @@ impl Stack {
             200..=299 if belongs => self.invite_answered(id, handle, message, status),
             200..=299 => self.hang_up_stray(id, message),
             _ if !belongs => {}
-            100..=199 => self.invite_progress(handle, message, status),
+            100..=199 => self.invite_progress(id, handle, message, status),
             401 | 407 if self.answer_challenge(id, handle, message, status) => {}
             _ => self.invite_refused(id, handle, message, status),
         }
     }
 
-    fn invite_progress(&mut self, handle: DialogHandle, message: &Message, status: u16) {
+    fn invite_progress(&mut self, id: TxId, handle: DialogHandle, message: &Message, status: u16) {
         let Some(Call::Inviting(inviting)) = self.calls.get_mut(&handle) else {
             return;
         };
-        if !matches!(inviting.intent, Intent::Live) {
-            return self.cancel_if_possible(handle);
+        match &inviting.intent {
+            Intent::Live => {}
+            Intent::Cancel { sent: false, .. } => return self.cancel_if_possible(handle),
+            Intent::Cancel { sent: true, reason, .. } => {
+                let reason = reason.clone();
+                return self.cancel_again(id, reason.as_ref());
+            }
         }
         if status == 100 {
             if !std::mem::replace(&mut inviting.trying_reported, true) {
