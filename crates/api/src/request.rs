@@ -103,10 +103,8 @@ pub(crate) fn tenant(config: &Config, named: Option<&str>) -> Result<TenantId, P
                 "there is no tenant yet; create one first: strowger tenant create NAME",
             )),
             _ => {
-                let names: Vec<&str> = config
-                    .tenants()
-                    .map(|t: &std::sync::Arc<Tenant>| t.name.as_str())
-                    .collect();
+                let mut names: Vec<&str> = config.tenants().map(|t| t.name.as_str()).collect();
+                names.sort_unstable();
                 Err(Problem::new(
                     Code::TenantRequired,
                     format!("name one of the tenants ({}) in 'tenant'", names.join(", ")),
