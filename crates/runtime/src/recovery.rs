@@ -87,22 +87,26 @@ pub async fn recover(switch: &Arc<Switch>, recordings: &Path) -> Result<Recovere
     Ok(done)
 }
 
-/// What became of a recording whose writer died.
-fn salvage(recordings: &Path, conversation: u128, n: u16) -> Fact {
-    let prefix = format!("RE{:032x}", conversation | u128::from(n));
-    let part = std::fs::read_dir(recordings)
-        .into_iter()
-        .flatten()
-        .filter_map(Result::ok)
-        .find(|e| e.file_name().to_string_lossy().starts_with(&prefix));
-    let reason = match part {
-        Some(part) => format!(
-            "the process died while it was written; what was written is kept as {}",
-            part.file_name().to_string_lossy()
-        ),
-        None => "the process died before anything was written".into(),
-    };
-    Fact::RecordingFailed { recording: n, reason }
+/// What became of a recording whose writer died: what reached the disk is completed and served.
+fn salvage(recordings: &Path, conversation: u128, recording: u16) -> Fact {
+    let prefix = format!("RE{:032x}", conversation | u128::from(recording));
+    match strowger_media::salvage(recordings, &prefix) {
+        Ok(saved) => Fact::RecordingFinished {
+            recording,
+            name: saved
+                .path
+                .file_name()
+                .map(|n| n.to_string_lossy().into_owned())
+                .unwrap_or_default(),
+            millis: saved.millis,
+            bytes: saved.bytes,
+            checksum: saved.sha256.iter().map(|b| format!("{b:02x}")).collect(),
+        },
+        Err(why) => Fact::RecordingFailed {
+            recording,
+            reason: format!("the process died while it was written: {why}"),
+        },
+    }
 }
 
 /// Writes the alive stamp every few seconds, until the task is dropped.
