@@ -221,8 +221,9 @@ pub enum Command {
         /// Length of each digit in ms, 40-5000.
         duration_ms: u16,
     },
-    /// Begin a recording of the call. It starts when its left leg is configured. One recording a call at a time: a
-    /// second one finishes the first.
+    /// Begin a recording of the call. It starts when its left leg is configured. One recording a call at a time: another
+    /// one finishes the first; the same id again moves the running one to another left leg. A left leg that is closed
+    /// leaves silence behind, not an end.
     Record(RecordSpec),
     /// Finish the recording, if any; [`Event::RecordingFinished`] follows when the file is complete.
     StopRecord,

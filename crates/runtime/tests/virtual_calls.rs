@@ -538,6 +538,57 @@ fn a_lossy_network_changes_nothing_but_time() {
 }
 
 #[test]
+fn a_recording_goes_on_when_the_caller_leaves_a_talk_of_three() {
+    let mut rig = rig(Party::Answers(100, 3_000), Party::Answers(100, 0));
+    rig.party("1003", Party::Answers(100, 0));
+    rig.click(|head, _| head.record = RecordMode::FromAnswer);
+    rig.run(1_000);
+    let plan = AddPlan {
+        party: PartyPlan {
+            target: Target::Number(Number::from_canonical("1003")),
+            text: "1003".into(),
+            cli: None,
+        },
+        greeting: None,
+        ringback: Ringback::Transparent,
+        caller_voice: None,
+        callee_voice: None,
+        record: true,
+        ring_timeout: 120,
+    };
+    rig.give(OwnerInput::Command(Command::Add(Box::new(plan))))
+        .reply
+        .unwrap()
+        .unwrap();
+    rig.run(4_000);
+    assert_eq!(rig.record().legs[0].end.unwrap().0, Cause::Normal);
+    let recorded: Vec<(u128, u16)> = rig
+        .media
+        .iter()
+        .filter_map(|c| match c {
+            strowger_media::Command::Record(spec) => Some((spec.id, spec.left)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(
+        recorded,
+        [(kit::ID.0, 0), (kit::ID.0, 1)],
+        "one recording, moved to the callee"
+    );
+    let stopped = |rig: &Rig| {
+        rig.media
+            .iter()
+            .filter(|c| matches!(c, strowger_media::Command::StopRecord))
+            .count()
+    };
+    assert_eq!(stopped(&rig), 0);
+    rig.give(OwnerInput::Command(Command::Cancel { leg: None }));
+    rig.run(1_000);
+    assert_eq!(stopped(&rig), 1);
+    rig.assert_clean();
+}
+
+#[test]
 fn a_sound_that_vanished_does_not_stop_the_call() {
     let mut rig = rig(Party::Answers(100, 0), Party::Answers(100, 1_000));
     rig.click(|_, plan| {

@@ -113,10 +113,9 @@ pub struct LegLayout {
 pub struct Recorder {
     /// The recording's number.
     pub recording: u16,
-    /// The leg on the left channel.
+    /// The leg on the left channel; the right one is what it hears from people, sounds that are recorded, and the
+    /// announcement.
     pub left: LegSeq,
-    /// Legs on the right channel, beside recorded sounds and the announcement.
-    pub right: Vec<LegSeq>,
 }
 
 /// Who hears what.
@@ -239,7 +238,7 @@ impl Conversation {
             recorded: true,
         });
         Layout {
-            record: self.recorder(&legs),
+            record: self.recorder(),
             legs,
             announce,
         }
@@ -330,28 +329,19 @@ impl Conversation {
         legs
     }
 
-    /// The recording runs while its flag is set; the left channel is leg 0, the right one everybody else (design:
-    /// "Recording channels").
-    fn recorder(&self, legs: &[LegLayout]) -> Option<Recorder> {
+    /// The recording runs while its flag is set; the left channel is leg 0, the right one what it hears (design:
+    /// "Recording channels"). When leg 0 has left a talk of three, the host takes its place.
+    fn recorder(&self) -> Option<Recorder> {
         if !self.recording {
             return None;
         }
-        let left = LegSeq(0);
-        let mut right: Vec<LegSeq> = legs
-            .iter()
-            .flat_map(|l| l.hears.iter().copied())
-            .filter(|l| *l != left)
-            .collect();
-        right.sort_unstable();
-        right.dedup();
-        // An added party that only the host hears so far is not part of the talk.
-        if let Phase::Talking(talk) = &self.phase {
-            right.retain(|l| talk.members.contains(l));
-        }
+        let left = match &self.phase {
+            Phase::Talking(talk) => talk.host().unwrap_or(LegSeq(0)),
+            _ => LegSeq(0),
+        };
         Some(Recorder {
             recording: self.record.recordings.len().saturating_sub(1) as u16,
             left,
-            right,
         })
     }
 }

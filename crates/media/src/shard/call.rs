@@ -24,6 +24,8 @@ pub(super) enum Recording {
     /// Waits for its left leg to be configured.
     Waiting(RecordSpec),
     Running {
+        /// [`RecordSpec::id`](crate::RecordSpec::id).
+        id: u128,
         recorder: Recorder,
         left: u16,
     },

@@ -355,7 +355,18 @@ impl Shard {
     }
 
     fn record(&mut self, key: CallKey, spec: RecordSpec) {
-        self.stop_recording(key);
+        if let Some(call) = self.calls.get_mut(&key)
+            && let Recording::Running { id, left, .. } = &mut call.recording
+            && *id == spec.id
+        {
+            *left = spec.left;
+            self.replan(key);
+            return;
+        }
+        let same = |r: &Recording| matches!(r, Recording::Waiting(waiting) if waiting.id == spec.id);
+        if !self.calls.get(&key).is_some_and(|call| same(&call.recording)) {
+            self.stop_recording(key);
+        }
         if let Some(call) = self.calls.get_mut(&key) {
             call.recording = Recording::Waiting(spec);
         }
@@ -381,7 +392,7 @@ impl Shard {
         let error = if configured.law.is_none() {
             "the leg's codec cannot be decoded"
         } else if let Some(recorder) = self.parts.recordings.begin(key, id, &spec.stem) {
-            call.recording = Recording::Running { recorder, left };
+            call.recording = Recording::Running { id, recorder, left };
             return;
         } else {
             "the file stem is not a plain file name"
@@ -438,10 +449,6 @@ impl Shard {
             return;
         };
         let (_, slot) = call.legs.swap_remove(at);
-        let running_left = matches!(&call.recording, Recording::Running { left, .. } if *left == number);
-        if running_left {
-            self.stop_recording(key);
-        }
         // No other leg may relay to the slot once it belongs to somebody else.
         if let Some(call) = self.calls.get(&key) {
             for &(_, other) in &call.legs {

@@ -192,7 +192,7 @@ impl Call {
             changed |= self.leg_frame(number, slot, micros, announcement.as_ref(), record, desk);
             changed |= self.send_digits(number, slot, micros, desk);
         }
-        if let Recording::Running { recorder, left } = &mut self.recording {
+        if let Recording::Running { recorder, left, .. } = &mut self.recording {
             let slot = self.legs.iter().find(|l| l.0 == *left).map(|l| l.1);
             let decoded = slot.and_then(|s| desk.legs.get(s)).and_then(|l| l.decoded.as_deref());
             recorder.frame(decoded.map_or(&[0; FRAME], |d| &d.frame), &recorded_right);

@@ -14,8 +14,8 @@ use leg::LegIo;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use strowger_core::call::{
-    Accepted, ClickPlan, Conversation, Effect, Failure, ForwardPlan, Input, LegFact, PlayId, RecordingFile, Refusal,
-    Sound, Step, Target,
+    Accepted, ClickPlan, Conversation, Effect, Failure, ForwardPlan, Input, LegFact, PlayId, Recorder, RecordingFile,
+    Refusal, Sound, Step, Target,
 };
 use strowger_core::event::{Created, Event, Quality, Via};
 use strowger_core::{ApplicationId, ConversationId, LegSeq, Stamp, TenantId};
@@ -106,7 +106,7 @@ pub struct Owner {
     tenant: TenantId,
     application: ApplicationId,
     legs: Vec<LegIo>,
-    recording: Option<u16>,
+    recording: Option<Recorder>,
     stem: String,
     closed_media: usize,
     turn: Turn,

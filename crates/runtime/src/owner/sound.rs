@@ -46,21 +46,20 @@ impl Owner {
     }
 
     fn record(&mut self, layout: &Layout, world: &dyn World) {
-        let wanted = layout.record.as_ref().map(|r| r.recording);
+        let wanted = layout.record.clone();
         if wanted == self.recording {
             return;
         }
-        if self.recording.take().is_some() {
+        let running = std::mem::replace(&mut self.recording, wanted.clone());
+        let Some(recorder) = wanted else {
             self.turn.out.push(Out::Media(Command::StopRecord));
+            return;
+        };
+        if running.is_none_or(|r| r.recording != recorder.recording) {
+            // The name cannot be guessed: whoever has the link may fetch the file.
+            let id = self.machine.id().0 | u128::from(recorder.recording);
+            self.stem = format!("RE{id:032x}{:032x}", world.random());
         }
-        let Some(recorder) = &layout.record else { return };
-        // The name cannot be guessed: whoever has the link may fetch the file.
-        self.stem = format!(
-            "RE{:032x}{:032x}",
-            self.machine.id().0 | u128::from(recorder.recording),
-            world.random()
-        );
-        self.recording = Some(recorder.recording);
         self.turn.out.push(Out::Media(Command::Record(RecordSpec {
             id: self.machine.id().0 | u128::from(recorder.recording),
             stem: self.stem.clone(),
