@@ -1,1 +1,34 @@
-//! placeholder
+//! Outgoing pushes: takes deliveries from the store's outbox and posts them.
+//!
+//! At least once, in order for each conversation and subscription, with retries up to 24 hours and dead letters after
+//! that. What the store keeps (order, state, frozen bodies) survives a restart; this crate keeps only what is being
+//! sent now.
+//!
+//! Every attempt is a POST of the frozen body with these headers:
+//!
+//! | Header | Value |
+//! |---|---|
+//! | `Content-Type` | as frozen |
+//! | `X-Strowger-Delivery` | id of the delivery, the same in every attempt |
+//! | `X-Strowger-Attempt` | number of the attempt, from 1; goes on when an operator pushes again |
+//! | `X-Strowger-Key` | what the receiver de-duplicates on |
+//! | `X-Strowger-Signature` | `sha256=` and the HMAC-SHA-256 of the body in hexadecimal, if the application has a secret |
+//!
+//! A response 2xx is success. Redirects 301, 302, 307 and 308 are followed with the same POST, at most three.
+//!
+//! Invariant: a receiver that hangs, loops or fails holds up its own conversations' subscriptions only. Connections
+//! are limited per destination, per tenant and in all, and a destination that times out gets fewer.
+//!
+//! Invariant: no connection is made to an address that the tenant's policy did not allow for this very connection;
+//! names are resolved once, and the checked address is the one that is connected to.
+//!
+//! Invariant: logs and error texts have no URL, body or number in them.
+
+mod policy;
+pub mod schedule;
+mod send;
+mod worker;
+
+pub use policy::{Policy, is_special};
+pub use schedule::{Next, Schedule};
+pub use worker::{Notifier, NotifyConfig, NotifyStats, StartError};
