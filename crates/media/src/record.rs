@@ -21,6 +21,7 @@ use crate::api::{CallKey, Event, EventSink, MediaError};
 /// Frames of 20 ms in a chunk.
 const CHUNK_FRAMES: usize = 10;
 const CHANNELS: usize = 2;
+const WRITER_NICE: i32 = -10;
 /// Bytes of one stereo frame of 20 ms.
 const FRAME_BYTES: u64 = (FRAME * CHANNELS * 2) as u64;
 /// Recordings that may wait to be completed before the writer completes one itself.
@@ -214,6 +215,8 @@ struct Written {
 }
 
 fn write_all(chunks: &Receiver<Chunk>, finished: &SyncSender<Written>, sink: &dyn EventSink) {
+    // Cheap, but it must not wait behind ordinary work for longer than its queue lasts.
+    crate::sys::request_nice(WRITER_NICE);
     let mut open: HashMap<u64, Written> = HashMap::new();
     for chunk in chunks {
         let recording = open.entry(chunk.key).or_insert_with(|| Written::create(&chunk.job));

@@ -123,11 +123,16 @@ pub(crate) fn request_scheduling() -> Scheduling {
     if unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK, &parameter) } == 0 {
         return Scheduling::Fifo(FIFO_PRIORITY);
     }
-    // SAFETY: no pointers; 0 names the calling thread on Linux.
-    if unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, NICE) } == 0 {
+    if request_nice(NICE) {
         return Scheduling::Nice(NICE);
     }
     Scheduling::Normal
+}
+
+/// Ask for a nice value of the calling thread; false when the system refuses.
+pub(crate) fn request_nice(nice: i32) -> bool {
+    // SAFETY: no pointers; 0 names the calling thread on Linux.
+    unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, nice) == 0 }
 }
 
 /// Let timers of the calling thread expire on time instead of up to 50 µs later (no effect under `SCHED_FIFO`).
