@@ -387,6 +387,16 @@ fn an_imported_attempt_is_cancelled_at_once() {
         }
     ));
     ua.assert_empty_at_last();
+    // The INVITE was still on its way and arrives behind its CANCEL: the CANCEL is sent again.
+    let mut ua = import();
+    for cancel in &cancel {
+        ua.hear(&response(cancel, 481, "y", "", ""));
+    }
+    let sent = ua.hear(&response(&original, 180, "y", CONTACT, ""));
+    assert!(sent.len() == 1 && sent[0].starts_with("CANCEL ") && sent[0].contains("CSeq: 1 CANCEL"));
+    assert!(ua.hear(&response(&original, 180, "y", CONTACT, "")).is_empty());
+    ua.hear(&response(&original, 487, "y", "", ""));
+    ua.assert_empty_at_last();
     // Answered in between: the 200 is acknowledged and hung up.
     let mut ua = import();
     let at = ua.sent.len();

@@ -503,3 +503,17 @@ fn old_clients_without_magic_branches() {
     ua.command(Command::Bye { handle, reason: None });
     ua.assert_empty_at_last();
 }
+
+#[test]
+fn a_bye_that_overtakes_the_ack_stops_the_repetition() {
+    let mut ua = Ua::new();
+    ua.hear(&invite_from_peer());
+    ua.command(respond(ua.events[0].0, 200, true));
+    let tag = tag(header(ua.last(), "To").unwrap()).to_owned();
+    ua.hear(&request("BYE", "b", 2, &tag, "", ""));
+    assert!(matches!(ua.event(), SipEvent::ByeReceived { .. }));
+    let count = ua.sent.len();
+    ua.assert_empty_at_last();
+    assert_eq!(ua.sent.len(), count);
+    assert!(ua.event().is_terminal());
+}

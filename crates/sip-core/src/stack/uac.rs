@@ -455,7 +455,6 @@ impl Stack {
             return;
         };
         self.forget_early(&inviting);
-        self.forget_other_attempt(&inviting, id);
         let after = self.core.now.since(inviting.started);
         let event = match inviting.intent.end(status) {
             Some(cause) => SipEvent::Ended { cause },
@@ -471,13 +470,6 @@ impl Stack {
         }
     }
 
-    /// After an import: one of the two attempts has had its final response, so the other one never was.
-    fn forget_other_attempt(&mut self, inviting: &Inviting, id: TxId) {
-        for other in inviting.txs.iter().flatten().filter(|other| **other != id) {
-            self.core.table.remove(*other);
-        }
-    }
-
     /// §13.2.2.4: the first 2xx makes the dialog.
     fn invite_answered(&mut self, id: TxId, handle: DialogHandle, message: &Message, status: u16) {
         let Some(tx) = self.core.table.get(id) else { return };
@@ -489,7 +481,6 @@ impl Stack {
             return;
         };
         self.forget_early(&inviting);
-        self.forget_other_attempt(&inviting, id);
         self.core.dialogs.insert(dialog.key(&self.core), handle);
         if let Some(cause) = inviting.intent.end(Some(status)) {
             // The answer crossed our CANCEL: it is acknowledged and taken back, and never was for the application.
