@@ -22,8 +22,13 @@ fn us(d: Duration, n: usize) -> f64 {
     d.as_secs_f64() * 1e6 / n as f64
 }
 
-async fn run(store: &Store, first: u64, width: u64, rounds: u64) -> (Duration, Duration, usize) {
+fn ms(d: Duration) -> f64 {
+    d.as_secs_f64() * 1e3
+}
+
+async fn run(store: &Store, first: u64, width: u64, rounds: u64) -> (Duration, Duration, usize, Vec<Duration>) {
     let mut events = 0;
+    let mut waits = Vec::new();
     let (mut wall, mut used) = (Duration::ZERO, Duration::ZERO);
     for round in 0..rounds {
         let mut calls: Vec<_> = (0..width)
@@ -37,11 +42,13 @@ async fn run(store: &Store, first: u64, width: u64, rounds: u64) -> (Duration, D
             for answer in waiting {
                 answer.await.expect("nothing refuses these batches");
             }
+            waits.push(at.elapsed());
             wall += at.elapsed();
             used += cpu() - cpu_at;
         }
     }
-    (wall, used, events)
+    waits.sort_unstable();
+    (wall, used, events, waits)
 }
 
 fn encoding() {
@@ -83,8 +90,10 @@ fn encoding() {
 #[tokio::main(worker_threads = 2)]
 async fn main() {
     encoding();
-    println!("| durability | together | wall µs an event | CPU µs an event | CPU µs a call | calls/s |");
-    println!("|---|---|---|---|---|---|");
+    println!(
+        "| durability | together | wall µs an event | CPU µs an event | CPU µs a call | calls/s | group p50 / p99 / max ms |"
+    );
+    println!("|---|---|---|---|---|---|---|");
     for durability in [Durability::Power, Durability::Process] {
         for (width, rounds) in [(1u64, 200u64), (10, 100), (100, 40), (400, 20)] {
             let dir = tempfile::tempdir().expect("a folder for the measurement");
@@ -94,14 +103,17 @@ async fn main() {
             };
             let store = open_with(settings).await;
             run(&store, 1_000_000, width, 5).await;
-            let (wall, used, events) = run(&store, 0, width, rounds).await;
+            let (wall, used, events, waits) = run(&store, 0, width, rounds).await;
             let calls = (width * rounds) as usize;
             println!(
-                "| {durability:?} | {width} | {:.1} | {:.1} | {:.1} | {:.0} |",
+                "| {durability:?} | {width} | {:.1} | {:.1} | {:.1} | {:.0} | {:.1} / {:.1} / {:.1} |",
                 us(wall, events),
                 us(used, events),
                 us(used, calls),
-                calls as f64 / wall.as_secs_f64()
+                calls as f64 / wall.as_secs_f64(),
+                ms(waits[waits.len() / 2]),
+                ms(waits[waits.len() * 99 / 100]),
+                ms(waits[waits.len() - 1]),
             );
         }
     }

@@ -30,7 +30,7 @@ impl Batch {
 }
 
 /// New events of one conversation.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Append {
     /// Owner of the conversation.
     pub tenant: TenantId,
@@ -45,6 +45,20 @@ pub struct Append {
     pub open: bool,
     /// What happens to the conversation's journalled deadline.
     pub deadline: Deadline,
+}
+
+impl std::fmt::Debug for Append {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Events hold numbers.
+        f.debug_struct("Append")
+            .field("tenant", &self.tenant)
+            .field("conversation", &self.conversation)
+            .field("expected_seq", &self.expected_seq)
+            .field("kinds", &self.events.iter().map(|e| e.fact.kind()).collect::<Vec<_>>())
+            .field("open", &self.open)
+            .field("deadline", &self.deadline)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A change of the journalled deadline of a conversation: the one timer that has to survive a restart.
@@ -100,7 +114,7 @@ impl std::fmt::Debug for NewDelivery {
 
 /// The searchable row of a call record. The record itself is the fold of the journal
 /// ([`Store::load_record`](crate::Store::load_record)).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct RecordRow {
     /// Owner.
     pub tenant: TenantId,
@@ -120,6 +134,17 @@ pub struct RecordRow {
     pub version: u32,
     /// An encoded summary of the owner's choice, stored encrypted; may be empty.
     pub body: Vec<u8>,
+}
+
+impl std::fmt::Debug for RecordRow {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RecordRow")
+            .field("tenant", &self.tenant)
+            .field("conversation", &self.conversation)
+            .field("start", &self.start)
+            .field("version", &self.version)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The answer to a committed batch.

@@ -99,7 +99,7 @@ pub struct Rejected {
 }
 
 /// A conversation to recover after a restart.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct OpenConversation {
     /// Owner.
     pub tenant: TenantId,
@@ -109,6 +109,17 @@ pub struct OpenConversation {
     pub events: Vec<Event>,
     /// Its journalled deadline.
     pub deadline: Option<Stamp>,
+}
+
+impl std::fmt::Debug for OpenConversation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("OpenConversation")
+            .field("tenant", &self.tenant)
+            .field("id", &self.id)
+            .field("events", &self.events.len())
+            .field("deadline", &self.deadline)
+            .finish()
+    }
 }
 
 /// The storage of this process. Clones share everything.

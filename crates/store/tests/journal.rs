@@ -343,3 +343,10 @@ async fn one_process_at_a_time_and_one_key() {
         .await;
     assert_eq!(missing, Err(StoreError::NotFound("tenant")));
 }
+
+#[test]
+fn debug_prints_hold_no_numbers() {
+    let batch = batches(TENANT, conversation(1)).remove(0);
+    let text = format!("{batch:?} {:?}", common::record(TENANT, conversation(1)));
+    assert!(text.contains("leg.created") && !text.contains("13800138000") && !text.contains("01012345678"));
+}

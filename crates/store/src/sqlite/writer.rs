@@ -187,7 +187,10 @@ type Results = Vec<Result<u64, AppendError>>;
 
 /// One transaction over all jobs. The outer error means that nothing was kept.
 fn try_group(writer: &mut Writer<'_>, shared: &Shared, group: &[Job]) -> Result<Results, AppendError> {
-    writer.begin()?;
+    if let Err(error) = writer.begin() {
+        // The database is held by someone else, or gone: to try one by one would only take longer.
+        return Ok(group.iter().map(|_| Err(error.clone())).collect());
+    }
     let mut results = Vec::with_capacity(group.len());
     for job in group {
         let done = match job {
