@@ -82,8 +82,17 @@ impl Bed {
         assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
     }
 
-    /// A trunk for the numbers that begin so.
+    /// A trunk for the numbers that begin so; one that is there is moved to this address.
     pub fn trunk(&self, name: &str, address: SocketAddr, prefix: &str) {
+        let moved = json!({ "address": address.to_string() });
+        if self
+            .server
+            .admin("PATCH", &format!("/trunks/{name}"), Some(&moved))
+            .status
+            == 200
+        {
+            return;
+        }
         let rules = json!([{ "prefix": prefix, "strip": 0, "prepend": "", "allow": true }]);
         let trunk = json!({
             "name": name, "tenant": self.tenant, "address": address.to_string(), "rules": rules, "options_interval": 0,
@@ -104,6 +113,31 @@ impl Bed {
     /// The trunk that a third party is reached over.
     pub fn third_at(&self, address: SocketAddr) {
         self.trunk("third", address, "+86137");
+    }
+
+    /// Calls to this number at the platform go to that one, and their records to `/cdr`.
+    pub fn route(&self, number: &str, target: &str) {
+        self.settings(&json!({ "record_url": self.push.url("/cdr") }));
+        self.server
+            .create("/numbers", &json!({ "number": number, "tenant": self.tenant }));
+        let route = json!({ "application": self.app, "number": number, "target": { "number": target } });
+        self.server.create("/routes", &route);
+    }
+
+    /// A conversation as the admin API shows it.
+    pub fn show(&self, sid: &str) -> Value {
+        // The 32 digits of the id follow the dialect's two letters.
+        let answer = self.server.admin("GET", &format!("/calls/{}", &sid[2..]), None);
+        assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
+        answer.json()
+    }
+
+    /// Waits until a leg is in this state.
+    pub fn wait_leg(&self, sid: &str, leg: usize, state: &str) {
+        let what = format!("leg {leg} to be {state}");
+        wait::until(&what, Duration::from_secs(10), Duration::from_millis(10), || {
+            (self.show(sid)["legs"][leg]["state"] == state).then_some(())
+        });
     }
 
     /// Uploads a tone as a prompt.

@@ -48,6 +48,17 @@ struct Leg {
     responses: Vec<(String, u16)>,
     /// Requests of the platform.
     requests: Vec<Message>,
+    /// The 200 that waits for its ACK.
+    unacked: Option<Unacked>,
+}
+
+/// A 200 is sent again until its ACK comes, for 32 s (RFC 3261 section 13.3.1.4).
+struct Unacked {
+    text: String,
+    to: SocketAddr,
+    next: Instant,
+    interval: Duration,
+    until: Instant,
 }
 
 #[derive(Default)]
@@ -173,6 +184,7 @@ impl Party {
             ended: None,
             responses: Vec::new(),
             requests: Vec::new(),
+            unacked: None,
         });
         let index = state.legs.len() - 1;
         drop(state);
@@ -227,6 +239,7 @@ impl Inner {
     fn run(&self) {
         let mut buffer = [0; 8192];
         while !self.stop.load(Ordering::Relaxed) {
+            self.send_again();
             if let Ok((n, from)) = self.socket.recv_from(&mut buffer)
                 && let Some(message) = Message::parse(&buffer[..n])
             {
@@ -235,6 +248,20 @@ impl Inner {
                     None => self.request(message, from),
                 }
                 self.changed.notify_all();
+            }
+        }
+    }
+
+    fn send_again(&self) {
+        let now = Instant::now();
+        for leg in &mut self.state().legs {
+            let Some(unacked) = &mut leg.unacked else { continue };
+            if leg.acked || now >= unacked.until {
+                leg.unacked = None;
+            } else if now >= unacked.next {
+                unacked.interval = (unacked.interval * 2).min(Duration::from_secs(4));
+                unacked.next = now + unacked.interval;
+                self.send(&unacked.text, unacked.to);
             }
         }
     }
@@ -324,6 +351,7 @@ impl Inner {
             ended: None,
             responses: Vec::new(),
             requests: Vec::new(),
+            unacked: None,
             invite,
         });
     }
@@ -407,10 +435,30 @@ impl Call {
         self.respond("183 Session Progress", true);
     }
 
-    /// 200, and waits for the ACK.
-    pub fn answer(&self) {
+    /// 200, sent again until the ACK comes.
+    pub fn answer_without_waiting(&self) {
         self.with(|_, leg| leg.answered = true);
         self.respond("200 OK", true);
+        let now = Instant::now();
+        self.with(|inner, leg| {
+            let sdp = inner.sdp(&leg.line, "sendrecv");
+            let text = leg
+                .invite
+                .answer("200 OK", Some(&leg.tag), &inner.contact(), Some(&sdp));
+            let interval = Duration::from_millis(500);
+            leg.unacked = Some(Unacked {
+                text,
+                to: sent_by(&leg.invite),
+                next: now + interval,
+                interval,
+                until: now + Duration::from_secs(32),
+            });
+        });
+    }
+
+    /// 200, and waits for the ACK.
+    pub fn answer(&self) {
+        self.answer_without_waiting();
         self.wait("the ACK", SOON, |leg| leg.acked.then_some(()));
     }
 

@@ -198,6 +198,11 @@ impl Server {
         std::fs::read_to_string(self.path("log")).unwrap_or_default()
     }
 
+    /// Sends it a SIGKILL without waiting; [`Server::kill_9`] follows.
+    pub fn signal_9(&self) {
+        signal(self.child.as_ref().expect("a running server"), libc::SIGKILL);
+    }
+
     /// Ends it at once, as a crash would.
     pub fn kill_9(&mut self) {
         let mut child = self.child.take().expect("a running server");
@@ -211,7 +216,7 @@ impl Server {
     /// If it does not end well within its time for draining.
     pub fn stop(&mut self) {
         let mut child = self.child.take().expect("a running server");
-        terminate(&child);
+        signal(&child, libc::SIGTERM);
         let status = wait::until(
             "the server to stop",
             Duration::from_secs(15),
@@ -262,9 +267,9 @@ fn socket(data: &Path) -> PathBuf {
     data.join("admin.sock")
 }
 
-fn terminate(child: &Child) {
+fn signal(child: &Child, number: libc::c_int) {
     // SAFETY: kill() with the id of a child that has not been waited for touches no memory.
-    let done = unsafe { libc::kill(child.id() as libc::pid_t, libc::SIGTERM) };
+    let done = unsafe { libc::kill(child.id() as libc::pid_t, number) };
     assert_eq!(done, 0, "our own child can be signalled");
 }
 
