@@ -267,8 +267,9 @@ fn recording_of_an_add_starts_one_or_joins_the_running_one() {
         assert!(kit.layout(&sid).record.is_none());
         kit.add(&sid, json!({"record": record}));
         kit.until(30.0);
-        let recorder = kit.layout(&sid).record.unwrap();
-        assert_eq!(recorder.right.iter().map(|l| l.0).collect::<Vec<_>>(), [1, 2]);
+        // The left channel is the caller, the right one whom it hears: both others.
+        assert_eq!(kit.layout(&sid).record.unwrap().left.0, 0);
+        assert_eq!(hears(&kit.layout(&sid), 0), "leg 1 + leg 2");
         hang_up(&kit, &sid, 1);
         kit.run();
         assert_eq!(kit.cdr(&sid)["recordingDuration"], "10");
@@ -287,24 +288,26 @@ fn recording_of_an_add_starts_one_or_joins_the_running_one() {
 }
 
 #[test]
-fn what_only_the_caller_hears_of_an_add_is_not_recorded() {
-    let (mut kit, sid) = pair_with(json!({"record": 2}));
-    kit.party(
-        THIRD,
-        Party::rings(1)
-            .early(3, LegFact::EarlyMedia)
-            .early(9, LegFact::Answered { dialog: None }),
-    );
+fn a_recording_goes_on_with_the_host_on_the_left_when_the_caller_leaves() {
+    let (kit, sid) = pair_with(json!({"record": 2}));
     kit.add(&sid, json!({}));
-    for at in [21.0, 24.0] {
+    kit.until(30.0);
+    hang_up(&kit, &sid, 0);
+    assert_eq!(kit.layout(&sid).record.unwrap().left.0, 1);
+    kit.until(40.0);
+    hang_up(&kit, &sid, 2);
+    kit.run();
+    assert_eq!(kit.cdr(&sid)["recordingDuration"], "28");
+}
+
+#[test]
+fn sounds_around_an_add_are_not_recorded() {
+    let (kit, sid) = pair_with(json!({"record": 2}));
+    kit.add(&sid, json!({"greetVoice": "greet.wav", "callerVoice": "caller.wav"}));
+    for at in [21.0, 26.0, 29.0] {
         kit.until(at);
-        let layout = kit.layout(&sid);
-        let host = &layout.legs[0];
-        assert!(host.play.as_ref().is_none_or(|p| !p.recorded));
-        assert_eq!(
-            layout.record.unwrap().right.iter().map(|l| l.0).collect::<Vec<_>>(),
-            [1]
-        );
+        assert!(kit.layout(&sid).record.is_some());
+        assert!(!kit.layout(&sid).legs[0].play.as_ref().unwrap().recorded, "{at}");
     }
 }
 

@@ -42,6 +42,7 @@ fn right_credentials_are_accepted_in_every_spelling_of_the_scheme() {
     assert_eq!(with(&kit, Some(&format!("Basic {bare}"))).code(), "00000");
 }
 
+// accept: voice-paas 2-6
 #[test]
 fn wrong_credentials_are_one_business_code_with_http_200() {
     let kit = Kit::talking();
@@ -82,6 +83,7 @@ fn two_authorization_headers_are_none() {
     assert_eq!(kit.send(request).code(), "10001");
 }
 
+// accept: voice-paas 7
 #[test]
 fn a_disabled_account_fails_like_an_unknown_one() {
     let kit = Kit::talking();
@@ -138,6 +140,7 @@ fn the_application_must_be_ones_own_and_enabled() {
     assert_eq!(kit.post_as((SECOND_ACCOUNT, APP), TAIL, &body).code(), "10003");
 }
 
+// accept: voice-paas 9-11
 #[test]
 fn what_is_no_json_object_is_malformed() {
     let kit = Kit::talking();
@@ -159,6 +162,7 @@ fn what_is_no_json_object_is_malformed() {
     assert_eq!(raw(&kit, b"{\"action\":\"\xff\"}".to_vec()).code(), "10002");
 }
 
+// accept: voice-paas 12
 #[test]
 fn the_content_type_is_taken_as_it_comes() {
     let kit = Kit::talking();
@@ -179,6 +183,7 @@ fn the_content_type_is_taken_as_it_comes() {
     assert_eq!(raw(&kit, marked).code(), "00000");
 }
 
+// accept: voice-paas 13
 #[test]
 fn paths_methods_and_sizes_are_http_errors() {
     let kit = Kit::talking();

@@ -330,6 +330,17 @@ pub fn pushes(record: &ConversationRecord, event: &Event) -> Vec<Delivery> {
         .collect()
 }
 
+/// The pushes of a whole log, made again from the log alone.
+pub fn replay(events: &[Event]) -> Vec<Delivery> {
+    let mut record = ConversationRecord::open(&events[0]).unwrap();
+    let mut all = pushes(&record, &events[0]);
+    for event in &events[1..] {
+        record.apply(event).unwrap();
+        all.extend(pushes(&record, event));
+    }
+    all
+}
+
 impl Calls for VirtualSwitch {
     fn click_to_call(&self, head: Created, plan: ClickPlan) -> Answer<'_, ConversationId> {
         let mut world = self.world();
