@@ -35,6 +35,7 @@ struct Options {
     prompts: bool,
     transcode: bool,
     realtime: bool,
+    coalesce_us: u64,
     rtpengine: Option<SocketAddr>,
     addresses: Option<String>,
     pid: Option<u32>,
@@ -48,6 +49,7 @@ fn options() -> Result<Options, String> {
         prompts: false,
         transcode: false,
         realtime: true,
+        coalesce_us: 200,
         rtpengine: None,
         addresses: None,
         pid: None,
@@ -65,6 +67,7 @@ fn options() -> Result<Options, String> {
             "--record" => o.record = true,
             "--prompts" => o.prompts = true,
             "--transcode" => o.transcode = true,
+            "--coalesce-us" => o.coalesce_us = value()?.parse().map_err(|e| bad(&e))?,
             "--normal-priority" => o.realtime = false,
             "--rtpengine" => o.rtpengine = Some(value()?.parse().map_err(|e| bad(&e))?),
             "--addresses" => o.addresses = Some(value()?),
@@ -145,6 +148,7 @@ fn measure_engine(options: &Options, calls: usize) -> String {
         processors: vec![0],
         recording_dir: dir.clone(),
         realtime: options.realtime,
+        coalesce: Duration::from_micros(options.coalesce_us),
         command_queue: 65_536,
         ..Config::default()
     };

@@ -15,7 +15,7 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use strowger_media_core::dtmf::DtmfSender;
 
@@ -122,6 +122,7 @@ impl Shard {
         let queue = Arc::clone(&self.parts.queue);
         let mut events = sys::epoll_events(EVENTS);
         let mut messages = VecDeque::new();
+        let mut began = 0;
         loop {
             let ready = self.epoll.wait(&mut events, self.timeout());
             let mut woken = false;
@@ -149,6 +150,9 @@ impl Shard {
                 }
             }
             self.run_due();
+            if ready > 0 {
+                began = self.rest(began);
+            }
         }
         let calls: Vec<CallKey> = self.calls.keys().copied().collect();
         for call in calls {
@@ -157,6 +161,23 @@ impl Shard {
         for finishing in self.finishing.drain(..) {
             finishing.wait(&self.parts.recordings);
         }
+    }
+
+    /// After a round that began at `began`: rest until the coalescing time is over, so that packets that come close
+    /// together share a wake-up. Returns the beginning of the next round.
+    fn rest(&self, began: u64) -> u64 {
+        let coalesce = self.parts.config.coalesce.as_micros() as u64;
+        let now = self.now();
+        let passed = now.saturating_sub(began);
+        if passed >= coalesce {
+            return now;
+        }
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the shard's own thread rests for less than a packet's jitter"
+        )]
+        std::thread::sleep(Duration::from_micros(coalesce - passed));
+        self.now()
     }
 
     fn prepare_thread(&self) {
