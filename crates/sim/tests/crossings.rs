@@ -8,7 +8,13 @@ use strowger_sip_core::*;
 
 const MS: u64 = 1_000;
 const S: u64 = 1_000_000;
-const SEEDS: u64 = 500;
+/// Seeds of each plan; `STROWGER_SIM_SEEDS` asks for more.
+fn seeds() -> u64 {
+    std::env::var("STROWGER_SIM_SEEDS")
+        .ok()
+        .and_then(|v| v.parse().ok())
+        .unwrap_or(500)
+}
 const ONE: DialogHandle = DialogHandle(1);
 
 fn sdp() -> Option<Bytes> {
@@ -264,7 +270,7 @@ fn agree(net: &SipNet, a: NodeId, b: NodeId, context: &dyn Fn() -> String) {
 #[test]
 fn clean_network() {
     for plan in PLANS {
-        for seed in 0..SEEDS {
+        for seed in 0..seeds() {
             run(plan, seed, Link::CLEAN);
         }
     }
@@ -273,7 +279,7 @@ fn clean_network() {
 #[test]
 fn five_percent_loss() {
     for plan in PLANS {
-        for seed in 0..SEEDS {
+        for seed in 0..seeds() {
             run(plan, seed, Link::lossy(50));
         }
     }
@@ -282,7 +288,7 @@ fn five_percent_loss() {
 #[test]
 fn thirty_percent_loss() {
     for plan in PLANS {
-        for seed in 0..SEEDS {
+        for seed in 0..seeds() {
             run(plan, seed, Link::lossy(300));
         }
     }

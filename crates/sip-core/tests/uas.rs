@@ -517,3 +517,17 @@ fn a_bye_that_overtakes_the_ack_stops_the_repetition() {
     assert_eq!(ua.sent.len(), count);
     assert!(ua.event().is_terminal());
 }
+
+#[test]
+fn a_call_that_waits_for_long_says_so_every_minute() {
+    let mut ua = Ua::new();
+    ua.hear(&invite_from_peer());
+    ua.wait(300 * S);
+    assert_eq!(ua.sent.len(), 1, "100 is not repeated");
+    ua.command(respond(ua.events[0].0, 182, false));
+    ua.wait(300 * S);
+    assert_eq!(ua.sent.len(), 2 + 5);
+    assert_eq!(status(ua.last()), 182);
+    ua.command(respond(ua.events[0].0, 603, false));
+    ua.assert_empty_at_last();
+}

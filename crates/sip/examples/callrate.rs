@@ -1,6 +1,8 @@
 //! Measures what a call costs: one endpoint calls another over UDP on loopback, every call is answered at once and hung up.
 //!
-//! `cargo run --release -p strowger-sip --example callrate -- [calls] [calls/s] [thread|task]`
+//! `cargo run --release -p strowger-sip --example callrate -- [calls] [calls/s] [thread|task] [callee address]`
+//!
+//! With an address, something else answers there, for example `sipp -sn uas`.
 //!
 //! Prints CPU µs per call for both sides together (the callee alone costs about half), INVITE → 200 at p50 and p99, and
 //! what failed.
@@ -136,10 +138,11 @@ async fn main() {
     } else {
         Placement::Thread
     };
+    let external: Option<SocketAddr> = args.next().and_then(|v| v.parse().ok());
     let tally = Arc::new(Tally::default());
     let b = callee(placement);
     let a = caller(placement, tally.clone());
-    let to = b.local_addrs()[0];
+    let to = external.unwrap_or(b.local_addrs()[0]);
     let (cpu_before, begun, memory) = (cpu(), Instant::now(), resident_kb());
     let mut tick = tokio::time::interval(Duration::from_millis(5));
     let (mut n, mut refused) = (0, 0);

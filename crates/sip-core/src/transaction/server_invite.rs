@@ -1,6 +1,10 @@
 use super::{OnRepeat, OnTimer};
 use crate::api::{Time, Timers};
 
+/// §13.3.1.1: a call that rings or waits for long repeats its provisional response every minute, or proxies on the way
+/// cancel it (timer C is three minutes).
+const REMINDER: u64 = 60_000_000;
+
 /// INVITE server transaction (RFC 3261 §17.2.1, RFC 6026 §8.5).
 ///
 /// The repetition of a 2xx until its ACK is the transaction user's task (§13.3.1.4). It is driven from the Accepted
@@ -10,7 +14,7 @@ use crate::api::{Time, Timers};
 ///          INVITE
 ///            │ 100
 ///       ┌────▼─────┐
-///       │Proceeding│ INVITE: repeat the last 1xx
+///       │Proceeding│ INVITE, or a minute without another one: repeat the last 1xx
 ///       └─┬──────┬─┘
 ///  300-699│      │ 2xx
 ///    ┌────▼────┐ └──────► Accepted: repeat 2xx at T1, doubled up to T2, until ACK
@@ -32,7 +36,10 @@ pub struct ServerInvite {
 
 #[derive(Debug, Clone, Copy)]
 enum State {
-    Proceeding,
+    /// `remind_at` is set once a response other than 100 has left.
+    Proceeding {
+        remind_at: Option<Time>,
+    },
     Completed {
         resend_at: Option<Time>,
         interval: u64,
@@ -54,7 +61,7 @@ impl ServerInvite {
     /// The request has just arrived.
     pub fn new(timers: Timers, reliable: bool) -> Self {
         ServerInvite {
-            state: State::Proceeding,
+            state: State::Proceeding { remind_at: None },
             timers,
             reliable,
         }
@@ -62,7 +69,7 @@ impl ServerInvite {
 
     /// True until a final response is sent.
     pub fn is_proceeding(&self) -> bool {
-        matches!(self.state, State::Proceeding)
+        matches!(self.state, State::Proceeding { .. })
     }
 
     /// True after a 2xx was sent.
@@ -74,13 +81,16 @@ impl ServerInvite {
     pub fn respond(&mut self, status: u16, now: Time) {
         let Timers { t1, .. } = self.timers;
         self.state = match (self.state, status) {
-            (State::Proceeding, 200..=299) => State::Accepted {
+            (State::Proceeding { .. }, 200..=299) => State::Accepted {
                 resend_at: Some(now.plus(t1)),
                 interval: t1,
                 until: now.plus(64 * t1),
             },
+            (State::Proceeding { .. }, 101..=199) => State::Proceeding {
+                remind_at: Some(now.plus(REMINDER)),
+            },
             // Timers G and H.
-            (State::Proceeding, 300..) => {
+            (State::Proceeding { .. }, 300..) => {
                 let resend_at = (!self.reliable).then(|| now.plus(t1));
                 State::Completed {
                     resend_at,
@@ -95,7 +105,7 @@ impl ServerInvite {
     /// The INVITE arrived again.
     pub fn repeat(&mut self) -> OnRepeat {
         match self.state {
-            State::Proceeding | State::Completed { .. } => OnRepeat::Resend,
+            State::Proceeding { .. } | State::Completed { .. } => OnRepeat::Resend,
             State::Accepted { .. } | State::Confirmed { .. } | State::Terminated => OnRepeat::Absorb,
         }
     }
@@ -130,6 +140,10 @@ impl ServerInvite {
                 self.state = State::Terminated;
                 OnTimer::Done
             }
+            State::Proceeding { remind_at: Some(at) } if *at <= now => {
+                *at = now.plus(REMINDER);
+                OnTimer::Resend
+            }
             // Timer G, and the repetition of a 2xx: doubled up to T2.
             State::Completed {
                 resend_at: Some(at),
@@ -156,7 +170,8 @@ impl ServerInvite {
                 Some(resend_at.map_or(until, |at| at.min(until)))
             }
             State::Confirmed { until } => Some(until),
-            State::Proceeding | State::Terminated => None,
+            State::Proceeding { remind_at } => remind_at,
+            State::Terminated => None,
         }
     }
 }
