@@ -1,6 +1,7 @@
 //! The dialect's acceptance suite, in virtual time and without a socket.
 
 mod add;
+mod backed;
 mod cancel;
 mod click;
 mod common;

@@ -142,7 +142,10 @@ impl Kit {
                 ..Settings::default()
             }),
         });
-        let rt = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let rt = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
         Kit {
             switch,
             resources,
@@ -176,6 +179,11 @@ impl Kit {
     pub fn party(&mut self, text: &str, party: Party) {
         let key = number(text).as_str().to_owned();
         self.world().parties.insert(key, party);
+    }
+
+    /// Waits for something asynchronous.
+    pub fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
+        self.rt.block_on(future)
     }
 
     /// Any request through the router.
