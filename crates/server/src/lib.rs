@@ -1,6 +1,12 @@
 //! The `strowger` binary: configuration, wiring, command line.
 
+pub mod cli;
 pub mod config;
 pub mod data;
+pub mod demo;
+pub mod lab;
 pub mod log;
+pub mod recordings;
+pub mod serve;
 pub mod sounds;
+pub mod wire;

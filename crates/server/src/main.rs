@@ -1,1 +1,25 @@
-fn main() {}
+//! The `strowger` binary.
+
+use clap::Parser;
+use std::process::ExitCode;
+use strowger_server::cli::{self, Cli, Command};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match cli.command {
+        Command::CheckConfig => cli::check_config(&cli.common),
+        Command::Serve(options) => strowger_server::serve::main(&cli.common, &options),
+        Command::Lab(options) => strowger_server::lab::main(&options),
+        command => {
+            // One request needs no worker threads.
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            match runtime {
+                Ok(runtime) => runtime.block_on(cli::run(&cli.common, command)),
+                Err(e) => {
+                    eprintln!("error: the system refuses what an event loop needs: {e}");
+                    cli::exit::FAILED.into()
+                }
+            }
+        }
+    }
+}

@@ -12,7 +12,9 @@ use tower_http::services::ServeFile;
 
 /// `GET /recordings/{name}`: 404 until the file is complete.
 pub fn router(folder: PathBuf) -> Router {
-    Router::new().route("/recordings/{name}", get(serve)).with_state(Arc::new(folder))
+    Router::new()
+        .route("/recordings/{name}", get(serve))
+        .with_state(Arc::new(folder))
 }
 
 /// `RE`, 32 digits of the conversation, 32 random ones, `.wav`: nothing that could leave the folder or name a file that
@@ -43,7 +45,10 @@ mod tests {
         if let Some(range) = range {
             request = request.header("range", range);
         }
-        let response = router(folder.into()).oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        let response = router(folder.into())
+            .oneshot(request.body(Body::empty()).unwrap())
+            .await
+            .unwrap();
         let status = response.status();
         (status, to_bytes(response.into_body(), 1 << 20).await.unwrap().to_vec())
     }
@@ -57,11 +62,20 @@ mod tests {
         std::fs::write(folder.path().join(&name), b"0123456789").unwrap();
         std::fs::write(folder.path().join(format!("{name}.part")), b"x").unwrap();
         std::fs::write(folder.path().join("secret"), b"x").unwrap();
-        assert_eq!(get(folder.path(), &path, None).await, (StatusCode::OK, b"0123456789".to_vec()));
-        assert_eq!(get(folder.path(), &path, Some("bytes=2-4")).await, (StatusCode::PARTIAL_CONTENT, b"234".to_vec()));
+        assert_eq!(
+            get(folder.path(), &path, None).await,
+            (StatusCode::OK, b"0123456789".to_vec())
+        );
+        assert_eq!(
+            get(folder.path(), &path, Some("bytes=2-4")).await,
+            (StatusCode::PARTIAL_CONTENT, b"234".to_vec())
+        );
         for bad in ["/recordings/secret", "/recordings/..%2Fsecret", "/recordings/REaa.wav"] {
             assert_eq!(get(folder.path(), bad, None).await.0, StatusCode::NOT_FOUND, "{bad}");
         }
-        assert_eq!(get(folder.path(), &format!("{path}.part"), None).await.0, StatusCode::NOT_FOUND);
+        assert_eq!(
+            get(folder.path(), &format!("{path}.part"), None).await.0,
+            StatusCode::NOT_FOUND
+        );
     }
 }

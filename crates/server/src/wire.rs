@@ -21,7 +21,9 @@ use strowger_core::resource::ApplicationSettings;
 use strowger_core::{ConversationId, Stamp, TrunkId};
 use strowger_dialect_voicepaas as voicepaas;
 use strowger_notify::Notifier;
-use strowger_runtime::{MediaSink, SipSink, SoundLibrary, Switch, SwitchCalls, SwitchConfig, clock, health, mint, recovery};
+use strowger_runtime::{
+    MediaSink, SipSink, SoundLibrary, Switch, SwitchCalls, SwitchConfig, clock, health, mint, recovery,
+};
 use strowger_sip::{Bind, Endpoint, EndpointConfig, EndpointHandle};
 use strowger_store::{MasterKey, Store, StoreConfig};
 use tokio::net::{TcpListener, UnixListener};
@@ -95,7 +97,7 @@ pub async fn start(config: &Config, data: DataFolder) -> Result<Running, StartEr
     let prompts = data.sub("prompts")?;
     let recordings = data.recordings(config)?;
     let sounds = library(config, &store, prompts.clone())?;
-    let projector: Arc<dyn Projector> = Arc::new(voicepaas::PushProjector);
+    let projector: Arc<dyn Projector> = Arc::new(voicepaas::VoicePaasProjector);
     let projectors = Arc::new(HashMap::from([(projector.name(), projector)]));
     let sip_addr = SocketAddr::new(config.interface.address, config.sip.port);
     let advertised = SocketAddr::new(config.interface.advertised, config.sip.port);
@@ -105,7 +107,10 @@ pub async fn start(config: &Config, data: DataFolder) -> Result<Running, StartEr
     };
     let switch = Switch::new(settings, store.clone(), sounds, projectors);
 
-    let media = strowger_media::Engine::start(media_config(config, recordings.clone()), Arc::new(MediaSink(switch.clone())))?;
+    let media = strowger_media::Engine::start(
+        media_config(config, recordings.clone()),
+        Arc::new(MediaSink(switch.clone())),
+    )?;
     let mut sip = EndpointConfig::udp(sip_addr, mint::random().to_le_bytes());
     sip.binds = vec![Bind {
         transport: strowger_sip_core::Transport::Udp,
@@ -195,15 +200,21 @@ fn media_config(config: &Config, recordings: PathBuf) -> strowger_media::Config 
 }
 
 fn start_notifier(config: &Config, store: &Store) -> Result<Notifier, StartError> {
-    let mut settings = strowger_notify::NotifyConfig::default();
-    settings.concurrency = config.push.concurrency;
-    settings.per_destination = config.push.per_host;
-    settings.timeout = config.push.timeout;
+    let settings = strowger_notify::NotifyConfig {
+        concurrency: config.push.concurrency,
+        per_destination: config.push.per_host,
+        timeout: config.push.timeout,
+        clock: Arc::new(clock::wall_now),
+        ..strowger_notify::NotifyConfig::default()
+    };
     Notifier::start(store.clone(), settings).map_err(|e| StartError::Push(e.to_string()))
 }
 
 fn api_of(switch: &Arc<Switch>, store: &Store, prompts: PathBuf) -> Api {
-    let voice = Profile { name: "voice-paas".into(), settings: ApplicationSettings::default() };
+    let voice = Profile {
+        name: "voice-paas".into(),
+        settings: ApplicationSettings::default(),
+    };
     Api {
         store: store.clone(),
         calls: Arc::new(SwitchCalls(switch.clone())),
@@ -211,6 +222,7 @@ fn api_of(switch: &Arc<Switch>, store: &Store, prompts: PathBuf) -> Api {
         now: Arc::new(clock::wall_now),
         prompts,
         profiles: vec![voice].into(),
+        changing: Arc::default(),
     }
 }
 
@@ -242,7 +254,7 @@ async fn listen_http(
     let dialect = voicepaas::router(voicepaas::VoicePaas {
         calls: Arc::new(SwitchCalls(switch.clone())),
         directory: Arc::new(voicepaas::StoreDirectory::new(store.clone(), Arc::new(clock::wall_now))),
-        ledger: Arc::new(voicepaas::StoreLedger::new(store.clone())),
+        ledger: Arc::new(voicepaas::StoreLedger::new(store.clone(), Arc::new(clock::wall_now))),
         settings: Arc::new(settings),
     });
     let app = Router::new()
@@ -297,6 +309,11 @@ impl Running {
         self.switch.drain();
     }
 
+    /// Conversations that have not ended.
+    pub fn conversations(&self) -> usize {
+        self.switch.running()
+    }
+
     /// Drains for at most `patience`, ends what is left, and stops every part. What was accepted is recorded.
     pub async fn stop(mut self, patience: Duration) {
         self.switch.shut_down(patience).await;
@@ -311,7 +328,8 @@ impl Running {
         // BYEs of the last calls are repeated until they are answered.
         self.endpoint.shutdown(Duration::from_secs(2)).await;
         if let Some(notifier) = self.notifier.take() {
-            notifier.shutdown(Duration::from_secs(5)).await;
+            // Attempts under way may end; one that hangs is taken up again by the next process.
+            let _ = tokio::time::timeout(Duration::from_secs(5), notifier.shutdown()).await;
         }
         if let Some(media) = self.media.take() {
             media.shutdown();
@@ -349,28 +367,115 @@ impl Operations for Watch {
         let stats = self.0.store().stats();
         let sip = self.0.sip().stats();
         let media = self.0.media().metrics();
-        let one = |name, help, kind, value: f64| Metric { name, help, kind, labels: Vec::new(), value };
+        let one = |name, help, kind, value: f64| Metric {
+            name,
+            help,
+            kind,
+            labels: Vec::new(),
+            value,
+        };
         use MetricKind::{Counter, Gauge};
         let sum = |f: fn(&strowger_media::ShardMetrics) -> u64| media.shards.iter().map(f).sum::<u64>() as f64;
         vec![
-            one("strowger_conversations", "Conversations that run now.", Gauge, self.0.running() as f64),
-            one("strowger_journal_groups_total", "Group commits since the start.", Counter, stats.groups as f64),
-            one("strowger_journal_batches_total", "Batches committed since the start.", Counter, stats.batches as f64),
-            one("strowger_journal_failures_total", "Batches that failed.", Counter, stats.failures as f64),
-            one("strowger_journal_waiting", "Batches that wait for the writer.", Gauge, stats.waiting as f64),
-            one("strowger_journal_disk_full", "1 while new calls are refused for want of disk.", Gauge, f64::from(stats.disk_full)),
-            one("strowger_sip_dialogs", "SIP dialogs and attempts held.", Gauge, sip.stack.dialogs as f64),
-            one("strowger_sip_transactions", "SIP transactions held.", Gauge, sip.stack.transactions as f64),
-            one("strowger_sip_received_total", "SIP messages received.", Counter, sip.received as f64),
-            one("strowger_sip_sent_total", "SIP messages sent.", Counter, sip.sent as f64),
-            one("strowger_sip_retransmitted_total", "SIP messages repeated by timers.", Counter, sip.stack.retransmitted as f64),
-            one("strowger_sip_refused_total", "Calls refused with 503 before any state existed.", Counter, sip.stack.refused as f64),
+            one(
+                "strowger_conversations",
+                "Conversations that run now.",
+                Gauge,
+                self.0.running() as f64,
+            ),
+            one(
+                "strowger_journal_groups_total",
+                "Group commits since the start.",
+                Counter,
+                stats.groups as f64,
+            ),
+            one(
+                "strowger_journal_batches_total",
+                "Batches committed since the start.",
+                Counter,
+                stats.batches as f64,
+            ),
+            one(
+                "strowger_journal_failures_total",
+                "Batches that failed.",
+                Counter,
+                stats.failures as f64,
+            ),
+            one(
+                "strowger_journal_waiting",
+                "Batches that wait for the writer.",
+                Gauge,
+                stats.waiting as f64,
+            ),
+            one(
+                "strowger_journal_disk_full",
+                "1 while new calls are refused for want of disk.",
+                Gauge,
+                f64::from(stats.disk_full),
+            ),
+            one(
+                "strowger_sip_dialogs",
+                "SIP dialogs and attempts held.",
+                Gauge,
+                sip.stack.dialogs as f64,
+            ),
+            one(
+                "strowger_sip_transactions",
+                "SIP transactions held.",
+                Gauge,
+                sip.stack.transactions as f64,
+            ),
+            one(
+                "strowger_sip_received_total",
+                "SIP messages received.",
+                Counter,
+                sip.received as f64,
+            ),
+            one(
+                "strowger_sip_sent_total",
+                "SIP messages sent.",
+                Counter,
+                sip.sent as f64,
+            ),
+            one(
+                "strowger_sip_retransmitted_total",
+                "SIP messages repeated by timers.",
+                Counter,
+                sip.stack.retransmitted as f64,
+            ),
+            one(
+                "strowger_sip_refused_total",
+                "Calls refused with 503 before any state existed.",
+                Counter,
+                sip.stack.refused as f64,
+            ),
             one("strowger_media_legs", "Media legs open now.", Gauge, sum(|s| s.legs)),
-            one("strowger_media_packets_in_total", "RTP packets received.", Counter, sum(|s| s.packets_in)),
-            one("strowger_media_packets_out_total", "RTP packets sent.", Counter, sum(|s| s.packets_out)),
-            one("strowger_media_frames_skipped_total", "Frames of 20 ms left out because a shard came too late.", Counter, sum(|s| s.frames_skipped)),
-            one("strowger_media_port_pairs_free", "Media port pairs that a leg could take.", Gauge,
-                media.pairs_total.saturating_sub(media.pairs_used + media.pairs_quarantined) as f64),
+            one(
+                "strowger_media_packets_in_total",
+                "RTP packets received.",
+                Counter,
+                sum(|s| s.packets_in),
+            ),
+            one(
+                "strowger_media_packets_out_total",
+                "RTP packets sent.",
+                Counter,
+                sum(|s| s.packets_out),
+            ),
+            one(
+                "strowger_media_frames_skipped_total",
+                "Frames of 20 ms left out because a shard came too late.",
+                Counter,
+                sum(|s| s.frames_skipped),
+            ),
+            one(
+                "strowger_media_port_pairs_free",
+                "Media port pairs that a leg could take.",
+                Gauge,
+                media
+                    .pairs_total
+                    .saturating_sub(media.pairs_used + media.pairs_quarantined) as f64,
+            ),
         ]
     }
 }

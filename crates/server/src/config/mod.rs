@@ -9,7 +9,7 @@ mod slices;
 pub use reader::{Problem, nearest, parse_duration, show_duration};
 pub use slices::{
     Durability, Http, Interface, Keys, Language, Limits, Log, LogFormat, MasterKeySource, Media, Push, Recording,
-    Server, Sip, Sounds, Storage, read_master_key_environment, read_master_key_file,
+    Server, Sip, Sounds, Storage, parse_ports, read_master_key_environment, read_master_key_file,
 };
 
 use reader::{Reader, Section};

@@ -273,7 +273,7 @@ impl<'a> Section<'a> {
         let asked = self.asked.borrow();
         for (key, _) in table.iter() {
             let name = key.get_ref().as_ref();
-            if asked.iter().any(|a| *a == name) {
+            if asked.contains(&name) {
                 continue;
             }
             let place = if self.path.is_empty() {
@@ -344,7 +344,7 @@ pub fn parse_duration(text: &str) -> Option<Duration> {
 pub fn show_duration(d: Duration) -> String {
     let ms = d.as_millis() as u64;
     for (unit, size) in [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000)] {
-        if ms != 0 && ms % size == 0 {
+        if ms != 0 && ms.is_multiple_of(size) {
             return format!("{}{unit}", ms / size);
         }
     }

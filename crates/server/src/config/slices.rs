@@ -193,7 +193,7 @@ impl Media {
                 "ports",
                 20_000..=29_999,
                 "an even first and an odd last port between 1024 and 65535, such as \"20000-29999\"",
-                ports,
+                parse_ports,
             ),
             shards: s.integer("shards", 0, 0..=256, "threads, 0 is one for every two processors") as usize,
             realtime: s.boolean("realtime", true),
@@ -203,7 +203,8 @@ impl Media {
     }
 }
 
-fn ports(text: &str) -> Option<RangeInclusive<u16>> {
+/// Reads a range of media ports, `20000-29999`.
+pub fn parse_ports(text: &str) -> Option<RangeInclusive<u16>> {
     let (first, last) = text.split_once('-')?;
     let (first, last) = (first.trim().parse::<u16>().ok()?, last.trim().parse::<u16>().ok()?);
     // RTP takes an even port and RTCP the next (RFC 3550 §11).

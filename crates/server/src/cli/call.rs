@@ -1,0 +1,334 @@
+//! `strowger call`: place a call and watch it until its record is closed.
+
+use super::client::{Body, Client, Failure, escape, with_query};
+use super::output::{self, View};
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// How often a call that is watched is asked for.
+const POLL: Duration = Duration::from_millis(200);
+
+/// `call`.
+#[derive(Debug, Subcommand)]
+pub enum Call {
+    /// Dial FROM, then TO, connect them, and show what happens until the record is closed
+    #[command(
+        after_help = "Example:\n  strowger call place 13800000001 13800000002 --record answer\n\nCtrl-C stops watching; the \
+        call goes on. The exit code is 0 if both parties were connected."
+    )]
+    Place(Place),
+    /// List the calls that have not ended
+    #[command(after_help = "Example:\n  strowger call list")]
+    List {
+        /// Of this tenant only, by name or id
+        #[arg(long)]
+        tenant: Option<String>,
+        /// At most so many
+        #[arg(long, default_value_t = 100)]
+        limit: usize,
+    },
+    /// Show a call, running or over
+    #[command(after_help = "Example:\n  strowger call show 0a1b…32 digits")]
+    Show {
+        /// The conversation's id
+        id: String,
+    },
+    /// End a call
+    #[command(after_help = "Example:\n  strowger call cancel 0a1b…32 digits")]
+    Cancel {
+        /// The conversation's id
+        id: String,
+    },
+}
+
+/// Options of `call place`.
+#[derive(Debug, Args)]
+pub struct Place {
+    /// Number that is dialled first
+    from: String,
+    /// Number that is dialled when the first has answered
+    to: String,
+    /// Application, by name or id; needed only if there are several
+    #[arg(long)]
+    application: Option<String>,
+    /// Number that the first party sees
+    #[arg(long, value_name = "NUMBER")]
+    from_cli: Option<String>,
+    /// Number that the second party sees
+    #[arg(long, value_name = "NUMBER")]
+    to_cli: Option<String>,
+    /// Prompt for the first party before the second is dialled
+    #[arg(long, value_name = "NAME")]
+    greeting: Option<String>,
+    /// Length limit of the talk
+    #[arg(long, value_name = "SECONDS")]
+    max_duration: Option<u32>,
+    /// none, ringing or answer: when recording starts
+    #[arg(long)]
+    record: Option<String>,
+    /// Text that comes back in pushes and the record
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    user_data: String,
+    /// Do not watch: print the id and stop
+    #[arg(long)]
+    no_wait: bool,
+}
+
+/// Runs a call command.
+pub async fn run(client: &Client, call: Call, json: bool) -> Result<(), Failure> {
+    match call {
+        Call::Place(place) => self::place(client, place, json).await,
+        Call::List { tenant, limit } => {
+            let path = with_query(
+                "/calls",
+                &[("tenant", tenant.as_deref()), ("limit", Some(&limit.to_string()))],
+            );
+            let answer = client.send("GET", &path, Body::Empty).await?;
+            if json {
+                output::json(&answer);
+            } else {
+                output::show(
+                    &answer,
+                    &View::Table(&[
+                        ("ID", "/id"),
+                        ("STATE", "/state"),
+                        ("FROM", "/from"),
+                        ("TO", "/to"),
+                        ("SINCE", "/created_at"),
+                        ("LEG 0", "/legs/0/state"),
+                        ("LEG 1", "/legs/1/state"),
+                    ]),
+                );
+            }
+            Ok(())
+        }
+        Call::Show { id } => {
+            let answer = fetch(client, &id).await?;
+            if json {
+                output::json(&answer);
+            } else {
+                print!("{}", summary(&answer));
+            }
+            Ok(())
+        }
+        Call::Cancel { id } => {
+            client
+                .send("DELETE", &format!("/calls/{}", escape(&id)), Body::Empty)
+                .await?;
+            if !json {
+                println!("ending");
+            }
+            Ok(())
+        }
+    }
+}
+
+async fn fetch(client: &Client, id: &str) -> Result<Value, Failure> {
+    client.send("GET", &format!("/calls/{}", escape(id)), Body::Empty).await
+}
+
+async fn place(client: &Client, place: Place, json: bool) -> Result<(), Failure> {
+    let body = json!({
+        "from": place.from, "to": place.to, "application": place.application, "from_cli": place.from_cli,
+        "to_cli": place.to_cli, "greeting": place.greeting, "max_duration": place.max_duration,
+        "record": place.record, "user_data": place.user_data,
+    });
+    let answer = client.send("POST", "/calls", Body::Json(body)).await?;
+    let id = answer["id"].as_str().unwrap_or_default().to_owned();
+    if place.no_wait {
+        if json {
+            output::json(&answer);
+        } else {
+            println!("{id}");
+        }
+        return Ok(());
+    }
+    if !json {
+        println!("call {id}");
+    }
+    let mut shown = Progress::default();
+    let record = loop {
+        let record = fetch(client, &id).await?;
+        if !json {
+            for line in shown.news(&record) {
+                println!("{line}");
+            }
+        }
+        // A recording is finished a moment after the end; the record then has all it will have.
+        let recording = record["recordings"]
+            .as_array()
+            .is_some_and(|all| all.iter().any(|r| r["state"] == "running"));
+        if record["state"] == "ended" && !recording {
+            break record;
+        }
+        tokio::time::sleep(POLL).await;
+    };
+    if json {
+        output::json(&record);
+    } else {
+        print!("\n{}", summary(&record));
+    }
+    let connected = record["legs"]
+        .as_array()
+        .is_some_and(|legs| legs.iter().filter(|l| !l["bridge"].is_null()).count() >= 2);
+    if connected {
+        Ok(())
+    } else {
+        Err(Failure::Call(format!(
+            "the parties were not connected: {}",
+            output::plain(&record["cause"])
+        )))
+    }
+}
+
+/// What of a record was shown already.
+#[derive(Default)]
+struct Progress {
+    shown: Vec<String>,
+}
+
+impl Progress {
+    /// Lines about what is new in the record, in order of time.
+    fn news(&mut self, record: &Value) -> Vec<String> {
+        let mut lines = Vec::new();
+        for leg in record["legs"].as_array().into_iter().flatten() {
+            let who = format!(
+                "leg {} {} {}",
+                leg["seq"],
+                output::plain(&leg["role"]),
+                output::plain(&leg["to"])
+            );
+            for (member, word) in [
+                ("start", "dialling"),
+                ("ring", "ringing"),
+                ("answer", "answered"),
+                ("bridge", "talking"),
+                ("stop", "ended"),
+            ] {
+                if let Some(at) = leg[member].as_str() {
+                    let more = if member == "stop" { end(leg) } else { String::new() };
+                    lines.push((at.to_owned(), format!("{}  {who}: {word}{more}", clock(at))));
+                }
+            }
+        }
+        lines.sort_by(|a, b| a.0.cmp(&b.0));
+        lines.retain(|(_, line)| !self.shown.contains(line));
+        let lines: Vec<String> = lines.into_iter().map(|(_, line)| line).collect();
+        self.shown.extend(lines.iter().cloned());
+        lines
+    }
+}
+
+/// The time of day of an RFC 3339 stamp.
+fn clock(at: &str) -> &str {
+    at.get(11..23).unwrap_or(at)
+}
+
+fn end(leg: &Value) -> String {
+    let cause = output::plain(&leg["cause"]);
+    let by = output::plain(&leg["ended_by"]);
+    match leg["sip_status"].as_u64() {
+        Some(status) if status >= 300 => format!(", {cause} by {by} (SIP {status})"),
+        _ => format!(", {cause} by {by}"),
+    }
+}
+
+/// The record for people.
+fn summary(record: &Value) -> String {
+    let p = |v: &Value| output::plain(v);
+    let mut out = format!(
+        "{} {}: {} → {}\n",
+        p(&record["kind"]),
+        p(&record["id"]),
+        p(&record["from"]),
+        p(&record["to"])
+    );
+    out.push_str(&format!("  created   {}\n", p(&record["created_at"])));
+    if record["state"] == "ended" {
+        out.push_str(&format!("  ended     {}\n", p(&record["ended_at"])));
+        out.push_str(&format!(
+            "  cause     {} by {}\n",
+            p(&record["cause"]),
+            p(&record["ended_by"])
+        ));
+    } else {
+        out.push_str(&format!("  state     {}\n", p(&record["state"])));
+    }
+    out.push_str(&format!("  billed    {} s\n", p(&record["bill_seconds"])));
+    for leg in record["legs"].as_array().into_iter().flatten() {
+        let ending = if leg["cause"].is_null() {
+            p(&leg["state"])
+        } else {
+            format!("{} s{}", p(&leg["duration"]), end(leg))
+        };
+        let via = leg["attempts"]
+            .as_array()
+            .and_then(|a| a.last())
+            .map_or_else(|| "-".to_owned(), |a| p(&a["via"]));
+        out.push_str(&format!(
+            "  leg {} {:<8} {} via {via}: {ending}\n",
+            leg["seq"],
+            p(&leg["role"]),
+            p(&leg["to"])
+        ));
+        if let Some(q) = leg["quality"].as_object() {
+            out.push_str(&format!(
+                "        media: {} in, {} out, {} lost, jitter {} µs\n",
+                q["packets_in"], q["packets_out"], q["lost"], q["jitter_us"]
+            ));
+        }
+    }
+    for r in record["recordings"].as_array().into_iter().flatten() {
+        out.push_str(&format!(
+            "  recording {} {} ({} ms, {} bytes)\n",
+            p(&r["state"]),
+            p(&r["name"]),
+            r["millis"],
+            r["bytes"]
+        ));
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(stop: Value) -> Value {
+        json!({
+            "id": "1", "kind": "click-to-call", "state": "ended", "from": "a", "to": "b", "recordings": [],
+            "created_at": "2026-01-31T09:00:00.000Z", "ended_at": "2026-01-31T09:00:09.000Z", "cause": "busy",
+            "ended_by": "callee (leg 1)", "bill_seconds": 0,
+            "legs": [{
+                "seq": 0, "role": "caller", "to": "a", "state": "ended", "start": "2026-01-31T09:00:00.000Z",
+                "ring": null, "answer": "2026-01-31T09:00:02.000Z", "bridge": null, "stop": stop, "duration": 0,
+                "cause": "busy", "ended_by": "network", "sip_status": 486, "attempts": [{ "via": "lab", "failed": 486 }],
+            }],
+        })
+    }
+
+    #[test]
+    fn each_step_is_shown_once_and_in_order() {
+        let mut progress = Progress::default();
+        assert_eq!(
+            progress.news(&record(Value::Null)),
+            [
+                "09:00:00.000  leg 0 caller a: dialling",
+                "09:00:02.000  leg 0 caller a: answered"
+            ]
+        );
+        assert!(progress.news(&record(Value::Null)).is_empty());
+        assert_eq!(
+            progress.news(&record("2026-01-31T09:00:09.000Z".into())),
+            ["09:00:09.000  leg 0 caller a: ended, busy by network (SIP 486)"]
+        );
+    }
+
+    #[test]
+    fn the_summary_has_cause_legs_and_trunks() {
+        let text = summary(&record("2026-01-31T09:00:09.000Z".into()));
+        assert!(text.contains("cause     busy by callee (leg 1)"), "{text}");
+        assert!(text.contains("via lab: 0 s, busy by network (SIP 486)"), "{text}");
+    }
+}

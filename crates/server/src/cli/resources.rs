@@ -1,0 +1,896 @@
+//! The resource commands: each is a request and a way to show its answer.
+
+use super::client::{Body, Failure, Request, escape, with_query};
+use super::output::View;
+use clap::{Args, Subcommand};
+use serde_json::json;
+use std::path::PathBuf;
+
+fn get(path: impl Into<String>, view: View) -> Request {
+    Request {
+        method: "GET",
+        path: path.into(),
+        body: Body::Empty,
+        view,
+    }
+}
+
+fn send(method: &'static str, path: impl Into<String>, body: serde_json::Value, view: View) -> Request {
+    Request {
+        method,
+        path: path.into(),
+        body: Body::Json(body),
+        view,
+    }
+}
+
+fn remove(path: impl Into<String>, said: impl Into<String>) -> Request {
+    Request {
+        method: "DELETE",
+        path: path.into(),
+        body: Body::Empty,
+        view: View::Said(said.into()),
+    }
+}
+
+fn listed(path: &str, of: &OfTenant, columns: &'static [(&'static str, &'static str)]) -> Request {
+    get(
+        with_query(path, &[("tenant", of.tenant.as_deref())]),
+        View::Table(columns),
+    )
+}
+
+fn switch(path: String, disabled: bool) -> Request {
+    let said = if disabled { "switched off" } else { "switched on" };
+    send(
+        "PATCH",
+        path,
+        json!({ "disabled": disabled }),
+        View::Said(said.to_owned()),
+    )
+}
+
+/// Whose things.
+#[derive(Debug, Args)]
+pub struct OfTenant {
+    /// Tenant, by name or id; needed only if there are several
+    #[arg(long)]
+    tenant: Option<String>,
+}
+
+/// One thing, by id.
+#[derive(Debug, Args)]
+pub struct Id {
+    /// Its id, 32 hexadecimal digits
+    id: String,
+}
+
+/// `tenant`.
+#[derive(Debug, Subcommand)]
+pub enum Tenant {
+    /// List them
+    #[command(after_help = "Example:\n  strowger tenant list")]
+    List,
+    /// Create one
+    #[command(after_help = "Example:\n  strowger tenant create acme")]
+    Create {
+        /// Name
+        name: String,
+    },
+    /// Change limits, opened prefixes and where pushes may go
+    #[command(after_help = "Example:\n  strowger tenant set acme --open +1 --allow-push 10.0.0.0/8")]
+    Set {
+        /// Name or id
+        tenant: String,
+        /// Prefixes of international or premium numbers that may be called; replaces the list
+        #[arg(long = "open", value_name = "PREFIX")]
+        open: Option<Vec<String>>,
+        /// Private addresses that pushes may go to; replaces the list
+        #[arg(long, value_name = "RANGE")]
+        allow_push: Option<Vec<String>>,
+        /// Concurrent conversations, 0 is no limit
+        #[arg(long)]
+        max_conversations: Option<u32>,
+        /// New conversations per second, 0 is no limit
+        #[arg(long)]
+        max_rate: Option<u32>,
+    },
+    /// Erase it: its key is destroyed, and nothing of it can ever be read again
+    #[command(after_help = "Example:\n  strowger tenant erase acme --yes")]
+    Erase {
+        /// Name or id
+        tenant: String,
+        /// Say that you mean it
+        #[arg(long, required = true)]
+        yes: bool,
+    },
+}
+
+impl Tenant {
+    /// The request.
+    pub fn request(self) -> Request {
+        match self {
+            Tenant::List => get(
+                "/tenants",
+                View::Table(&[
+                    ("NAME", "/name"),
+                    ("ID", "/id"),
+                    ("OPENED", "/opened_prefixes"),
+                    ("OFF", "/disabled"),
+                ]),
+            ),
+            Tenant::Create { name } => send("POST", "/tenants", json!({ "name": name }), View::Card),
+            Tenant::Set {
+                tenant,
+                open,
+                allow_push,
+                max_conversations,
+                max_rate,
+            } => send(
+                "PATCH",
+                format!("/tenants/{}", escape(&tenant)),
+                json!({
+                    "opened_prefixes": open, "push_allowed": allow_push,
+                    "max_conversations": max_conversations, "max_rate": max_rate,
+                }),
+                View::Card,
+            ),
+            Tenant::Erase { tenant, .. } => remove(format!("/tenants/{}", escape(&tenant)), format!("{tenant} erased")),
+        }
+    }
+}
+
+/// `account`.
+#[derive(Debug, Subcommand)]
+pub enum Account {
+    /// List them
+    #[command(after_help = "Example:\n  strowger account list")]
+    List(OfTenant),
+    /// Create one; its token is shown once
+    #[command(after_help = "Example:\n  strowger account create crm")]
+    Create {
+        /// Name
+        name: String,
+        #[command(flatten)]
+        of: OfTenant,
+    },
+    /// Make a new token; the present ones stay valid for the overlap
+    #[command(after_help = "Example:\n  strowger account rotate 0a1b…32 digits --overlap 86400")]
+    Rotate {
+        #[command(flatten)]
+        id: Id,
+        /// Seconds
+        #[arg(long, default_value_t = 86_400)]
+        overlap: u64,
+    },
+    /// Refuse its requests
+    #[command(after_help = "Example:\n  strowger account disable 0a1b…32 digits")]
+    Disable(Id),
+    /// Accept its requests again
+    #[command(after_help = "Example:\n  strowger account enable 0a1b…32 digits")]
+    Enable(Id),
+    /// Remove it
+    #[command(after_help = "Example:\n  strowger account remove 0a1b…32 digits")]
+    Remove(Id),
+}
+
+impl Account {
+    /// The request.
+    pub fn request(self) -> Request {
+        match self {
+            Account::List(of) => listed(
+                "/accounts",
+                &of,
+                &[
+                    ("ID", "/id"),
+                    ("NAME", "/name"),
+                    ("TENANT", "/tenant"),
+                    ("OFF", "/disabled"),
+                    ("TOKEN SINCE", "/tokens/0/created_at"),
+                    ("UNTIL", "/tokens/0/expires_at"),
+                ],
+            ),
+            Account::Create { name, of } => send(
+                "POST",
+                "/accounts",
+                json!({ "name": name, "tenant": of.tenant }),
+                View::Card,
+            ),
+            Account::Rotate { id, overlap } => send(
+                "POST",
+                format!("/accounts/{}/tokens", escape(&id.id)),
+                json!({ "overlap": overlap }),
+                View::Card,
+            ),
+            Account::Disable(id) => switch(format!("/accounts/{}", escape(&id.id)), true),
+            Account::Enable(id) => switch(format!("/accounts/{}", escape(&id.id)), false),
+            Account::Remove(id) => remove(format!("/accounts/{}", escape(&id.id)), "removed"),
+        }
+    }
+}
+
+/// `application`.
+#[derive(Debug, Subcommand)]
+pub enum Application {
+    /// List them
+    #[command(after_help = "Example:\n  strowger application list")]
+    List(OfTenant),
+    /// Show one with its settings
+    #[command(after_help = "Example:\n  strowger application show 0a1b…32 digits")]
+    Show(Id),
+    /// Create one
+    #[command(after_help = "Example:\n  strowger application create crm --record-url https://crm.example.com/cdr")]
+    Create {
+        /// Name
+        name: String,
+        #[command(flatten)]
+        of: OfTenant,
+        /// The only account that may use it
+        #[arg(long, value_name = "ID")]
+        account: Option<String>,
+        /// Named settings to begin with
+        #[arg(long)]
+        profile: Option<String>,
+        #[command(flatten)]
+        settings: Settings,
+    },
+    /// Change settings
+    #[command(after_help = "Example:\n  strowger application set 0a1b…32 digits --ring-timeout 45")]
+    Set {
+        #[command(flatten)]
+        id: Id,
+        #[command(flatten)]
+        settings: Settings,
+    },
+    /// Refuse its calls
+    #[command(after_help = "Example:\n  strowger application disable 0a1b…32 digits")]
+    Disable(Id),
+    /// Accept its calls again
+    #[command(after_help = "Example:\n  strowger application enable 0a1b…32 digits")]
+    Enable(Id),
+    /// Remove it
+    #[command(after_help = "Example:\n  strowger application remove 0a1b…32 digits")]
+    Remove(Id),
+}
+
+/// Settings of an application.
+#[derive(Debug, Args)]
+pub struct Settings {
+    /// Seconds that a party may ring
+    #[arg(long, value_name = "SECONDS")]
+    ring_timeout: Option<u32>,
+    /// Number shown to called parties when the request names none; empty for none
+    #[arg(long, value_name = "NUMBER")]
+    default_cli: Option<String>,
+    /// Where call records go when the request names no URL; empty for nowhere
+    #[arg(long, value_name = "URL")]
+    record_url: Option<String>,
+    /// Minutes east of UTC of displayed times
+    #[arg(long, value_name = "MINUTES", allow_hyphen_values = true)]
+    zone_minutes: Option<i32>,
+    /// Concurrent conversations, 0 is no limit
+    #[arg(long)]
+    max_conversations: Option<u32>,
+    /// New conversations per second, 0 is no limit
+    #[arg(long)]
+    max_rate: Option<u32>,
+    /// Signs its pushes (HMAC-SHA-256); empty for unsigned
+    #[arg(long, value_name = "SECRET")]
+    push_secret: Option<String>,
+}
+
+impl Settings {
+    fn json(&self) -> serde_json::Value {
+        json!({
+            "ring_timeout": self.ring_timeout, "default_cli": self.default_cli, "record_url": self.record_url,
+            "zone_minutes": self.zone_minutes, "max_conversations": self.max_conversations, "max_rate": self.max_rate,
+        })
+    }
+}
+
+impl Application {
+    /// The request.
+    pub fn request(self) -> Request {
+        let path = |id: &Id| format!("/applications/{}", escape(&id.id));
+        match self {
+            Application::List(of) => listed(
+                "/applications",
+                &of,
+                &[
+                    ("ID", "/id"),
+                    ("NAME", "/name"),
+                    ("PROFILE", "/profile"),
+                    ("TENANT", "/tenant"),
+                    ("OFF", "/disabled"),
+                ],
+            ),
+            Application::Show(id) => get(path(&id), View::Card),
+            Application::Create {
+                name,
+                of,
+                account,
+                profile,
+                settings,
+            } => send(
+                "POST",
+                "/applications",
+                json!({
+                    "name": name, "tenant": of.tenant, "account": account, "profile": profile,
+                    "settings": settings.json(), "push_secret": settings.push_secret,
+                }),
+                View::Card,
+            ),
+            Application::Set { id, settings } => send(
+                "PATCH",
+                path(&id),
+                json!({ "settings": settings.json(), "push_secret": settings.push_secret }),
+                View::Card,
+            ),
+            Application::Disable(id) => switch(path(&id), true),
+            Application::Enable(id) => switch(path(&id), false),
+            Application::Remove(id) => remove(path(&id), "removed"),
+        }
+    }
+}
+
+/// `trunk`.
+#[derive(Debug, Subcommand)]
+pub enum Trunk {
+    /// List them, with their health
+    #[command(after_help = "Example:\n  strowger trunk list")]
+    List(OfTenant),
+    /// Show one
+    #[command(after_help = "Example:\n  strowger trunk show carrier-a")]
+    Show(Named),
+    /// Add one
+    #[command(
+        after_help = "Example:\n  strowger trunk add carrier-a 192.0.2.1:5060 --username u --password p --max-channels 30\n  \
+        strowger trunk add carrier-b 192.0.2.2 --rule '+86:strip=3,prepend=0'"
+    )]
+    Add {
+        /// Name
+        name: String,
+        /// IP address, with a port if it is not 5060
+        address: String,
+        /// Tenant, by name or id; 'platform' for all
+        #[arg(long)]
+        tenant: Option<String>,
+        #[command(flatten)]
+        settings: TrunkSettings,
+    },
+    /// Change one
+    #[command(after_help = "Example:\n  strowger trunk set carrier-a --priority 5")]
+    Set {
+        #[command(flatten)]
+        named: Named,
+        /// New address
+        #[arg(long)]
+        address: Option<String>,
+        #[command(flatten)]
+        settings: TrunkSettings,
+    },
+    /// Take it out of service; running calls go on
+    #[command(after_help = "Example:\n  strowger trunk disable carrier-a")]
+    Disable(Named),
+    /// Put it into service
+    #[command(after_help = "Example:\n  strowger trunk enable carrier-a")]
+    Enable(Named),
+    /// Remove it
+    #[command(after_help = "Example:\n  strowger trunk remove carrier-a")]
+    Remove(Named),
+}
+
+/// One thing, by name.
+#[derive(Debug, Args)]
+pub struct Named {
+    /// Its name or id
+    name: String,
+}
+
+/// Settings of a trunk.
+#[derive(Debug, Args)]
+pub struct TrunkSettings {
+    /// Host part of the Request-URI and To, if it is not the address
+    #[arg(long)]
+    domain: Option<String>,
+    /// More addresses that its calls come from; replaces the list
+    #[arg(long = "source", value_name = "IP")]
+    sources: Option<Vec<String>>,
+    /// Digest user name; without it the carrier knows us by our address
+    #[arg(long, requires = "password")]
+    username: Option<String>,
+    /// Digest password
+    #[arg(long, requires = "username")]
+    password: Option<String>,
+    /// Codecs in order of preference; replaces the list
+    #[arg(long = "codec", value_name = "NAME")]
+    codecs: Option<Vec<String>>,
+    /// Concurrent calls, 0 is no limit
+    #[arg(long)]
+    max_channels: Option<u32>,
+    /// New calls per second, 0 is no limit
+    #[arg(long)]
+    max_rate: Option<u32>,
+    /// Lower is tried first
+    #[arg(long)]
+    priority: Option<u16>,
+    /// Seconds between OPTIONS, 0 is off
+    #[arg(long, value_name = "SECONDS")]
+    options_interval: Option<u32>,
+    /// Number rule PREFIX[:strip=N][,prepend=TEXT][,deny]; the first that matches applies; replaces the list
+    #[arg(long = "rule", value_name = "RULE", value_parser = rule)]
+    rules: Option<Vec<serde_json::Value>>,
+}
+
+/// Reads `+86:strip=3,prepend=0` or `+1:deny`.
+fn rule(text: &str) -> Result<serde_json::Value, String> {
+    let (prefix, actions) = text.split_once(':').unwrap_or((text, ""));
+    let mut rule = json!({ "prefix": prefix, "strip": 0, "prepend": "", "allow": true });
+    for action in actions.split(',').filter(|a| !a.is_empty()) {
+        match action.split_once('=') {
+            Some(("strip", n)) => {
+                rule["strip"] = n
+                    .parse::<u8>()
+                    .map_err(|_| format!("strip={n}: a number is expected"))?
+                    .into();
+            }
+            Some(("prepend", digits)) => rule["prepend"] = digits.into(),
+            None if action == "deny" => rule["allow"] = false.into(),
+            _ => return Err(format!("{action:?} is not strip=N, prepend=TEXT or deny")),
+        }
+    }
+    Ok(rule)
+}
+
+impl TrunkSettings {
+    fn into_json(self) -> serde_json::Value {
+        json!({
+            "domain": self.domain, "sources": self.sources, "username": self.username, "password": self.password,
+            "codecs": self.codecs, "max_channels": self.max_channels, "max_rate": self.max_rate,
+            "priority": self.priority, "options_interval": self.options_interval, "rules": self.rules,
+        })
+    }
+}
+
+impl Trunk {
+    /// The request.
+    pub fn request(self) -> Request {
+        let path = |n: &Named| format!("/trunks/{}", escape(&n.name));
+        match self {
+            Trunk::List(of) => listed(
+                "/trunks",
+                &of,
+                &[
+                    ("NAME", "/name"),
+                    ("ADDRESS", "/address"),
+                    ("HEALTHY", "/healthy"),
+                    ("USER", "/username"),
+                    ("CODECS", "/codecs"),
+                    ("CHANNELS", "/max_channels"),
+                    ("PRIORITY", "/priority"),
+                    ("OFF", "/disabled"),
+                    ("ID", "/id"),
+                ],
+            ),
+            Trunk::Show(n) => get(path(&n), View::Card),
+            Trunk::Add {
+                name,
+                address,
+                tenant,
+                settings,
+            } => {
+                let mut body = settings.into_json();
+                body["name"] = name.into();
+                body["address"] = address.into();
+                body["tenant"] = tenant.into();
+                send("POST", "/trunks", body, View::Card)
+            }
+            Trunk::Set {
+                named,
+                address,
+                settings,
+            } => {
+                let mut body = settings.into_json();
+                body["address"] = address.into();
+                send("PATCH", path(&named), body, View::Card)
+            }
+            Trunk::Disable(n) => switch(path(&n), true),
+            Trunk::Enable(n) => switch(path(&n), false),
+            Trunk::Remove(n) => remove(path(&n), format!("{} removed", n.name)),
+        }
+    }
+}
+
+/// `number`.
+#[derive(Debug, Subcommand)]
+pub enum Number {
+    /// List them
+    #[command(after_help = "Example:\n  strowger number list")]
+    List(OfTenant),
+    /// Add one that may be shown and called
+    #[command(after_help = "Example:\n  strowger number add 01062345678 --no-incoming")]
+    Add {
+        /// The number
+        number: String,
+        #[command(flatten)]
+        of: OfTenant,
+        /// Applications that may show it, by id; without this all of the tenant's
+        #[arg(long = "application", value_name = "ID")]
+        applications: Option<Vec<String>>,
+        /// It may not be shown to called parties
+        #[arg(long)]
+        no_outgoing: bool,
+        /// It may not be called
+        #[arg(long)]
+        no_incoming: bool,
+    },
+    /// Remove it
+    #[command(after_help = "Example:\n  strowger number remove 01062345678")]
+    Remove {
+        /// The number
+        number: String,
+    },
+}
+
+impl Number {
+    /// The request.
+    pub fn request(self) -> Request {
+        match self {
+            Number::List(of) => listed(
+                "/numbers",
+                &of,
+                &[
+                    ("NUMBER", "/number"),
+                    ("SHOWN", "/outgoing"),
+                    ("CALLED", "/incoming"),
+                    ("APPLICATIONS", "/applications"),
+                    ("TENANT", "/tenant"),
+                ],
+            ),
+            Number::Add {
+                number,
+                of,
+                applications,
+                no_outgoing,
+                no_incoming,
+            } => send(
+                "POST",
+                "/numbers",
+                json!({
+                    "number": number, "tenant": of.tenant, "applications": applications,
+                    "outgoing": !no_outgoing, "incoming": !no_incoming,
+                }),
+                View::Card,
+            ),
+            Number::Remove { number } => remove(format!("/numbers/{}", escape(&number)), format!("{number} removed")),
+        }
+    }
+}
+
+/// `device`.
+#[derive(Debug, Subcommand)]
+pub enum Device {
+    /// List them
+    #[command(after_help = "Example:\n  strowger device list")]
+    List(OfTenant),
+    /// Add one; a password that is made is shown once
+    #[command(after_help = "Example:\n  strowger device add desk-1 --contact 192.0.2.20:5060")]
+    Add {
+        /// User part of its address
+        username: String,
+        #[command(flatten)]
+        of: OfTenant,
+        /// Where it is, if it does not register
+        #[arg(long, value_name = "ADDRESS")]
+        contact: Option<String>,
+        /// Its digest password, instead of a made one
+        #[arg(long)]
+        password: Option<String>,
+    },
+    /// Remove it
+    #[command(after_help = "Example:\n  strowger device remove 0a1b…32 digits")]
+    Remove(Id),
+}
+
+impl Device {
+    /// The request.
+    pub fn request(self) -> Request {
+        match self {
+            Device::List(of) => listed(
+                "/devices",
+                &of,
+                &[
+                    ("USERNAME", "/username"),
+                    ("CONTACT", "/contact"),
+                    ("OFF", "/disabled"),
+                    ("ID", "/id"),
+                    ("TENANT", "/tenant"),
+                ],
+            ),
+            Device::Add {
+                username,
+                of,
+                contact,
+                password,
+            } => send(
+                "POST",
+                "/devices",
+                json!({ "username": username, "tenant": of.tenant, "contact": contact, "password": password }),
+                View::Card,
+            ),
+            Device::Remove(id) => remove(format!("/devices/{}", escape(&id.id)), "removed"),
+        }
+    }
+}
+
+/// `route`.
+#[derive(Debug, Subcommand)]
+pub enum Route {
+    /// List them
+    #[command(after_help = "Example:\n  strowger route list")]
+    List(OfTenant),
+    /// Send calls to a number on to a number or a device
+    #[command(
+        after_help = "Example:\n  strowger route add 01062345678 --application 0a1b…32 digits --to-device desk-1"
+    )]
+    Add {
+        /// The number that is called
+        number: String,
+        /// Application that the calls are accounted to, by id
+        #[arg(long, value_name = "ID")]
+        application: String,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Remove it
+    #[command(after_help = "Example:\n  strowger route remove 0a1b…32 digits")]
+    Remove(Id),
+}
+
+/// Where a route goes.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub struct Target {
+    /// To a number over the trunks
+    #[arg(long, value_name = "NUMBER")]
+    to_number: Option<String>,
+    /// To a device, by user name or id
+    #[arg(long, value_name = "DEVICE")]
+    to_device: Option<String>,
+}
+
+impl Route {
+    /// The request.
+    pub fn request(self) -> Request {
+        match self {
+            Route::List(of) => listed(
+                "/routes",
+                &of,
+                &[
+                    ("NUMBER", "/number"),
+                    ("TARGET", "/target"),
+                    ("APPLICATION", "/application"),
+                    ("ID", "/id"),
+                ],
+            ),
+            Route::Add {
+                number,
+                application,
+                target,
+            } => {
+                let target = match (target.to_number, target.to_device) {
+                    (Some(n), _) => json!({ "number": n }),
+                    (None, d) => json!({ "device": d }),
+                };
+                send(
+                    "POST",
+                    "/routes",
+                    json!({ "number": number, "application": application, "target": target }),
+                    View::Card,
+                )
+            }
+            Route::Remove(id) => remove(format!("/routes/{}", escape(&id.id)), "removed"),
+        }
+    }
+}
+
+/// `prompt`.
+#[derive(Debug, Subcommand)]
+pub enum Prompt {
+    /// List them
+    #[command(after_help = "Example:\n  strowger prompt list")]
+    List(OfTenant),
+    /// Upload a WAV file: mono, 8 or 16 kHz, PCM 16 bit or G.711. One of the same name is replaced
+    #[command(after_help = "Example:\n  strowger prompt upload welcome.wav welcome.wav")]
+    Upload {
+        /// Name, as requests write it
+        name: String,
+        /// The file
+        file: PathBuf,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Remove one
+    #[command(after_help = "Example:\n  strowger prompt remove welcome.wav")]
+    Remove {
+        /// Name
+        name: String,
+        #[command(flatten)]
+        place: Place,
+    },
+}
+
+/// Whose prompt.
+#[derive(Debug, Args)]
+pub struct Place {
+    /// Tenant, by name or id; needed only if there are several
+    #[arg(long)]
+    tenant: Option<String>,
+    /// For this application only, by id
+    #[arg(long, value_name = "ID")]
+    application: Option<String>,
+}
+
+impl Prompt {
+    /// The request; reads the file.
+    pub fn request(self) -> Result<Request, Failure> {
+        let path = |path: &str, name: Option<&str>, place: &Place| {
+            with_query(
+                path,
+                &[
+                    ("name", name),
+                    ("tenant", place.tenant.as_deref()),
+                    ("application", place.application.as_deref()),
+                ],
+            )
+        };
+        Ok(match self {
+            Prompt::List(of) => listed(
+                "/prompts",
+                &of,
+                &[
+                    ("NAME", "/name"),
+                    ("MILLISECONDS", "/duration_ms"),
+                    ("STATE", "/state"),
+                    ("APPLICATION", "/application"),
+                    ("TENANT", "/tenant"),
+                ],
+            ),
+            Prompt::Upload { name, file, place } => {
+                let wav = std::fs::read(&file)
+                    .map_err(|e| Failure::Usage(format!("{} cannot be read: {e}", file.display())))?;
+                Request {
+                    method: "POST",
+                    path: path("/prompts", Some(&name), &place),
+                    body: Body::Wav(wav),
+                    view: View::Card,
+                }
+            }
+            Prompt::Remove { name, place } => remove(
+                path(&format!("/prompts/{}", escape(&name)), None, &place),
+                format!("{name} removed"),
+            ),
+        })
+    }
+}
+
+/// `delivery`.
+#[derive(Debug, Subcommand)]
+pub enum Delivery {
+    /// List them, newest first
+    #[command(after_help = "Example:\n  strowger delivery list --state dead")]
+    List {
+        #[command(flatten)]
+        of: OfTenant,
+        /// ready, waiting, delivered or dead
+        #[arg(long)]
+        state: Option<String>,
+        /// Of this conversation, by id
+        #[arg(long, value_name = "ID")]
+        conversation: Option<String>,
+        /// At most so many
+        #[arg(long, default_value_t = 50)]
+        limit: u32,
+    },
+    /// Send again: deliveries, the records of conversations, or the records of a span of time
+    #[command(after_help = "Examples:\n  strowger delivery repush --delivery 17 --delivery 18\n  \
+        strowger delivery repush --from 2026-01-31T00:00:00Z --to 2026-02-01T00:00:00Z")]
+    Repush {
+        #[command(flatten)]
+        of: OfTenant,
+        /// A delivery, by id
+        #[arg(long = "delivery", value_name = "ID", conflicts_with_all = ["conversations", "from"])]
+        deliveries: Option<Vec<u64>>,
+        /// The records of a conversation, by id
+        #[arg(long = "conversation", value_name = "ID", conflicts_with = "from")]
+        conversations: Option<Vec<String>>,
+        /// Records of conversations that started at or after this time (UTC)
+        #[arg(long, value_name = "TIME", requires = "to")]
+        from: Option<String>,
+        /// … and before this time
+        #[arg(long, value_name = "TIME", requires = "from")]
+        to: Option<String>,
+    },
+}
+
+impl Delivery {
+    /// The request.
+    pub fn request(self) -> Request {
+        match self {
+            Delivery::List {
+                of,
+                state,
+                conversation,
+                limit,
+            } => get(
+                with_query(
+                    "/deliveries",
+                    &[
+                        ("tenant", of.tenant.as_deref()),
+                        ("state", state.as_deref()),
+                        ("conversation", conversation.as_deref()),
+                        ("limit", Some(&limit.to_string())),
+                    ],
+                ),
+                View::Table(&[
+                    ("ID", "/id"),
+                    ("STATE", "/state"),
+                    ("TOPIC", "/topic"),
+                    ("ATTEMPTS", "/attempts"),
+                    ("QUEUED", "/queued_at"),
+                    ("NEXT", "/next_at"),
+                    ("URL", "/url"),
+                    ("ERROR", "/last_error"),
+                    ("CONVERSATION", "/conversation"),
+                ]),
+            ),
+            Delivery::Repush {
+                of,
+                deliveries,
+                conversations,
+                from,
+                to,
+            } => send(
+                "POST",
+                "/deliveries/repush",
+                json!({
+                    "tenant": of.tenant, "deliveries": deliveries, "conversations": conversations,
+                    "from": from, "to": to,
+                }),
+                View::Card,
+            ),
+        }
+    }
+}
+
+/// `backup`.
+#[derive(Debug, Args)]
+pub struct Backup {
+    /// File to write; it must not exist
+    file: PathBuf,
+}
+
+impl Backup {
+    /// The request.
+    pub fn request(self) -> Request {
+        // The server may run in another folder.
+        let path = std::path::absolute(&self.file).unwrap_or(self.file);
+        send("POST", "/backup", json!({ "path": path }), View::Card)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rules_are_read() {
+        assert_eq!(
+            rule("+86:strip=3,prepend=0").unwrap(),
+            json!({ "prefix": "+86", "strip": 3, "prepend": "0", "allow": true })
+        );
+        assert_eq!(rule("+1:deny").unwrap()["allow"], false);
+        assert!(rule("+1:forbid").unwrap_err().contains("deny"));
+        assert!(rule("+1:strip=x").is_err());
+    }
+}
