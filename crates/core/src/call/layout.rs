@@ -142,10 +142,15 @@ fn private(id: PlayId, p: Option<&Prompt>) -> Option<Play> {
     })
 }
 
-fn ringback_tone(id: PlayId) -> Play {
+/// The platform's own ringback: the application's sound in custom mode, else the standard tone.
+fn own_ringback(ringback: &Ringback, id: PlayId) -> Play {
+    let sound = match ringback {
+        Ringback::Custom { voice: Some(v), .. } => prompt(v),
+        Ringback::Custom { voice: None, .. } | Ringback::Transparent => Sound::Tone(Tone::Ringback),
+    };
     Play {
         id,
-        sound: Sound::Tone(Tone::Ringback),
+        sound,
         repeat: true,
         recorded: true,
     }
@@ -155,17 +160,7 @@ fn ringback_tone(id: PlayId) -> Play {
 fn waiting(ringback: &Ringback, rings: bool, early: bool, far: LegSeq, id: PlayId) -> (Vec<LegSeq>, Option<Play>) {
     match ringback {
         Ringback::Transparent if early => (vec![far], None),
-        Ringback::Transparent if rings => (vec![], Some(ringback_tone(id))),
-        Ringback::Custom { voice: Some(v), .. } if rings => (
-            vec![],
-            Some(Play {
-                id,
-                sound: prompt(v),
-                repeat: true,
-                recorded: true,
-            }),
-        ),
-        Ringback::Custom { voice: None, .. } if rings => (vec![], Some(ringback_tone(id))),
+        _ if rings => (vec![], Some(own_ringback(ringback, id))),
         _ => (vec![], None),
     }
 }
@@ -209,7 +204,8 @@ impl Conversation {
                 };
                 let play = match first {
                     Some(id) => private(*id, p.caller_voice.as_ref()),
-                    None => Some(ringback_tone(*ringback)),
+                    // The ringback goes on: a sound keeps its identity as long as it is the same sound.
+                    None => Some(own_ringback(&p.ringback, *ringback)),
                 };
                 legs.push(LegLayout {
                     leg: caller,

@@ -47,7 +47,7 @@ fn click_plan(rich: bool) -> ClickPlan {
         greeting: prompt("greet").filter(|_| rich),
         ringback: if rich {
             Ringback::Custom {
-                voice: None,
+                voice: prompt("ring"),
                 fail: None,
             }
         } else {

@@ -258,6 +258,17 @@ fn private_prompts_are_heard_by_their_own_party_and_the_bridge_follows_both() {
 }
 
 #[test]
+fn a_custom_ringback_goes_on_while_only_the_callee_has_a_prompt() {
+    let kit = Kit::talking();
+    let sid = kit.click(json!({"ringbackMode": 1, "ringbackVoice": "ring.wav", "calleeVoice": "callee.wav"}));
+    kit.until(30.0);
+    assert_eq!(
+        kit.heard(&sid, 0)[1..],
+        [(6_000, "ring.wav*".into()), (17_000, "leg 1".into())]
+    );
+}
+
+#[test]
 fn without_prompts_the_bridge_is_made_in_the_moment_of_the_answer() {
     let kit = Kit::talking();
     let sid = kit.click(json!({}));

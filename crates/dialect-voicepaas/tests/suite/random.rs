@@ -351,7 +351,17 @@ fn sounds_stay_private(c: &Conv) {
         let l = c.fold.leg(leg).unwrap();
         l.bridge.is_some_and(|b| b <= at)
     };
+    let mut known: HashMap<PlayId, Sound> = HashMap::new();
     for (at, layout) in &c.layouts {
+        for p in layout
+            .legs
+            .iter()
+            .filter_map(|l| l.play.as_ref())
+            .chain(&layout.announce)
+        {
+            let sound = known.entry(p.id).or_insert_with(|| p.sound.clone());
+            assert_eq!(sound, &p.sound, "a sound changes under its identity");
+        }
         for l in &layout.legs {
             let me = c.fold.leg(l.leg).unwrap();
             assert!(me.stop.is_none_or(|s| *at <= s), "a leg that is over hears");
