@@ -141,6 +141,11 @@ async fn furnish_lines(store: &Store, tenant: TenantId) -> Result<(), StoreError
     Ok(())
 }
 
+/// How this program is called: its path, so that the printed line works as it stands.
+fn program() -> String {
+    std::env::current_exe().map_or_else(|_| "strowger".to_owned(), |p| p.display().to_string())
+}
+
 impl Demo {
     /// Credentials, and how to place a call.
     pub fn text(&self, http: SocketAddr, data: &Path) -> String {
@@ -155,9 +160,10 @@ impl Demo {
              -d '{{\"action\":\"click2call\",\"caller\":\"13800000001\",\"callee\":\"13800000002\",\"maxDuration\":\"20\"}}' \\\n    \
              http://{http}/v1/Accounts/{account}/Applications/{application}/ctc/Conversations\n\n\
              or on the command line, watching it:\n\n  \
-             strowger call place 13800000001 13800000002 --max-duration 10 --data {}\n\n",
+             {} call place 13800000001 13800000002 --max-duration 10 --data {}\n\n",
             self.token.expose(),
             self.token.expose(),
+            program(),
             data.display()
         );
         out

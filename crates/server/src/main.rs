@@ -11,6 +11,9 @@ fn main() -> ExitCode {
         Command::Serve(options) => strowger_server::serve::main(&cli.common, &options),
         Command::Lab(options) => strowger_server::lab::main(&options),
         command => {
+            // `strowger call list | head` ends quietly, as other programs do; Rust ignores the signal by default.
+            // SAFETY: no other thread runs yet, and the default action is always valid.
+            unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
             // One request needs no worker threads.
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             match runtime {

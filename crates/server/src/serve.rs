@@ -3,8 +3,11 @@
 use crate::cli::{Common, Serve, exit};
 use crate::config::{self, Config, show_duration};
 use crate::data::{DataError, DataFolder};
+use crate::demo::{self, Demo};
+use crate::log;
 use crate::wire::{self, Running, StartError};
-use crate::{demo, log};
+use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -73,24 +76,27 @@ async fn run(config: &Config, data: DataFolder, options: &Serve) -> ExitCode {
     } else {
         None
     };
-    println!("strowger {} is ready", env!("CARGO_PKG_VERSION"));
-    println!("  SIP      udp {}", running.sip);
-    println!(
-        "  HTTP     {} (also /health, /ready, /metrics)",
-        config
-            .http
-            .public_url
-            .clone()
-            .unwrap_or_else(|| format!("http://{}", running.http))
-    );
-    println!("  data     {}", path.display());
-    if let Some(demo) = shown {
-        print!("{}", demo.text(running.http, &path));
-    }
+    announce(&running, config, &path, shown.as_ref());
     tracing::info!(sip = %running.sip, http = %running.http, "ready");
     first_signal(&mut terminate, &mut interrupt).await;
     stop(running, config.server.drain, &mut terminate, &mut interrupt).await;
     exit::OK.into()
+}
+
+/// Says where everything is. Nobody may be reading: a closed standard output is no reason to stop.
+fn announce(running: &Running, config: &Config, data: &Path, demo: Option<&Demo>) {
+    let mut text = format!("strowger {} is ready\n", env!("CARGO_PKG_VERSION"));
+    let http = match &config.http.public_url {
+        Some(url) => format!("{} ({url})", running.http),
+        None => format!("http://{}", running.http),
+    };
+    text.push_str(&format!("  SIP      udp {}\n", running.sip));
+    text.push_str(&format!("  HTTP     {http}, also /health, /ready and /metrics\n"));
+    text.push_str(&format!("  data     {}\n", data.display()));
+    if let Some(demo) = demo {
+        text.push_str(&demo.text(running.http, data));
+    }
+    let _ = std::io::stdout().write_all(text.as_bytes());
 }
 
 /// SIGTERM and SIGINT.

@@ -31,7 +31,7 @@ pub enum Failure {
     #[error("the server went away before it answered: {0}\n  look at its log, then try again")]
     Lost(String),
     /// The server said no.
-    #[error("{title}: {detail} ({code})")]
+    #[error("{} ({code})", if detail.is_empty() { title } else { detail })]
     Refused {
         /// The stable code.
         code: String,

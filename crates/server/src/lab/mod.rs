@@ -12,6 +12,7 @@ use crate::config::Language;
 use crate::sounds::Sound as Shipped;
 use call::Call;
 use std::collections::HashMap;
+use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::process::ExitCode;
@@ -252,10 +253,14 @@ pub fn main(options: &cli::Lab) -> ExitCode {
             Ok(running) => running,
             Err(e) => return fail(&e, exit::FAILED),
         };
-        println!("strowger lab {} is ready", env!("CARGO_PKG_VERSION"));
-        println!("  SIP      udp {}", running.sip);
-        println!("  dead     udp {} (takes everything, never answers)", running.dead);
-        print!("{}", numbers::list());
+        let text = format!(
+            "strowger lab {} is ready\n  SIP      udp {}\n  dead     udp {} (takes everything, never answers)\n{}",
+            env!("CARGO_PKG_VERSION"),
+            running.sip,
+            running.dead,
+            numbers::list()
+        );
+        let _ = std::io::stdout().write_all(text.as_bytes());
         match crate::serve::signals() {
             Ok((mut terminate, mut interrupt)) => {
                 crate::serve::first_signal(&mut terminate, &mut interrupt).await;
