@@ -185,7 +185,8 @@ impl Codec {
     }
 }
 
-/// What was negotiated for one leg; the same value twice changes nothing.
+/// What was negotiated for one leg. The same value again disturbs nothing; it only lets another source be latched, once the
+/// present one has been silent for 100 ms.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LegConfig {
     /// The far side's RTP address from its SDP; RTCP goes to the next port.
@@ -232,7 +233,7 @@ pub enum Command {
     Record(RecordSpec),
     /// Finish the recording, if any; [`Event::RecordingFinished`] follows when the file is complete.
     StopRecord,
-    /// Close a leg and give its ports back; [`Event::LegClosed`] follows.
+    /// Close a leg and give its ports back; [`Event::LegClosed`] follows. A call whose last leg closes is closed.
     CloseLeg {
         /// The leg.
         leg: u16,
@@ -247,6 +248,7 @@ pub struct Layout {
     /// One entry for each leg that hears something.
     pub legs: Vec<LegLayout>,
     /// Mixed to every leg with a non-empty `hears` relation, for example the last-minute announcement. It is recorded.
+    /// Legs with an opaque codec go on being relayed and do not hear it.
     /// [`Event::AnnounceFinished`] follows at its end.
     pub announce: Option<Play>,
 }

@@ -18,6 +18,14 @@
 //!   packet on arrival. Samples exist only while a mix, a prompt or a recording needs them.
 //! - Attaching a recording does not change the packets a party receives.
 //! - No queue is unbounded, and nothing here waits for the disk or for the receiver of events.
+//!
+//! # Seams for what comes later
+//!
+//! - A leg's packets leave through one function (`Leg::send`) and come in through one (`Shard::on_rtp`): another transport
+//!   (WebRTC on one port a shard, SRTP) is a second variant behind these two.
+//! - The jitter buffer keeps payloads and takes a [`Decoder`](strowger_media_core::playout::Decoder), so that codecs with
+//!   memory, concealment and other packet times fit beside G.711.
+//! - A mixer input has a gain: listening, whispering and muting are layouts, not new modes.
 
 mod api;
 mod engine;
