@@ -40,8 +40,8 @@ pub(crate) struct PortPool {
     wake: Condvar,
 }
 
-/// Ports tried at once: a bind costs microseconds, and most ports of the range are free.
-const TRIES: usize = 8;
+/// Ports tried at once: a bind that fails costs a microsecond or two, and another process may hold a long row of ports.
+const TRIES: usize = 256;
 /// How often the helper looks at the quarantine.
 const LOOK: Duration = Duration::from_millis(100);
 /// Datagrams read from a socket before it is used again; more than a receive buffer of small packets holds.
@@ -256,6 +256,19 @@ mod tests {
         );
         pool.stop();
         helper.join().unwrap();
+    }
+
+    #[test]
+    fn ports_that_others_hold_are_passed_over() {
+        let held: Vec<UdpSocket> = (19_030..19_060)
+            .step_by(2)
+            .map(|port| UdpSocket::bind((LOOPBACK, port)).unwrap())
+            .collect();
+        let pool = PortPool::new(LOOPBACK, &(19_030..=19_061), 1, Duration::ZERO).unwrap();
+        assert_eq!(pool.take().unwrap().port, 19_060);
+        assert!(matches!(pool.take(), Err(MediaError::PortsExhausted)));
+        drop(held);
+        assert!(pool.take().is_ok());
     }
 
     #[test]
