@@ -116,7 +116,8 @@ fn caller(placement: Placement, tally: Arc<Tally>) -> EndpointHandle {
                 });
             }
         }
-        SipEvent::Failed(_) | SipEvent::ByeReceived { .. } => {
+        event @ (SipEvent::Failed(_) | SipEvent::ByeReceived { .. }) => {
+            eprintln!("call {}: {event:?}", dialog.0);
             tally.failed.fetch_add(1, Ordering::Relaxed);
         }
         SipEvent::Ended { .. } => {

@@ -156,7 +156,8 @@ enum Control {
 /// Starts endpoints.
 pub struct Endpoint;
 
-/// A running endpoint. Clones share it; when the last one is dropped, the endpoint ends at once.
+/// A running endpoint. Clones share it; when the last one is dropped, the endpoint ends at once. A sink that holds a clone
+/// keeps the endpoint alive: end it by [`EndpointHandle::shutdown`].
 #[derive(Clone)]
 pub struct EndpointHandle {
     control: mpsc::Sender<Control>,

@@ -169,6 +169,8 @@ impl Stack {
         if let Some(target) = super::dialog::contact_uri(&message) {
             confirmed.dialog.remote_target = target;
         }
+        // A NAT may have given the peer another address since the dialog began; the tags prove that it is the peer.
+        confirmed.dialog.peer = origin.source;
         confirmed.exchange = Exchange::Theirs {
             tx,
             request: Box::new(message),

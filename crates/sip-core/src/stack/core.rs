@@ -12,7 +12,7 @@ use crate::write::Writer;
 use bytes::Bytes;
 use std::collections::VecDeque;
 use std::fmt::Write as _;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// The methods of [`Core::respond_head`]'s Allow and of 405.
 pub(super) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO";
@@ -427,16 +427,52 @@ pub(super) fn next_hop(uri: Option<crate::Uri>, peer: Target) -> Target {
     let Some((uri, ip)) = uri.and_then(|uri| uri.host_ip().map(|ip| (uri, ip))) else {
         return peer;
     };
-    let unusable = match ip {
-        IpAddr::V4(v4) => v4.is_unspecified() || v4.is_multicast() || v4.is_broadcast(),
-        IpAddr::V6(v6) => v6.is_unspecified() || v6.is_multicast(),
+    let unusable = match (ip, peer.addr.ip()) {
+        // An address of a private network means nothing here if the peer itself is seen under a public one: it sits
+        // behind a NAT that rewrites packets and not messages.
+        (IpAddr::V4(v4), IpAddr::V4(seen)) => {
+            let private = |ip: Ipv4Addr| ip.is_private() || ip.is_loopback() || ip.is_link_local();
+            v4.is_unspecified() || v4.is_multicast() || v4.is_broadcast() || private(v4) && !private(seen)
+        }
+        (IpAddr::V6(v6), IpAddr::V6(_)) => v6.is_unspecified() || v6.is_multicast(),
+        _ => true,
     };
-    if unusable || ip.is_ipv4() != peer.addr.is_ipv4() || peer.transport.is_reliable() {
+    if unusable || peer.transport.is_reliable() {
         // A connection is kept: the address of Contact behind it is often not reachable (RFC 5626).
         return peer;
     }
     Target {
         addr: SocketAddr::new(ip, uri.port().unwrap_or(peer.transport.default_port())),
         ..peer
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_a_request_inside_a_dialog_goes() {
+        let hop = |uri: &str, peer: &str| {
+            next_hop(crate::Uri::parse(uri).ok(), Target::udp(peer.parse().unwrap()))
+                .addr
+                .to_string()
+        };
+        for (uri, peer, expected) in [
+            ("sip:a@192.0.2.5:5080", "192.0.2.9:5060", "192.0.2.5:5080"),
+            ("sip:a@192.0.2.5", "192.0.2.9:1234", "192.0.2.5:5060"),
+            ("sip:a@pbx.example", "192.0.2.9:1234", "192.0.2.9:1234"),
+            ("sip:a@0.0.0.0", "192.0.2.9:1234", "192.0.2.9:1234"),
+            ("sip:a@224.0.0.1", "192.0.2.9:1234", "192.0.2.9:1234"),
+            ("sip:a@10.0.0.7:5070", "192.0.2.9:1234", "192.0.2.9:1234"),
+            ("sip:a@127.0.0.1:5070", "192.0.2.9:1234", "192.0.2.9:1234"),
+            ("sip:a@10.0.0.7:5070", "10.0.0.9:1234", "10.0.0.7:5070"),
+            ("sip:a@127.0.0.1:5070", "127.0.0.1:1234", "127.0.0.1:5070"),
+            ("sip:a@[2001:db8::7]:5070", "[2001:db8::9]:1234", "[2001:db8::7]:5070"),
+            ("sip:a@[2001:db8::7]:5070", "192.0.2.9:1234", "192.0.2.9:1234"),
+            ("tel:+861087654321", "192.0.2.9:1234", "192.0.2.9:1234"),
+        ] {
+            assert_eq!(hop(uri, peer), expected, "{uri} {peer}");
+        }
     }
 }
