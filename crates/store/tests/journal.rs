@@ -350,3 +350,24 @@ fn debug_prints_hold_no_numbers() {
     let text = format!("{batch:?} {:?}", common::record(TENANT, conversation(1)));
     assert!(text.contains("leg.created") && !text.contains("13800138000") && !text.contains("01012345678"));
 }
+
+#[tokio::test]
+async fn a_batch_that_fails_half_way_leaves_no_trace() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut settings = config(dir.path());
+    settings.max_pages = Some(90);
+    let store = open_with(settings).await;
+    let before = store.append(batches(TENANT, conversation(1)).remove(0)).await.unwrap();
+    let good = batches(TENANT, conversation(2)).remove(0);
+    let mut bad = good.clone();
+    // The events fit, the body behind them does not.
+    bad.deliveries.push(delivery(conversation(2), 0, 3, "http://h/"));
+    bad.deliveries[0].body = vec![0; 1 << 20];
+    let (failed, other) = tokio::join!(
+        store.append(bad),
+        store.append(batches(TENANT, conversation(3)).remove(0))
+    );
+    assert_eq!(failed, Err(AppendError::DiskFull));
+    assert_eq!(other.unwrap().position, before.position + 1);
+    assert_eq!(store.append(good).await.unwrap().position, before.position + 2);
+}
