@@ -3,6 +3,7 @@
 use crate::kit::*;
 use serde_json::{Value, json};
 use strowger_core::call::{Input, LegFact};
+use strowger_core::{By, Cause, LegSeq, Role};
 
 /// byeType, endReason and the causes of the legs by number.
 fn outcome(kit: &Kit, sid: &str) -> (String, String, Vec<String>) {
@@ -145,6 +146,20 @@ fn a_caller_who_leaves_during_the_failure_prompt_is_still_bye_type_2() {
     assert!(kit.sounds(&sid, 0).contains(&"fail.wav".to_owned()));
     expect(&kit, &sid, "2", "normal", &["completed", "failed"]);
     assert_eq!(kit.cdr(&sid)["cdrs"][0]["duration"], "4");
+    let callee = By::Party(LegSeq(1), Role::Callee);
+    assert_eq!(kit.world().convs[&id(&sid)].fold.end, Some((Cause::Busy, callee)));
+}
+
+#[test]
+fn a_cancel_during_the_failure_prompt_does_not_take_the_failure_over() {
+    let mut kit = Kit::talking();
+    kit.party(CALLEE, Party::rejects(1, 486));
+    let sid = kit.click(json!({"ringbackMode": 1, "failVoice": "fail.wav"}));
+    kit.until(8.0);
+    assert_eq!(kit.cancel(&sid).code(), "00000");
+    kit.run();
+    assert_eq!(kit.trace(&sid).last().unwrap(), &(8_000, "bye 0".into()));
+    expect(&kit, &sid, "2", "normal", &["completed", "failed"]);
 }
 
 // accept: voice-paas 219
