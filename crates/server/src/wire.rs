@@ -129,6 +129,7 @@ pub async fn start(config: &Config, data: DataFolder) -> Result<Running, StartEr
     let background = vec![
         tokio::spawn(recovery::heartbeat(switch.clone())),
         tokio::spawn(health::watch(switch.clone())),
+        tokio::spawn(retention(store.clone(), config.storage.keep_days)),
     ];
 
     let (stop, stopped) = watch::channel(false);
@@ -296,6 +297,20 @@ fn listen_admin(
         }
     });
     Ok((path, served))
+}
+
+/// Once an hour, takes away what is older than the setting. The first time is an hour after the start, so that a server
+/// that is restarted in a hurry does not begin with the least urgent of its work.
+async fn retention(store: Store, days: u64) {
+    let age = days.saturating_mul(86_400_000);
+    loop {
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+        let before = Stamp(now().0.saturating_sub_unsigned(age));
+        match store.prune(before).await {
+            Ok(pruned) => tracing::debug!(?pruned, "took old rows away"),
+            Err(error) => tracing::warn!("old rows could not be taken away: {error}"),
+        }
+    }
 }
 
 async fn until(mut stopped: watch::Receiver<bool>) {

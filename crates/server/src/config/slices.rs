@@ -160,15 +160,12 @@ impl Interface {
 pub struct Sip {
     /// UDP port.
     pub port: u16,
-    /// Sending and receiving buffers of the socket in bytes.
-    pub socket_buffer: usize,
 }
 
 impl Sip {
     pub(super) fn read(s: Section<'_>) -> Sip {
         let read = Sip {
             port: s.integer("port", 5060, 1..=65_535, "UDP port") as u16,
-            socket_buffer: s.integer("socket_buffer", 4 << 20, 65_536..=256 << 20, "bytes") as usize,
         };
         s.close();
         read
@@ -273,7 +270,7 @@ pub struct Storage {
     pub queue: usize,
     /// Free space in MiB below which new calls are refused.
     pub min_free_mb: u64,
-    /// Days that delivered pushes and the journals of closed conversations are kept.
+    /// Days that finished pushes and the journals of closed conversations are kept; records stay.
     pub keep_days: u64,
 }
 
@@ -364,15 +361,12 @@ pub fn read_master_key_environment(name: &str) -> Result<[u8; 32], String> {
 pub struct Limits {
     /// Concurrent conversations of the whole process.
     pub conversations: usize,
-    /// New conversations per second; 0 is no limit.
-    pub rate: u32,
 }
 
 impl Limits {
     pub(super) fn read(s: Section<'_>) -> Limits {
         let read = Limits {
             conversations: s.integer("conversations", 20_000, 1..=1_000_000, "concurrent conversations") as usize,
-            rate: s.integer("rate", 0, 0..=100_000, "new conversations per second, 0 is no limit") as u32,
         };
         s.close();
         read
@@ -413,15 +407,12 @@ impl Push {
 pub struct Recording {
     /// Folder; `recordings` in the data folder if absent.
     pub folder: Option<PathBuf>,
-    /// Free space in MiB below which recordings are refused, while calls go on.
-    pub min_free_mb: u64,
 }
 
 impl Recording {
     pub(super) fn read(s: Section<'_>) -> Recording {
         let read = Recording {
             folder: s.optional("folder", "the path of a folder", path),
-            min_free_mb: s.integer("min_free_mb", 1024, 0..=10_000_000, "MiB"),
         };
         s.close();
         read
