@@ -344,30 +344,48 @@ async fn a_hanging_receiver_with_a_backlog_delays_nobody_else() {
     assert_eq!(store.stats().leased, 8 + 16, "and so is what is held in memory for it");
 }
 
-#[tokio::test]
-async fn a_backlog_is_worked_off() {
+/// Works off a backlog that was there before the notifier, for three receivers.
+async fn work_off(small: NotifyConfig) {
     let dir = tempfile::tempdir().unwrap();
     let store = store(dir.path()).await;
     let mut receivers = vec![];
     for _ in 0..3 {
         receivers.push(Receiver::start(|_| Reply::Status(200)).await);
     }
-    for n in 0..600 {
+    for n in 0..300 {
         push(&store, TENANT, n, &[(0, &receivers[n as usize % 3].url("/"))]).await;
     }
-    let small = NotifyConfig {
-        concurrency: 6,
-        per_destination: 3,
-        ..config()
-    };
+    // Another process starts, so that nothing of it is offered and all of it has to be found.
+    drop(store);
+    let store = open(dir.path());
     let notifier = Notifier::start(store.clone(), small).unwrap();
     for r in &mut receivers {
-        for _ in 0..200 {
+        for _ in 0..100 {
             r.next().await;
         }
     }
     notifier.shutdown().await;
     assert_eq!(store.outbox_counts().await.unwrap().ready, 0);
+}
+
+#[tokio::test]
+async fn a_backlog_larger_than_a_destinations_share_is_worked_off() {
+    work_off(NotifyConfig {
+        per_destination: 3,
+        held_per_destination: 5,
+        ..config()
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_backlog_larger_than_the_memory_is_worked_off() {
+    work_off(NotifyConfig {
+        concurrency: 6,
+        held_per_destination: 1000,
+        ..config()
+    })
+    .await;
 }
 
 // accept: voice-paas 88

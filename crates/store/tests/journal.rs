@@ -292,7 +292,13 @@ async fn a_full_queue_refuses_new_calls_first() {
             }],
         ));
         match store.append_nowait(fact) {
-            Ok(()) => queued += 1,
+            Ok(()) => {
+                queued += 1;
+                if store.stats().waiting >= 12 {
+                    let early = store.append(batches(TENANT, conversation(3)).remove(0)).await;
+                    assert_eq!(early, Err(AppendError::Overloaded), "from three quarters on");
+                }
+            }
             Err(rejected) => {
                 assert_eq!(rejected.error, AppendError::Overloaded);
                 opening = Some(store.append(batches(TENANT, conversation(2)).remove(0)).await);
