@@ -32,7 +32,7 @@ fn application() -> Application {
         tenant: TENANT,
         account: Some(AccountId(71)),
         name: "notices".into(),
-        profile: "voicepaas".into(),
+        profile: "voice-paas".into(),
         settings: ApplicationSettings {
             default_cli: Some(number()),
             record_url: Some("https://crm.example/cdr".into()),

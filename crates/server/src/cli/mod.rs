@@ -3,6 +3,7 @@
 
 mod call;
 mod client;
+mod lines;
 mod output;
 mod resources;
 
@@ -79,16 +80,16 @@ pub enum Command {
     Application(resources::Application),
     /// Trunks to carriers
     #[command(subcommand)]
-    Trunk(resources::Trunk),
+    Trunk(lines::Trunk),
     /// Numbers of the installation
     #[command(subcommand)]
-    Number(resources::Number),
+    Number(lines::Number),
     /// Telephones
     #[command(subcommand)]
-    Device(resources::Device),
+    Device(lines::Device),
     /// Static routes from a number
     #[command(subcommand)]
-    Route(resources::Route),
+    Route(lines::Route),
     /// Sounds that flows refer to by name
     #[command(subcommand)]
     Prompt(resources::Prompt),

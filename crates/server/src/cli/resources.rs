@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 use std::path::PathBuf;
 
-fn get(path: impl Into<String>, view: View) -> Request {
+pub(super) fn get(path: impl Into<String>, view: View) -> Request {
     Request {
         method: "GET",
         path: path.into(),
@@ -15,7 +15,7 @@ fn get(path: impl Into<String>, view: View) -> Request {
     }
 }
 
-fn send(method: &'static str, path: impl Into<String>, body: serde_json::Value, view: View) -> Request {
+pub(super) fn send(method: &'static str, path: impl Into<String>, body: serde_json::Value, view: View) -> Request {
     Request {
         method,
         path: path.into(),
@@ -24,7 +24,7 @@ fn send(method: &'static str, path: impl Into<String>, body: serde_json::Value, 
     }
 }
 
-fn remove(path: impl Into<String>, said: impl Into<String>) -> Request {
+pub(super) fn remove(path: impl Into<String>, said: impl Into<String>) -> Request {
     Request {
         method: "DELETE",
         path: path.into(),
@@ -33,14 +33,14 @@ fn remove(path: impl Into<String>, said: impl Into<String>) -> Request {
     }
 }
 
-fn listed(path: &str, of: &OfTenant, columns: &'static [(&'static str, &'static str)]) -> Request {
+pub(super) fn listed(path: &str, of: &OfTenant, columns: &'static [(&'static str, &'static str)]) -> Request {
     get(
         with_query(path, &[("tenant", of.tenant.as_deref())]),
         View::Table(columns),
     )
 }
 
-fn switch(path: String, disabled: bool) -> Request {
+pub(super) fn switch(path: String, disabled: bool) -> Request {
     let said = if disabled { "switched off" } else { "switched on" };
     send(
         "PATCH",
@@ -55,14 +55,14 @@ fn switch(path: String, disabled: bool) -> Request {
 pub struct OfTenant {
     /// Tenant, by name or id; needed only if there are several
     #[arg(long)]
-    tenant: Option<String>,
+    pub(super) tenant: Option<String>,
 }
 
 /// One thing, by id.
 #[derive(Debug, Args)]
 pub struct Id {
     /// Its id, 32 hexadecimal digits
-    id: String,
+    pub(super) id: String,
 }
 
 /// `tenant`.
@@ -333,367 +333,6 @@ impl Application {
     }
 }
 
-/// `trunk`.
-#[derive(Debug, Subcommand)]
-pub enum Trunk {
-    /// List them, with their health
-    #[command(after_help = "Example:\n  strowger trunk list")]
-    List(OfTenant),
-    /// Show one
-    #[command(after_help = "Example:\n  strowger trunk show carrier-a")]
-    Show(Named),
-    /// Add one
-    #[command(
-        after_help = "Example:\n  strowger trunk add carrier-a 192.0.2.1:5060 --username u --password p --max-channels 30\n  \
-        strowger trunk add carrier-b 192.0.2.2 --rule '+86:strip=3,prepend=0'"
-    )]
-    Add {
-        /// Name
-        name: String,
-        /// IP address, with a port if it is not 5060
-        address: String,
-        /// Tenant, by name or id; 'platform' for all
-        #[arg(long)]
-        tenant: Option<String>,
-        #[command(flatten)]
-        settings: TrunkSettings,
-    },
-    /// Change one
-    #[command(after_help = "Example:\n  strowger trunk set carrier-a --priority 5")]
-    Set {
-        #[command(flatten)]
-        named: Named,
-        /// New address
-        #[arg(long)]
-        address: Option<String>,
-        #[command(flatten)]
-        settings: TrunkSettings,
-    },
-    /// Take it out of service; running calls go on
-    #[command(after_help = "Example:\n  strowger trunk disable carrier-a")]
-    Disable(Named),
-    /// Put it into service
-    #[command(after_help = "Example:\n  strowger trunk enable carrier-a")]
-    Enable(Named),
-    /// Remove it
-    #[command(after_help = "Example:\n  strowger trunk remove carrier-a")]
-    Remove(Named),
-}
-
-/// One thing, by name.
-#[derive(Debug, Args)]
-pub struct Named {
-    /// Its name or id
-    name: String,
-}
-
-/// Settings of a trunk.
-#[derive(Debug, Args)]
-pub struct TrunkSettings {
-    /// Host part of the Request-URI and To, if it is not the address
-    #[arg(long)]
-    domain: Option<String>,
-    /// More addresses that its calls come from; replaces the list
-    #[arg(long = "source", value_name = "IP")]
-    sources: Option<Vec<String>>,
-    /// Digest user name; without it the carrier knows us by our address
-    #[arg(long, requires = "password")]
-    username: Option<String>,
-    /// Digest password
-    #[arg(long, requires = "username")]
-    password: Option<String>,
-    /// Codecs in order of preference; replaces the list
-    #[arg(long = "codec", value_name = "NAME")]
-    codecs: Option<Vec<String>>,
-    /// Concurrent calls, 0 is no limit
-    #[arg(long)]
-    max_channels: Option<u32>,
-    /// New calls per second, 0 is no limit
-    #[arg(long)]
-    max_rate: Option<u32>,
-    /// Lower is tried first
-    #[arg(long)]
-    priority: Option<u16>,
-    /// Seconds between OPTIONS, 0 is off
-    #[arg(long, value_name = "SECONDS")]
-    options_interval: Option<u32>,
-    /// Number rule PREFIX[:strip=N][,prepend=TEXT][,deny]; the first that matches applies; replaces the list
-    #[arg(long = "rule", value_name = "RULE", value_parser = rule)]
-    rules: Option<Vec<serde_json::Value>>,
-}
-
-/// Reads `+86:strip=3,prepend=0` or `+1:deny`.
-fn rule(text: &str) -> Result<serde_json::Value, String> {
-    let (prefix, actions) = text.split_once(':').unwrap_or((text, ""));
-    let mut rule = json!({ "prefix": prefix, "strip": 0, "prepend": "", "allow": true });
-    for action in actions.split(',').filter(|a| !a.is_empty()) {
-        match action.split_once('=') {
-            Some(("strip", n)) => {
-                rule["strip"] = n
-                    .parse::<u8>()
-                    .map_err(|_| format!("strip={n}: a number is expected"))?
-                    .into();
-            }
-            Some(("prepend", digits)) => rule["prepend"] = digits.into(),
-            None if action == "deny" => rule["allow"] = false.into(),
-            _ => return Err(format!("{action:?} is not strip=N, prepend=TEXT or deny")),
-        }
-    }
-    Ok(rule)
-}
-
-impl TrunkSettings {
-    fn into_json(self) -> serde_json::Value {
-        json!({
-            "domain": self.domain, "sources": self.sources, "username": self.username, "password": self.password,
-            "codecs": self.codecs, "max_channels": self.max_channels, "max_rate": self.max_rate,
-            "priority": self.priority, "options_interval": self.options_interval, "rules": self.rules,
-        })
-    }
-}
-
-impl Trunk {
-    /// The request.
-    pub fn request(self) -> Request {
-        let path = |n: &Named| format!("/trunks/{}", escape(&n.name));
-        match self {
-            Trunk::List(of) => listed(
-                "/trunks",
-                &of,
-                &[
-                    ("NAME", "/name"),
-                    ("ADDRESS", "/address"),
-                    ("HEALTHY", "/healthy"),
-                    ("USER", "/username"),
-                    ("CODECS", "/codecs"),
-                    ("CHANNELS", "/max_channels"),
-                    ("PRIORITY", "/priority"),
-                    ("OFF", "/disabled"),
-                    ("ID", "/id"),
-                ],
-            ),
-            Trunk::Show(n) => get(path(&n), View::Card),
-            Trunk::Add {
-                name,
-                address,
-                tenant,
-                settings,
-            } => {
-                let mut body = settings.into_json();
-                body["name"] = name.into();
-                body["address"] = address.into();
-                body["tenant"] = tenant.into();
-                send("POST", "/trunks", body, View::Card)
-            }
-            Trunk::Set {
-                named,
-                address,
-                settings,
-            } => {
-                let mut body = settings.into_json();
-                body["address"] = address.into();
-                send("PATCH", path(&named), body, View::Card)
-            }
-            Trunk::Disable(n) => switch(path(&n), true),
-            Trunk::Enable(n) => switch(path(&n), false),
-            Trunk::Remove(n) => remove(path(&n), format!("{} removed", n.name)),
-        }
-    }
-}
-
-/// `number`.
-#[derive(Debug, Subcommand)]
-pub enum Number {
-    /// List them
-    #[command(after_help = "Example:\n  strowger number list")]
-    List(OfTenant),
-    /// Add one that may be shown and called
-    #[command(after_help = "Example:\n  strowger number add 01062345678 --no-incoming")]
-    Add {
-        /// The number
-        number: String,
-        #[command(flatten)]
-        of: OfTenant,
-        /// Applications that may show it, by id; without this all of the tenant's
-        #[arg(long = "application", value_name = "ID")]
-        applications: Option<Vec<String>>,
-        /// It may not be shown to called parties
-        #[arg(long)]
-        no_outgoing: bool,
-        /// It may not be called
-        #[arg(long)]
-        no_incoming: bool,
-    },
-    /// Remove it
-    #[command(after_help = "Example:\n  strowger number remove 01062345678")]
-    Remove {
-        /// The number
-        number: String,
-    },
-}
-
-impl Number {
-    /// The request.
-    pub fn request(self) -> Request {
-        match self {
-            Number::List(of) => listed(
-                "/numbers",
-                &of,
-                &[
-                    ("NUMBER", "/number"),
-                    ("SHOWN", "/outgoing"),
-                    ("CALLED", "/incoming"),
-                    ("APPLICATIONS", "/applications"),
-                    ("TENANT", "/tenant"),
-                ],
-            ),
-            Number::Add {
-                number,
-                of,
-                applications,
-                no_outgoing,
-                no_incoming,
-            } => send(
-                "POST",
-                "/numbers",
-                json!({
-                    "number": number, "tenant": of.tenant, "applications": applications,
-                    "outgoing": !no_outgoing, "incoming": !no_incoming,
-                }),
-                View::Card,
-            ),
-            Number::Remove { number } => remove(format!("/numbers/{}", escape(&number)), format!("{number} removed")),
-        }
-    }
-}
-
-/// `device`.
-#[derive(Debug, Subcommand)]
-pub enum Device {
-    /// List them
-    #[command(after_help = "Example:\n  strowger device list")]
-    List(OfTenant),
-    /// Add one; a password that is made is shown once
-    #[command(after_help = "Example:\n  strowger device add desk-1 --contact 192.0.2.20:5060")]
-    Add {
-        /// User part of its address
-        username: String,
-        #[command(flatten)]
-        of: OfTenant,
-        /// Where it is, if it does not register
-        #[arg(long, value_name = "ADDRESS")]
-        contact: Option<String>,
-        /// Its digest password, instead of a made one
-        #[arg(long)]
-        password: Option<String>,
-    },
-    /// Remove it
-    #[command(after_help = "Example:\n  strowger device remove 0a1b…32 digits")]
-    Remove(Id),
-}
-
-impl Device {
-    /// The request.
-    pub fn request(self) -> Request {
-        match self {
-            Device::List(of) => listed(
-                "/devices",
-                &of,
-                &[
-                    ("USERNAME", "/username"),
-                    ("CONTACT", "/contact"),
-                    ("OFF", "/disabled"),
-                    ("ID", "/id"),
-                    ("TENANT", "/tenant"),
-                ],
-            ),
-            Device::Add {
-                username,
-                of,
-                contact,
-                password,
-            } => send(
-                "POST",
-                "/devices",
-                json!({ "username": username, "tenant": of.tenant, "contact": contact, "password": password }),
-                View::Card,
-            ),
-            Device::Remove(id) => remove(format!("/devices/{}", escape(&id.id)), "removed"),
-        }
-    }
-}
-
-/// `route`.
-#[derive(Debug, Subcommand)]
-pub enum Route {
-    /// List them
-    #[command(after_help = "Example:\n  strowger route list")]
-    List(OfTenant),
-    /// Send calls to a number on to a number or a device
-    #[command(
-        after_help = "Example:\n  strowger route add 01062345678 --application 0a1b…32 digits --to-device desk-1"
-    )]
-    Add {
-        /// The number that is called
-        number: String,
-        /// Application that the calls are accounted to, by id
-        #[arg(long, value_name = "ID")]
-        application: String,
-        #[command(flatten)]
-        target: Target,
-    },
-    /// Remove it
-    #[command(after_help = "Example:\n  strowger route remove 0a1b…32 digits")]
-    Remove(Id),
-}
-
-/// Where a route goes.
-#[derive(Debug, Args)]
-#[group(required = true, multiple = false)]
-pub struct Target {
-    /// To a number over the trunks
-    #[arg(long, value_name = "NUMBER")]
-    to_number: Option<String>,
-    /// To a device, by user name or id
-    #[arg(long, value_name = "DEVICE")]
-    to_device: Option<String>,
-}
-
-impl Route {
-    /// The request.
-    pub fn request(self) -> Request {
-        match self {
-            Route::List(of) => listed(
-                "/routes",
-                &of,
-                &[
-                    ("NUMBER", "/number"),
-                    ("TARGET", "/target"),
-                    ("APPLICATION", "/application"),
-                    ("ID", "/id"),
-                ],
-            ),
-            Route::Add {
-                number,
-                application,
-                target,
-            } => {
-                let target = match (target.to_number, target.to_device) {
-                    (Some(n), _) => json!({ "number": n }),
-                    (None, d) => json!({ "device": d }),
-                };
-                send(
-                    "POST",
-                    "/routes",
-                    json!({ "number": number, "application": application, "target": target }),
-                    View::Card,
-                )
-            }
-            Route::Remove(id) => remove(format!("/routes/{}", escape(&id.id)), "removed"),
-        }
-    }
-}
-
 /// `prompt`.
 #[derive(Debug, Subcommand)]
 pub enum Prompt {
@@ -876,21 +515,5 @@ impl Backup {
         // The server may run in another folder.
         let path = std::path::absolute(&self.file).unwrap_or(self.file);
         send("POST", "/backup", json!({ "path": path }), View::Card)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn rules_are_read() {
-        assert_eq!(
-            rule("+86:strip=3,prepend=0").unwrap(),
-            json!({ "prefix": "+86", "strip": 3, "prepend": "0", "allow": true })
-        );
-        assert_eq!(rule("+1:deny").unwrap()["allow"], false);
-        assert!(rule("+1:forbid").unwrap_err().contains("deny"));
-        assert!(rule("+1:strip=x").is_err());
     }
 }
