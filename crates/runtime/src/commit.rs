@@ -1,6 +1,7 @@
 //! From an owner's facts to committed batches: the record, the deliveries and the call record's row are folds of the
 //! same events, made here once and frozen with them.
 
+use crate::clock::wall_now;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -80,7 +81,9 @@ pub fn batch_of(
                     content_type: body.content_type.into(),
                     body: body.bytes,
                     key: body.key,
-                    not_before: Stamp(0),
+                    // The retries of a day count from here, and not from the event: that of a call which recovery
+                    // closes may be as old as the crash.
+                    not_before: wall_now(),
                 });
             }
         }
