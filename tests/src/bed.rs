@@ -115,9 +115,8 @@ impl Bed {
         self.trunk("third", address, "+86137");
     }
 
-    /// Calls to this number at the platform go to that one, and their records to `/cdr`.
+    /// Calls to this number at the platform go to that one.
     pub fn route(&self, number: &str, target: &str) {
-        self.settings(&json!({ "record_url": self.push.url("/cdr") }));
         self.server
             .create("/numbers", &json!({ "number": number, "tenant": self.tenant }));
         let route = json!({ "application": self.app, "number": number, "target": { "number": target } });

@@ -2,6 +2,7 @@
 
 pub mod bed;
 pub mod http;
+pub mod journal;
 pub mod line;
 pub mod msg;
 pub mod party;

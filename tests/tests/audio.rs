@@ -261,7 +261,7 @@ fn private_prompts_are_heard_by_their_own_party_only_and_the_bridge_waits_for_bo
     for (heard, hz) in [(&at_a, B), (&at_b, A)] {
         let first = heard.spans(hz)[0].0;
         assert!(
-            first + 60 >= to_caller.1,
+            first + 120 >= to_caller.1,
             "{hz} Hz is heard from {first}, before the bridge at {}",
             to_caller.1
         );

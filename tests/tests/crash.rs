@@ -1,7 +1,6 @@
 //! `kill -9` at every step of a click2call: after the restart there is one record, the deliveries are complete and in
 //! order, and nothing is left ringing.
 
-use rusqlite::{Connection, OpenFlags};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,36 +8,11 @@ use std::time::{Duration, Instant};
 use strowger_media_core::g711::Law;
 use strowger_store::{MasterKey, Store, StoreConfig};
 use strowger_tests::bed::Bed;
+use strowger_tests::journal::Journal;
 use strowger_tests::party::{Party, SOON};
 use strowger_tests::push::Push;
 use strowger_tests::sipp::{Run, installed};
 use strowger_tests::wait;
-
-/// The journal as another process sees it: lengths and order, no contents.
-struct Journal(Connection);
-
-impl Journal {
-    fn open(bed: &Bed) -> Journal {
-        let file = bed.server.data().join("db/strowger.db");
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        Journal(Connection::open_with_flags(file, flags).expect("the journal can be read"))
-    }
-
-    /// Position of the newest append.
-    fn position(&self) -> i64 {
-        let max = "SELECT coalesce(max(position), 0) FROM journal";
-        self.0.query_row(max, [], |r| r.get(0)).expect("a number")
-    }
-
-    /// The conversation that began after a position, and how many events it has.
-    fn events_after(&self, position: i64) -> Option<(String, i64)> {
-        let newest =
-            "SELECT hex(conversation), seq + count - 1 FROM journal WHERE position > ? ORDER BY position DESC LIMIT 1";
-        self.0
-            .query_row(newest, [position], |r| Ok((r.get(0)?, r.get(1)?)))
-            .ok()
-    }
-}
 
 /// Lets one call after the other run by a fixed script, until told to stop: the caller rings and answers, the callee too,
 /// they talk, the caller hangs up.
@@ -232,7 +206,7 @@ impl Drop for StopAtEnd<'_> {
 
 /// Starts a call, kills the server as soon as its log has `step` events, and starts it again.
 fn kill_at(bed: &mut Bed, step: i64, more: &Value) -> String {
-    let journal = Journal::open(bed);
+    let journal = Journal::open(&bed.server);
     let before = journal.position();
     let bed_ref: &Bed = bed;
     let found = std::thread::scope(|scope| {
@@ -240,7 +214,7 @@ fn kill_at(bed: &mut Bed, step: i64, more: &Value) -> String {
         scope.spawn(|| std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| bed_ref.click_answer(more))));
         let end = Instant::now() + Duration::from_secs(20);
         let sid = loop {
-            match journal.events_after(before) {
+            match journal.newest_after(before) {
                 Some((sid, n)) if n >= step => break sid,
                 _ => assert!(Instant::now() < end, "no event {step}"),
             }
@@ -252,7 +226,7 @@ fn kill_at(bed: &mut Bed, step: i64, more: &Value) -> String {
     drop(journal);
     bed.server.kill_9();
     bed.server.launch();
-    format!("CV{}", found.to_lowercase())
+    format!("CV{found}")
 }
 
 /// No call of the parties is left.
@@ -271,8 +245,8 @@ fn sipp_is_released_by_a_restart_in_each_phase() {
         return;
     }
     for (caller, callee, leg, state) in [
-        ("uas-no-answer", None, 0, "ringing"),
-        ("uas-answer", Some("uas-no-answer"), 1, "ringing"),
+        ("uas-no-answer-restart", None, 0, "ringing"),
+        ("uas-answer", Some("uas-no-answer-restart"), 1, "ringing"),
         ("uas-answer", Some("uas-answer"), 1, "talking"),
     ] {
         let mut bed = Bed::start();

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 use std::time::Duration;
 use strowger_tests::bed::{Bed, CALLEE, PUSHED};
+use strowger_tests::journal::Journal;
 use strowger_tests::sipp::{Run, installed};
 use strowger_tests::wait;
 
@@ -355,25 +356,30 @@ const INBOUND: &str = "02161009999";
 
 /// A call that comes in over the caller's trunk for a number that is routed to the callee.
 fn inbound(bed: &Bed, caller: &Run<'_>, callee: &Run<'_>, cause: &str) -> [String; 2] {
-    let before = bed.push.count();
+    let journal = Journal::open(&bed.server);
+    let before = journal.position();
     let b = callee.listen();
     bed.callee_at(b.address());
     let a = caller.call(bed.server.sip(), "13800000001", INBOUND);
-    bed.caller_at(a.address());
     let seen = [a.succeed(), b.succeed()];
-    let cdr = bed.push.wait("the call record", PUSHED, |all| {
-        all[before..].iter().find(|p| p.path == "/cdr").map(|p| p.json())
-    });
-    let sid = cdr["conversationSid"].as_str().expect("a conversationSid").to_owned();
-    let shown = bed.show(&sid);
-    assert_eq!(
-        (shown["cause"].as_str(), shown["kind"].as_str()),
-        (Some(cause), Some("inbound")),
-        "{shown}"
-    );
-    wait::until("no open call", PUSHED, Duration::from_millis(20), || {
+    let (id, _) = journal.newest_after(before).expect("a conversation");
+    wait::until("the end", PUSHED, Duration::from_millis(20), || {
         bed.server.open_calls().is_empty().then_some(())
     });
+    let shown = bed.show(&format!("CV{id}"));
+    assert_eq!(
+        (shown["state"].as_str(), shown["cause"].as_str(), shown["kind"].as_str()),
+        (Some("ended"), Some(cause), Some("inbound")),
+        "{shown}"
+    );
+    assert!(
+        shown["legs"]
+            .as_array()
+            .expect("legs")
+            .iter()
+            .all(|l| l["state"] == "ended"),
+        "{shown}"
+    );
     seen
 }
 
@@ -381,6 +387,8 @@ fn inbound(bed: &Bed, caller: &Run<'_>, callee: &Run<'_>, cause: &str) -> [Strin
 fn routed() -> Bed {
     let bed = Bed::start();
     bed.caller_at(([127, 0, 0, 1], 9).into());
+    let sources = json!({ "sources": ["127.0.0.1"] });
+    assert_eq!(bed.server.admin("PATCH", "/trunks/caller", Some(&sources)).status, 200);
     bed.route(INBOUND, CALLEE);
     bed
 }
