@@ -121,7 +121,7 @@ fn invalid(what: &str) -> io::Error {
 ///
 /// # Errors
 /// As the stream's, and what is no header.
-pub(crate) fn read_head(stream: &mut impl BufRead) -> io::Result<(String, Vec<(String, String)>)> {
+pub fn read_head(stream: &mut impl BufRead) -> io::Result<(String, Vec<(String, String)>)> {
     let mut line = String::new();
     if stream.read_line(&mut line)? == 0 {
         return Err(io::ErrorKind::UnexpectedEof.into());
