@@ -5,6 +5,7 @@ mod backed;
 mod cancel;
 mod click;
 mod common;
+mod cost;
 mod fuzz;
 mod golden;
 mod kit;
