@@ -259,6 +259,24 @@ fn a_failed_add_is_a_leg_of_the_record() {
     assert_eq!(failed["answerTime"], "");
 }
 
+#[test]
+fn an_add_that_was_given_up_or_had_answered_is_no_failure_to_hear_about() {
+    let custom = || json!({"ringbackMode": 1, "failVoice": "fail.wav", "calleeVoice": "callee.wav"});
+    // Given up by the back end while it rings.
+    let (kit, sid) = pair();
+    let reply = kit.try_add(&sid, custom());
+    kit.until(23.0);
+    let cancel = json!({"action": "cancelCall", "callSid": reply.body["callSid"]});
+    assert_eq!(kit.post(&format!("ctc/Conversations/{sid}"), &cancel).code(), "00000");
+    all_hear(&kit, &sid, &[0, 1]);
+    // Hung up by itself during its prompt.
+    let (kit, sid) = pair();
+    kit.add(&sid, custom());
+    kit.until(26.0);
+    hang_up(&kit, &sid, 2);
+    all_hear(&kit, &sid, &[0, 1]);
+}
+
 // accept: voice-paas 148
 #[test]
 fn recording_of_an_add_starts_one_or_joins_the_running_one() {

@@ -160,18 +160,17 @@ impl Backed {
                 version,
                 body: vec![],
             };
-            Batch {
-                appends: vec![Append {
-                    tenant: head.tenant,
-                    conversation: id,
-                    expected_seq: from,
-                    events: c.events.iter().filter(|e| e.seq > from).cloned().collect(),
-                    open: false,
-                    deadline: Deadline::Keep,
-                }],
-                deliveries: deliveries.collect(),
-                records: vec![row],
-            }
+            let mut batch = Batch::one(Append {
+                tenant: head.tenant,
+                conversation: id,
+                expected_seq: from,
+                events: c.events.iter().filter(|e| e.seq > from).cloned().collect(),
+                open: false,
+                deadline: Deadline::Keep,
+            });
+            batch.deliveries = deliveries.collect();
+            batch.records = vec![row];
+            batch
         };
         self.kit.block_on(self.store.append(batch)).unwrap();
     }

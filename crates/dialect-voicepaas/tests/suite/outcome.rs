@@ -76,6 +76,15 @@ fn a_callee_who_does_not_answer_is_bye_type_2_and_the_caller_is_released() {
         kit.trace(&sid)[2..],
         [(125_000, "cancel 1".into()), (125_000, "bye 0".into())]
     );
+    // The timer ended the callee's leg; the caller's ended because the program had nothing more to do.
+    let world = kit.world();
+    let ends: Vec<_> = world.convs[&id(&sid)]
+        .fold
+        .legs
+        .iter()
+        .map(|l| l.end.unwrap())
+        .collect();
+    assert_eq!(ends, [(Cause::Normal, By::System), (Cause::NoAnswer, By::Timer)]);
 }
 
 // accept: voice-paas 115
