@@ -446,7 +446,6 @@ fn the_left_channel_is_the_caller_and_the_right_one_is_whom_the_caller_hears() {
     assert_eq!(hears(&kit.layout(&sid), 0), "leg 1");
 }
 
-// accept: voice-paas 131
 #[test]
 fn digits_pressed_in_talk_change_nothing_and_are_kept_masked() {
     let kit = Kit::talking();
