@@ -4,6 +4,7 @@ use crate::error::{Code, Problem};
 use crate::request::{self, Answer, Body};
 use crate::{Api, rfc3339};
 use axum::extract::{Path, Query, State};
+use axum::http::HeaderMap;
 use axum::response::IntoResponse;
 use serde::{Deserialize, Serialize};
 use strowger_core::call::{ClickPlan, Command, PartyPlan, Prompt, Ringback, Target};
@@ -12,6 +13,7 @@ use strowger_core::number::CHINA;
 use strowger_core::record::{LegRecord, RecordingRecord};
 use strowger_core::{By, ConversationId, ConversationRecord, Number, Role, TenantId, routing};
 use strowger_runtime::CallError;
+use strowger_store::CommandId;
 use strowger_store::config::{Application, Config, PromptState};
 
 /// Most calls in one list.
@@ -286,7 +288,7 @@ pub(crate) async fn show(State(api): State<Api>, Path(id): Path<String>) -> Answ
 pub(crate) async fn cancel(State(api): State<Api>, Path(id): Path<String>) -> Answer {
     let id = request::id("conversation", &id)?;
     let tenant = find(&api, id).await?.head.tenant;
-    match api.calls.command(tenant, id, Command::Cancel { leg: None }).await {
+    match api.calls.command(tenant, id, Command::Cancel { leg: None }, None).await {
         Ok(_) => request::done(),
         // The record exists, so it is over.
         Err(CallError::NotFound) => Err(Problem::new(Code::CallEnded, "the conversation has ended already")),
@@ -294,7 +296,7 @@ pub(crate) async fn cancel(State(api): State<Api>, Path(id): Path<String>) -> An
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Place {
     /// Called first.
@@ -397,9 +399,43 @@ fn disabled(config: &Config, a: &Application, tenant: TenantId) -> Option<&'stat
     off.then_some("the tenant is switched off")
 }
 
-pub(crate) async fn place(State(api): State<Api>, Body(place): Body<Place>) -> Answer {
+/// The client's name for this request, so that it is carried out once. Two requests are the same if they place the same
+/// call for the same application.
+fn once(headers: &HeaderMap, a: &Application, place: &Place) -> Result<Option<CommandId>, Problem> {
+    let mut values = headers.get_all("idempotency-key").iter();
+    let Some(key) = values.next() else { return Ok(None) };
+    let body = serde_json::to_vec(&Place {
+        application: None,
+        ..place.clone()
+    });
+    let request = [&a.id.0.to_be_bytes()[..], &body.unwrap_or_default()];
+    CommandId::new(a.tenant, None, key.as_bytes(), &request)
+        .filter(|_| values.next().is_none())
+        .map(Some)
+        .ok_or_else(|| {
+            Problem::parameter(
+                "Idempotency-Key",
+                "Idempotency-Key is one header of 1 to 255 visible ASCII characters",
+            )
+        })
+}
+
+/// 202: it is accepted and durable, and nothing has been dialled yet when this is read.
+fn accepted(id: ConversationId) -> Answer {
+    let body = axum::Json(serde_json::json!({ "id": id.to_string() }));
+    Ok((axum::http::StatusCode::ACCEPTED, body).into_response())
+}
+
+pub(crate) async fn place(State(api): State<Api>, headers: HeaderMap, Body(place): Body<Place>) -> Answer {
     let config = api.store.snapshot();
     let a = application(&config, place.application.as_deref())?;
+    let once = once(&headers, a, &place)?;
+    // What was done is answered before anything is checked that may have changed since.
+    if let Some(once) = &once
+        && let Some(id) = api.calls.started(once).await?
+    {
+        return accepted(id);
+    }
     if let Some(why) = disabled(&config, a, a.tenant) {
         return Err(Problem::new(Code::Disabled, why));
     }
@@ -453,8 +489,5 @@ pub(crate) async fn place(State(api): State<Api>, Body(place): Body<Place>) -> A
         ring_timeout: a.settings.ring_timeout,
         record_wait: a.settings.record_wait,
     };
-    let id = api.calls.click_to_call(head, plan).await?;
-    // 202: it is accepted and durable, and nothing has been dialled yet when this is read.
-    let body = axum::Json(serde_json::json!({ "id": id.to_string() }));
-    Ok((axum::http::StatusCode::ACCEPTED, body).into_response())
+    accepted(api.calls.click_to_call(head, plan, once).await?)
 }

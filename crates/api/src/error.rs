@@ -68,6 +68,7 @@ codes! {
     Exists, "exists", State, 409, "It exists already, or its name is taken";
     InUse, "in-use", State, 409, "Something else refers to it, or it refers to something that is not there";
     Disabled, "disabled", State, 409, "It is switched off";
+    KeyReused, "call.key-reused", State, 409, "The idempotency key was used for another request";
     CallEnded, "call.ended", State, 409, "The conversation has ended";
     CallState, "call.state", State, 409, "The conversation's state does not allow this";
     NoRoute, "call.no-route", Later, 503, "No trunk in service can carry the number";
@@ -198,6 +199,7 @@ impl From<CallError> for Problem {
             CallError::NotFound => Problem::new(Code::NotFound, text),
             CallError::Refused(Refusal::Ended) => Problem::new(Code::CallEnded, text),
             CallError::Refused(_) => Problem::new(Code::CallState, text),
+            CallError::KeyReused => Problem::new(Code::KeyReused, text),
             CallError::Concurrency | CallError::Rate => Problem::new(Code::CallLimit, text),
             CallError::NoRoute => Problem::new(Code::NoRoute, text),
             CallError::Overloaded { retry_after_secs } => Problem {

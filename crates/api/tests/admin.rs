@@ -13,23 +13,36 @@ use strowger_core::event::Created;
 use strowger_core::resource::ApplicationSettings;
 use strowger_core::{ConversationId, Stamp, TenantId, TrunkId};
 use strowger_runtime::{Answer, CallError, Calls, Live};
-use strowger_store::{MasterKey, Store, StoreConfig};
+use strowger_store::{CommandId, MasterKey, Store, StoreConfig};
 use tower::ServiceExt;
 
 #[derive(Default)]
 struct Noted {
     placed: Mutex<Vec<(Created, ClickPlan)>>,
+    once: Mutex<Vec<CommandId>>,
     refuse: Mutex<Option<CallError>>,
 }
 
 impl Calls for Noted {
-    fn click_to_call(&self, head: Created, plan: ClickPlan) -> Answer<'_, ConversationId> {
+    fn click_to_call(&self, head: Created, plan: ClickPlan, once: Option<CommandId>) -> Answer<'_, ConversationId> {
+        self.once.lock().unwrap().extend(once);
         let refused = self.refuse.lock().unwrap().clone();
         self.placed.lock().unwrap().push((head, plan));
         Box::pin(async move { refused.map_or(Ok(ConversationId::mint(1, 1)), Err) })
     }
 
-    fn command(&self, _: TenantId, _: ConversationId, _: Command) -> Answer<'_, Accepted> {
+    fn started<'a>(&'a self, once: &'a CommandId) -> Answer<'a, Option<ConversationId>> {
+        let all = self.once.lock().unwrap();
+        let known = all.iter().find(|o| o.name() == once.name());
+        let answer = match known {
+            Some(known) if known == once => Ok(Some(ConversationId::mint(1, 1))),
+            Some(_) => Err(CallError::KeyReused),
+            None => Ok(None),
+        };
+        Box::pin(async move { answer })
+    }
+
+    fn command(&self, _: TenantId, _: ConversationId, _: Command, _: Option<CommandId>) -> Answer<'_, Accepted> {
         Box::pin(async { Err(CallError::NotFound) })
     }
 
@@ -523,4 +536,41 @@ async fn deliveries_are_listed_and_wrong_filters_refused() {
     assert_eq!((status.as_u16(), &answer["code"]), (404, &json!("not-found")));
     // The runtime does not know it any more: it is not listed.
     assert_eq!(h.get("/calls").await, json!({ "items": [] }));
+}
+
+// accept: domain-model I11
+#[tokio::test]
+async fn a_call_with_a_key_is_placed_once() {
+    let h = house();
+    h.furnish().await;
+    let (a, b) = ("13800138000", "13900139000");
+    let call = |from: &str, to: &str| json!({ "from": from, "to": to });
+    let place = async |key: &[u8], body: Value| {
+        let request = Request::post("/api/v1/calls")
+            .header("content-type", "application/json")
+            .header("idempotency-key", key)
+            .body(Body::from(body.to_string()))
+            .unwrap();
+        send(&h.admin, request).await
+    };
+    let (status, first) = place(b"k", call(a, b)).await;
+    assert_eq!(status, StatusCode::ACCEPTED, "{first}");
+    // Again, also while nothing new could be placed.
+    *h.calls.refuse.lock().unwrap() = Some(CallError::Draining);
+    assert_eq!(place(b"k", call(a, b)).await, (status, first.clone()));
+    assert_eq!(h.calls.placed.lock().unwrap().len(), 1);
+    *h.calls.refuse.lock().unwrap() = None;
+    let (status, problem) = place(b"k", call(b, a)).await;
+    assert_eq!(
+        (status, &problem["code"]),
+        (StatusCode::CONFLICT, &json!("call.key-reused"))
+    );
+    let (status, problem) = place("\u{e9}".as_bytes(), call(a, b)).await;
+    assert_eq!(
+        (status, &problem["parameter"]),
+        (StatusCode::BAD_REQUEST, &json!("Idempotency-Key"))
+    );
+    assert_eq!(h.calls.placed.lock().unwrap().len(), 1);
+    place(b"l", call(a, b)).await;
+    assert_eq!(h.calls.placed.lock().unwrap().len(), 2);
 }

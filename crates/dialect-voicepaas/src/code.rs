@@ -166,6 +166,9 @@ impl From<CallError> for Failure {
                     "only a party that was added, or is being added, can be ended alone",
                 );
             }
+            CallError::KeyReused => {
+                return Failure::about(Code::ParameterInvalid, "Idempotency-Key was used for another request");
+            }
             CallError::Concurrency => Code::ConcurrencyLimit,
             CallError::Rate => Code::RateLimit,
             CallError::NoRoute => Code::NoRoute,

@@ -4,7 +4,7 @@ use crate::auth::{self, Caller};
 use crate::code::{Code, Failure};
 use crate::directory::{Directory, Ledger};
 use crate::ids::{call_sid, conversation_sid, resolve_sid};
-use crate::params::Params;
+use crate::params::{Params, invalid};
 use crate::plan::{Planner, leg_of};
 use crate::records;
 use axum::Router;
@@ -22,6 +22,7 @@ use strowger_core::ConversationId;
 use strowger_core::call::{Command, Refusal};
 use strowger_core::number::{CHINA, NumberPlan};
 use strowger_runtime::{CallError, Calls};
+use strowger_store::CommandId;
 
 /// Settings of the face.
 #[derive(Clone, Debug)]
@@ -225,8 +226,19 @@ async fn conversations(
     if params.required("action")? != "click2call" {
         return Err(Failure::plain(Code::UnknownAction).into());
     }
-    let (head, plan) = state.planner(&caller, &version).click(&params)?;
-    let id = state.calls.click_to_call(head, plan).await?;
+    let once = once(&headers, &caller, "click2call", &params)?;
+    // What was done is answered before anything is checked that may have changed since.
+    let known = match &once {
+        Some(once) => state.calls.started(once).await?,
+        None => None,
+    };
+    let id = match known {
+        Some(id) => id,
+        None => {
+            let (head, plan) = state.planner(&caller, &version).click(&params)?;
+            state.calls.click_to_call(head, plan, once).await?
+        }
+    };
     Ok(json(
         StatusCode::OK,
         &Started {
@@ -263,6 +275,11 @@ async fn conversation(
     if !matches!(action, "cancelCall" | "addCall") {
         return Err(Failure::plain(Code::UnknownAction).into());
     }
+    let once = match action {
+        "addCall" => once(&headers, &caller, "addCall", &params)?,
+        // Ending what has ended is refused by the state, whoever asks how often.
+        _ => None,
+    };
     let add = match action {
         "addCall" => Some(state.planner(&caller, &version).add(&params)?),
         _ => None,
@@ -275,7 +292,7 @@ async fn conversation(
         },
     };
     state.owned(&caller, id).await?;
-    let accepted = state.calls.command(caller.account.tenant, id, command).await?;
+    let accepted = state.calls.command(caller.account.tenant, id, command, once).await?;
     Ok(json(
         StatusCode::OK,
         &Done {
@@ -284,6 +301,26 @@ async fn conversation(
             call_sid: accepted.leg.map(|leg| call_sid(id, leg)),
         },
     ))
+}
+
+/// Extension: the client's name for this request, so that it is carried out once. Two requests are the same if their
+/// application and the members of their bodies are.
+fn once(headers: &HeaderMap, caller: &Caller, action: &str, params: &Params) -> Result<Option<CommandId>, Failure> {
+    let mut values = headers.get_all("idempotency-key").iter();
+    let Some(key) = values.next() else { return Ok(None) };
+    let application = caller.application.id.0.to_be_bytes();
+    let body = params.canonical();
+    let request = [action.as_bytes(), &application, &body];
+    let (tenant, account) = (caller.account.tenant, Some(caller.account.id));
+    CommandId::new(tenant, account, key.as_bytes(), &request)
+        .filter(|_| values.next().is_none())
+        .map(Some)
+        .ok_or_else(|| {
+            invalid(
+                "Idempotency-Key",
+                "must be one header of 1 to 255 visible ASCII characters",
+            )
+        })
 }
 
 impl VoicePaas {

@@ -22,6 +22,10 @@
 //!     `20004`);
 //! 13. limits and routes, by the runtime: `30001`, `30002`, `30004`; 503 while the process is drained or overloaded.
 //!
+//! With a header `Idempotency-Key` (an extension, on `click2call` and `addCall`) a request is carried out once: its form is
+//! checked after the action (`10005`), a repeated `click2call` is answered there with the id that it was given, and a
+//! repeated `addCall` after step 12.
+//!
 //! Every other outcome is HTTP 200 with a body whose values are strings (voice-paas §1.3).
 //!
 //! Invariant: credentials, numbers and bodies never reach a log line from here.

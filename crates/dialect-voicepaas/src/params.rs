@@ -3,6 +3,7 @@
 use crate::code::{Code, Failure};
 use axum::http::Uri;
 use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 use strowger_core::Number;
 use strowger_core::number::NumberPlan;
 
@@ -24,6 +25,13 @@ impl Params {
             Ok(Value::Object(members)) => Ok(Params(members)),
             _ => Err(Failure::plain(Code::JsonMalformed)),
         }
+    }
+
+    /// The members in order of their names: the same for every spelling of the same body.
+    pub fn canonical(&self) -> Vec<u8> {
+        // Sorted here, because the map keeps the order of the request in some builds.
+        let members: BTreeMap<&String, &Value> = self.0.iter().collect();
+        serde_json::to_vec(&members).unwrap_or_default()
     }
 
     /// A member that is there: `null` and the empty string count as absent.

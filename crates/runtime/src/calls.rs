@@ -5,6 +5,7 @@ use std::pin::Pin;
 use strowger_core::call::{Accepted, ClickPlan, Command, LegState, Refusal};
 use strowger_core::event::Created;
 use strowger_core::{ConversationId, ConversationRecord, TenantId};
+use strowger_store::CommandId;
 
 /// A boxed answer, so that faces can hold the runtime behind `dyn`.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, CallError>> + Send + 'a>>;
@@ -12,11 +13,31 @@ pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, CallError>> + Sen
 /// The runtime as the faces see it. Every answer comes after the commit of what it says.
 pub trait Calls: Send + Sync {
     /// Starts a click-to-call conversation. The plan's prompts and numbers were checked by the caller.
-    fn click_to_call(&self, head: Created, plan: ClickPlan) -> Answer<'_, ConversationId>;
+    ///
+    /// With a name in `once` it is executed once (domain-model I11): the same command again, at the same time, later or
+    /// after a restart, gets the id of the conversation that it started, whatever became of that. The same name for
+    /// another request is [`CallError::KeyReused`].
+    fn click_to_call(&self, head: Created, plan: ClickPlan, once: Option<CommandId>) -> Answer<'_, ConversationId>;
+
+    /// The conversation that the command of this name started, if it is remembered. Asked before a plan is made: what
+    /// has been done needs no number, prompt or limit any more.
+    ///
+    /// # Errors
+    /// [`CallError::KeyReused`] if it was another request.
+    fn started<'a>(&'a self, once: &'a CommandId) -> Answer<'a, Option<ConversationId>>;
 
     /// Commands a running conversation. One of another tenant is not found (I20); one that has ended is refused with
     /// [`Refusal::Ended`].
-    fn command(&self, tenant: TenantId, conversation: ConversationId, command: Command) -> Answer<'_, Accepted>;
+    ///
+    /// With a name in `once`, a command that this conversation has accepted under it gets the same answer again and
+    /// changes nothing. Such names hold within the conversation and as long as it runs.
+    fn command(
+        &self,
+        tenant: TenantId,
+        conversation: ConversationId,
+        command: Command,
+        once: Option<CommandId>,
+    ) -> Answer<'_, Accepted>;
 
     /// A running conversation's record as folded so far, with the state of each leg.
     fn inspect(&self, tenant: TenantId, conversation: ConversationId) -> Answer<'_, Live>;
@@ -40,6 +61,9 @@ pub enum CallError {
     /// The conversation's state does not allow it.
     #[error(transparent)]
     Refused(#[from] Refusal),
+    /// The command's name was given to another request.
+    #[error("the idempotency key was used for another request; use a new key for each request")]
+    KeyReused,
     /// The application has as many conversations as it may.
     #[error("the application has reached its limit of concurrent conversations; retry when one has ended")]
     Concurrency,
@@ -72,6 +96,7 @@ impl CallError {
             CallError::Refused(Refusal::State) => "call.state",
             CallError::Refused(Refusal::PartyLimit) => "call.party_limit",
             CallError::Refused(Refusal::NoSuchLeg) => "call.no_such_leg",
+            CallError::KeyReused => "call.key_reused",
             CallError::Concurrency => "call.concurrency",
             CallError::Rate => "call.rate",
             CallError::NoRoute => "call.no_route",

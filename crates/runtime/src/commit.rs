@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use strowger_core::project::Projector;
 use strowger_core::record::ConversationRecord;
-use strowger_core::{Event, Fact, Stamp};
-use strowger_store::{Append, AppendError, Batch, Committed, Deadline, NewDelivery, RecordRow, Store};
+use strowger_core::{Event, Fact};
+use tokio::time::Instant;
+use strowger_store::{Append, AppendError, Batch, CommandId, Committed, Deadline, NewDelivery, RecordRow, Store};
 
 /// Projectors by name.
 pub type Projectors = Arc<HashMap<&'static str, Arc<dyn Projector>>>;
@@ -19,6 +20,8 @@ type InFlight = std::pin::Pin<Box<dyn Future<Output = Result<Committed, AppendEr
 /// How long a conversation's facts may wait for a journal that refuses them before its owner stops holding its
 /// effects back. The facts themselves are kept and tried on.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long events that nobody waits for are kept back to share a batch with what follows.
+const GATHER: Duration = Duration::from_millis(10);
 /// Pause between tries.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -39,6 +42,9 @@ pub struct Committer {
     failed: bool,
     /// Where the journal said it stands, if a commit failed for not following it.
     journal_at: u32,
+    /// Events that nobody waits for, not sent yet.
+    held: Vec<Event>,
+    held_until: Option<Instant>,
 }
 
 /// Makes the batch of new events: advances `published` and freezes what they mean for each subscription.
@@ -113,6 +119,7 @@ pub fn batch_of(
         appends: vec![append],
         deliveries,
         records,
+        command: None,
     })
 }
 
@@ -152,27 +159,44 @@ impl Committer {
             in_flight: VecDeque::new(),
             failed: false,
             journal_at: 0,
+            held: Vec::new(),
+            held_until: None,
         }
     }
 
-    /// Hands new events to the journal, in order and without waiting.
-    pub fn submit(&mut self, events: Vec<Event>) {
-        let light = events.iter().all(|e| {
-            matches!(
-                e.fact,
-                Fact::LegRinging { .. } | Fact::Digit { .. } | Fact::LegQuality { .. }
-            )
-        });
+    /// Hands the first events of a conversation to the journal, with the name of the command that they carry out.
+    pub fn open(&mut self, events: Vec<Event>, command: Option<CommandId>) {
+        if let Some(batch) = batch_of(&mut self.published, &mut self.version, events, &self.projectors) {
+            self.send(Batch { command, ..batch });
+        }
+    }
+
+    /// Takes new events, in order and without waiting. They go to the journal at once if somebody waits for them; if
+    /// nobody does, they gather for [`GATHER`] with what follows, so that a hang-up of both sides costs one batch.
+    pub fn submit(&mut self, events: Vec<Event>, urgent: bool) {
+        self.held.extend(events);
+        if urgent {
+            self.flush();
+        } else if !self.held.is_empty() {
+            self.held_until.get_or_insert_with(|| Instant::now() + GATHER);
+        }
+    }
+
+    /// When held events are due.
+    pub fn held_until(&self) -> Option<Instant> {
+        self.held_until
+    }
+
+    /// Sends what is held.
+    pub fn flush(&mut self) {
+        self.held_until = None;
+        let events = std::mem::take(&mut self.held);
         let Some(batch) = batch_of(&mut self.published, &mut self.version, events, &self.projectors) else {
             return;
         };
         if self.failed {
             // It joins what is offered again.
             self.unconfirmed.push_back(batch);
-        } else if light && batch.deliveries.is_empty() {
-            // Facts that nobody waits for may gather a few milliseconds with others'.
-            self.unconfirmed.push_back(batch.clone());
-            self.failed |= self.store.append_nowait(batch).is_err();
         } else {
             self.send(batch);
         }
@@ -225,7 +249,8 @@ impl Committer {
     /// Waits until everything is committed. The first batch of a conversation is not tried twice: it is refused, and
     /// so is the call. Later ones are tried for as long as an effect may be held back.
     pub async fn settle(&mut self) -> Result<(), AppendError> {
-        let started = tokio::time::Instant::now();
+        self.flush();
+        let started = Instant::now();
         loop {
             let error = match self.settle_one().await {
                 Ok(()) if self.is_idle() => return Ok(()),

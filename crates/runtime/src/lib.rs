@@ -17,6 +17,7 @@ pub mod gate;
 pub mod health;
 mod mailbox;
 pub mod mint;
+mod names;
 pub mod owner;
 pub mod recovery;
 pub mod sounds;

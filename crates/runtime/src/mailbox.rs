@@ -7,21 +7,29 @@ use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use strowger_core::call::{Accepted, Command};
+use strowger_store::CommandId;
 use tokio::sync::{mpsc, oneshot};
 
 /// Capacity of a mailbox. A conversation sees a few dozen inputs in its life; more than this at once means that its
 /// owner is stuck behind the journal.
 const CAPACITY: usize = 256;
 
-/// A letter.
+/// A letter. Kept small, because a mailbox has room for many: what is large is boxed.
 #[derive(Debug)]
 pub enum Mail {
     /// From an engine.
-    Input(OwnerInput),
-    /// From a face.
-    Command(Command, oneshot::Sender<Result<Accepted, CallError>>),
+    Input(Box<OwnerInput>),
+    /// From a face, with the client's name for it if it has one.
+    Command(Box<(Command, Option<CommandId>)>, oneshot::Sender<Result<Accepted, CallError>>),
     /// A look at the conversation.
     Inspect(oneshot::Sender<Live>),
+}
+
+impl Mail {
+    /// A letter from an engine.
+    pub fn input(input: OwnerInput) -> Mail {
+        Mail::Input(Box::new(input))
+    }
 }
 
 /// The sending side. Never blocks: if the box is full, the letter is lost, the box is marked, and its owner ends the

@@ -7,9 +7,11 @@ use crate::gate::{Full, Gates, Place};
 use crate::health::Health;
 use crate::mailbox::{Directory, Mail, Mailbox};
 use crate::mint;
+use crate::names::Names;
 use crate::owner::{Incoming, Owner, OwnerInput, Permit, Turn, Way, World};
 use crate::sounds::SoundLibrary;
 use crate::task::Task;
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -22,7 +24,7 @@ use strowger_core::{ApplicationId, ConversationId, Number, TenantId, routing};
 use strowger_media::{CallKey, MediaError, SoundRef};
 use strowger_sip::EndpointHandle;
 use strowger_sip_core::{Command as SipCommand, Credentials, DialogHandle, IncomingInvite, SipEvent};
-use strowger_store::Store;
+use strowger_store::{CommandId, Store};
 use tokio::sync::{Notify, oneshot};
 
 /// Settings of the switch.
@@ -53,6 +55,7 @@ pub struct Switch {
     trunks: Gates<Via>,
     applications: Gates<ApplicationId>,
     tenants: Gates<TenantId>,
+    names: Names,
     draining: AtomicBool,
     next_handle: AtomicU64,
     clock: Clock,
@@ -76,6 +79,7 @@ impl Switch {
             trunks: Gates::default(),
             applications: Gates::default(),
             tenants: Gates::default(),
+            names: Names::default(),
             draining: AtomicBool::new(false),
             next_handle: AtomicU64::new(1),
             clock: Clock::start(),
@@ -169,7 +173,7 @@ impl Switch {
             return;
         }
         for (_, mailbox) in self.conversations.all() {
-            mailbox.post(Mail::Input(OwnerInput::SystemEnd));
+            mailbox.post(Mail::input(OwnerInput::SystemEnd));
         }
         let rest = async {
             loop {
@@ -230,7 +234,8 @@ impl Switch {
         first: Turn,
         clock: Clock,
         places: Vec<Place>,
-    ) -> oneshot::Receiver<Result<(), CallError>> {
+        once: Option<CommandId>,
+    ) -> oneshot::Receiver<Result<ConversationId, CallError>> {
         let (mailbox, inbox) = Mailbox::new();
         self.conversations.insert(id, mailbox.clone());
         let task = Task {
@@ -241,10 +246,11 @@ impl Switch {
             mailbox,
             committer: Committer::new(self.store.clone(), self.projectors.clone()),
             dialogs: Vec::with_capacity(2),
+            done: VecDeque::new(),
             _places: places,
         };
         let (started, answer) = oneshot::channel();
-        self.runtime.spawn(task.run(first, started));
+        self.runtime.spawn(task.run(first, once, started));
         answer
     }
 
@@ -342,7 +348,7 @@ impl Switch {
         };
         let (owner, turn) = Owner::forward(id, head, plan, incoming, &**self, clock.now())
             .map_err(|_| (503, "no media port is free"))?;
-        let answer = self.spawn(id, owner, turn, clock, places);
+        let answer = self.spawn(id, owner, turn, clock, places, None);
         let switch = self.clone();
         self.runtime.spawn(async move {
             if let Ok(Err(_)) = answer.await {
@@ -478,9 +484,20 @@ fn way_over(trunk: &Trunk, dialled: &str) -> Way {
 pub struct SwitchCalls(pub Arc<Switch>);
 
 impl Calls for SwitchCalls {
-    fn click_to_call(&self, head: Created, plan: ClickPlan) -> Answer<'_, ConversationId> {
+    fn click_to_call(&self, head: Created, plan: ClickPlan, once: Option<CommandId>) -> Answer<'_, ConversationId> {
         Box::pin(async move {
             let switch = &self.0;
+            // The same command at the same time waits for the first one here, so that it is not refused for the place
+            // that the first one has taken.
+            let _turn = match &once {
+                Some(once) => Some(switch.names.turn(once).await),
+                None => None,
+            };
+            if let Some(once) = &once
+                && let Some(id) = self.started(once).await?
+            {
+                return Ok(id);
+            }
             switch.room()?;
             let places = switch.claim_places(head.tenant, head.application)?;
             if switch.ways(head.tenant, &plan.caller.target).is_empty() {
@@ -489,15 +506,31 @@ impl Calls for SwitchCalls {
             let id = switch.mint_conversation();
             let clock = Clock::start();
             let (owner, turn) = Owner::click_to_call(id, head, plan, &**switch, clock.now());
-            let started = switch.spawn(id, owner, turn, clock, places);
+            let started = switch.spawn(id, owner, turn, clock, places, once);
             started
                 .await
-                .unwrap_or(Err(CallError::Overloaded { retry_after_secs: 1 }))?;
-            Ok(id)
+                .unwrap_or(Err(CallError::Overloaded { retry_after_secs: 1 }))
         })
     }
 
-    fn command(&self, tenant: TenantId, id: ConversationId, command: Command) -> Answer<'_, Accepted> {
+    fn started<'a>(&'a self, once: &'a CommandId) -> Answer<'a, Option<ConversationId>> {
+        Box::pin(async move {
+            match self.0.store.executed(once).await {
+                Ok(None) => Ok(None),
+                Ok(Some(known)) if known.same_request => Ok(Some(known.conversation)),
+                Ok(Some(_)) => Err(CallError::KeyReused),
+                Err(error) => Err(CallError::Journal(error.to_string())),
+            }
+        })
+    }
+
+    fn command(
+        &self,
+        tenant: TenantId,
+        id: ConversationId,
+        command: Command,
+        once: Option<CommandId>,
+    ) -> Answer<'_, Accepted> {
         Box::pin(async move {
             let live = match self.inspect(tenant, id).await {
                 Ok(live) => live,
@@ -514,7 +547,7 @@ impl Calls for SwitchCalls {
                 return Err(CallError::Refused(Refusal::Ended));
             }
             let (reply, answer) = oneshot::channel();
-            if !self.0.conversations.post(id, Mail::Command(command, reply)) {
+            if !self.0.conversations.post(id, Mail::Command(Box::new((command, once)), reply)) {
                 return Err(CallError::Refused(Refusal::Ended));
             }
             answer.await.unwrap_or(Err(CallError::Refused(Refusal::Ended)))
@@ -549,7 +582,7 @@ impl strowger_sip::EventSink for SipSink {
                 let terminal = event.is_terminal();
                 self.0
                     .dialogs
-                    .post(handle.0, Mail::Input(OwnerInput::Sip(handle, event)));
+                    .post(handle.0, Mail::input(OwnerInput::Sip(handle, event)));
                 if terminal {
                     self.0.dialogs.remove(handle.0);
                 }
@@ -565,6 +598,6 @@ impl strowger_media::EventSink for MediaSink {
     fn event(&self, call: CallKey, event: strowger_media::Event) {
         self.0
             .conversations
-            .post(ConversationId(call.0), Mail::Input(OwnerInput::Media(event)));
+            .post(ConversationId(call.0), Mail::input(OwnerInput::Media(event)));
     }
 }

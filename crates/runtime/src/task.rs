@@ -6,17 +6,25 @@ use crate::commit::Committer;
 use crate::mailbox::{Inbox, Mail, Mailbox};
 use crate::owner::{Out, Owner, OwnerInput, Turn, World};
 use crate::switch::Switch;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 use strowger_core::ConversationId;
-use strowger_core::call::{Accepted, LegState};
+use strowger_core::call::{Accepted, Command, LegState};
 use strowger_core::id::LegSeq;
 use strowger_media::CallKey;
 use strowger_sip_core::DialogHandle;
+use strowger_store::{AppendError, CommandId};
 use tokio::sync::oneshot;
 
 /// How long an ended conversation waits for its last media figures and commits.
 const LINGER: Duration = Duration::from_secs(3);
+
+/// Named commands that a conversation remembers. A client repeats one within moments, and a conversation sees a few.
+const REMEMBERED: usize = 32;
+
+/// Tells whoever asked for the conversation which one it is.
+pub type Started = oneshot::Sender<Result<ConversationId, CallError>>;
 
 /// Answer to a command, once its facts are committed.
 type Reply = oneshot::Sender<Result<Accepted, CallError>>;
@@ -37,6 +45,8 @@ pub struct Task {
     pub committer: Committer,
     /// SIP handles that lead to it.
     pub dialogs: Vec<DialogHandle>,
+    /// Named commands that it accepted, newest last.
+    pub done: VecDeque<(CommandId, Accepted)>,
     /// Places that it holds until it is over, given back by being dropped.
     pub _places: Vec<crate::gate::Place>,
 }
@@ -47,23 +57,31 @@ impl Task {
     }
 
     /// Runs the conversation from its first turn to its end.
-    pub async fn run(mut self, first: Turn, started: oneshot::Sender<Result<(), CallError>>) {
-        self.committer.submit(first.events);
+    pub async fn run(mut self, first: Turn, once: Option<CommandId>, started: Started) {
+        self.committer.open(first.events, once);
         if let Err(error) = self.committer.settle().await {
             // Nothing was dialled and nothing is in the journal: the call never was.
-            tracing::warn!(code = error.code(), "a conversation could not be opened: {error}");
+            let answer = match error {
+                AppendError::Duplicate {
+                    conversation,
+                    same_request: true,
+                } => Ok(conversation),
+                AppendError::Duplicate { .. } => Err(CallError::KeyReused),
+                error => {
+                    tracing::warn!(code = error.code(), "a conversation could not be opened: {error}");
+                    Err(CallError::Journal(error.to_string()))
+                }
+            };
             let _ = self
                 .switch
                 .media()
                 .command(CallKey(self.id().0), strowger_media::Command::CloseCall);
-            let _ = started.send(Err(CallError::Journal(error.to_string())));
+            let _ = started.send(answer);
             self.forget();
             return;
         }
-        for out in first.out {
-            self.carry_out(out).await;
-        }
-        let _ = started.send(Ok(()));
+        self.carry_out(first.out).await;
+        let _ = started.send(Ok(self.id()));
         self.live().await;
         self.linger().await;
         self.forget();
@@ -74,10 +92,15 @@ impl Task {
         while !self.owner.is_over() {
             let deadline = self.owner.next_deadline().map(|at| self.clock.instant(at));
             let ended = self.owner.machine().is_over();
+            let held = self.committer.held_until();
             let mail = tokio::select! {
                 biased;
                 mail = self.inbox.rx.recv() => mail,
-                () = at(deadline) => Some(Mail::Input(OwnerInput::Tick)),
+                () = at(deadline) => Some(Mail::input(OwnerInput::Tick)),
+                () = at(held) => {
+                    self.committer.flush();
+                    continue;
+                }
                 settled = self.committer.settle_one(), if !self.committer.is_idle() => {
                     if let Err(error) = settled {
                         tracing::warn!(code = error.code(), conversation = %self.id(), "the journal refused facts, trying again: {error}");
@@ -91,15 +114,15 @@ impl Task {
             };
             let Some(mail) = mail else { return };
             match mail {
-                Mail::Input(input) => self.turn(input, None).await,
-                Mail::Command(command, reply) => self.turn(OwnerInput::Command(command), Some(reply)).await,
+                Mail::Input(input) => self.turn(*input, None, None).await,
+                Mail::Command(command, reply) => self.command(command.0, command.1, reply).await,
                 Mail::Inspect(reply) => {
                     let _ = reply.send(self.look());
                 }
             }
             if self.inbox.overflowed() {
                 tracing::error!(conversation = %self.id(), "letters were lost, ending the conversation");
-                self.turn(OwnerInput::SystemEnd, None).await;
+                self.turn(OwnerInput::SystemEnd, None, None).await;
             }
         }
     }
@@ -113,9 +136,40 @@ impl Task {
         Live { record, legs }
     }
 
-    async fn turn(&mut self, input: OwnerInput, reply: Option<Reply>) {
+    /// Carries a command out, or answers as before if it was accepted under this name already.
+    async fn command(&mut self, command: Command, once: Option<CommandId>, reply: Reply) {
+        let known = once
+            .as_ref()
+            .and_then(|once| self.done.iter().find(|(id, _)| id.name() == once.name()));
+        let Some((id, accepted)) = known else {
+            return self.turn(OwnerInput::Command(command), once, Some(reply)).await;
+        };
+        let answer = if once.is_some_and(|once| once.request() == id.request()) {
+            Ok(*accepted)
+        } else {
+            Err(CallError::KeyReused)
+        };
+        // What is told again is durable too: the first answer may have failed for the journal's sake.
+        let answer = match self.committer.settle().await {
+            Ok(()) => answer,
+            Err(error) => Err(CallError::Journal(error.to_string())),
+        };
+        let _ = reply.send(answer);
+    }
+
+    fn remember(&mut self, once: CommandId, accepted: Accepted) {
+        if self.done.len() == REMEMBERED {
+            self.done.pop_front();
+        }
+        self.done.push_back((once, accepted));
+    }
+
+    async fn turn(&mut self, input: OwnerInput, once: Option<CommandId>, reply: Option<Reply>) {
         let world: &dyn World = &*self.switch;
         let turn = self.owner.handle(input, world, self.clock.now());
+        if let (Some(once), Some(Ok(accepted))) = (once, &turn.reply) {
+            self.remember(once, *accepted);
+        }
         if !turn.events.is_empty() {
             self.committer.submit(turn.events);
         }
@@ -128,9 +182,7 @@ impl Task {
                 tracing::error!(code = error.code(), conversation = %self.id(), "acting before the commit: {error}");
             }
         }
-        for out in turn.out {
-            self.carry_out(out).await;
-        }
+        self.carry_out(turn.out).await;
         if let Some(reply) = reply {
             let answer = match (journal, turn.reply) {
                 (Err(error), _) => Err(CallError::Journal(error.to_string())),
@@ -141,42 +193,50 @@ impl Task {
         }
     }
 
-    /// Gives a command to its engine. An engine that has no room is asked again for a moment; it works its queue off
-    /// in microseconds.
-    async fn carry_out(&mut self, out: Out) {
-        let key = CallKey(self.id().0);
-        match out {
-            Out::Claim(handle) => {
-                self.dialogs.push(handle);
-                self.switch.dialogs.insert(handle.0, self.mailbox.clone());
-            }
-            Out::Sip(command) => {
-                // An error means that the engine is gone; then so is the process.
-                let _ = self.switch.sip().submit(command).await;
-            }
-            Out::Media(command) => {
-                for _ in 0..200 {
-                    match self.switch.media().command(key, command.clone()) {
-                        Err(error) if error.retryable() => tokio::time::sleep(Duration::from_millis(5)).await,
-                        Err(error) => {
-                            tracing::error!(conversation = %self.id(), code = error.code(), "media: {error}");
-                            return;
-                        }
-                        Ok(()) => return,
-                    }
+    /// Gives the commands of a turn to their engines, in order; those of a run for media with one wake-up.
+    async fn carry_out(&mut self, out: Vec<Out>) {
+        let mut media = Vec::new();
+        for out in out {
+            match out {
+                Out::Media(command) => media.push(command),
+                Out::Claim(handle) => {
+                    self.dialogs.push(handle);
+                    self.switch.dialogs.insert(handle.0, self.mailbox.clone());
+                }
+                Out::Sip(command) => {
+                    self.give_media(&mut media).await;
+                    // An error means that the engine is gone; then so is the process.
+                    let _ = self.switch.sip().submit(command).await;
                 }
             }
         }
+        self.give_media(&mut media).await;
+    }
+
+    /// An engine that has no room is asked again for a moment; it works its queue off in microseconds.
+    async fn give_media(&mut self, commands: &mut Vec<strowger_media::Command>) {
+        if commands.is_empty() {
+            return;
+        }
+        let key = CallKey(self.id().0);
+        for _ in 0..200 {
+            match self.switch.media().commands(key, commands) {
+                Ok(()) => break,
+                Err(error) if error.retryable() => tokio::time::sleep(Duration::from_millis(5)).await,
+                Err(error) => {
+                    tracing::error!(conversation = %self.id(), code = error.code(), "media: {error}");
+                    break;
+                }
+            }
+        }
+        commands.clear();
     }
 
     /// Commits what is left.
     async fn linger(&mut self) {
         while let Err(error) = self.committer.settle().await {
             tracing::error!(code = error.code(), conversation = %self.id(), "the journal refuses the end of a conversation: {error}");
-            if matches!(
-                error,
-                strowger_store::AppendError::Closed | strowger_store::AppendError::UnknownTenant(_)
-            ) {
+            if matches!(error, AppendError::Closed | AppendError::UnknownTenant(_)) {
                 return;
             }
             tokio::time::sleep(Duration::from_secs(1)).await;

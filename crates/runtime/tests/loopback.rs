@@ -4,14 +4,14 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use strowger_core::call::{Builtin, ClickPlan, Command, PartyPlan, Ringback, Target};
+use strowger_core::call::{AddPlan, Builtin, ClickPlan, Command, PartyPlan, Ringback, Target};
 use strowger_core::event::{Created, Kind, RecordMode};
 use strowger_core::resource::{Trunk, TrunkAuth};
-use strowger_core::{ApplicationId, Cause, ConversationId, ConversationRecord, Number, TenantId, TrunkId};
+use strowger_core::{ApplicationId, Cause, ConversationId, ConversationRecord, LegSeq, Number, TenantId, TrunkId};
 use strowger_runtime::{Calls, MediaSink, SipSink, SoundLibrary, Switch, SwitchCalls, SwitchConfig, recovery};
 use strowger_sip::{Endpoint, EndpointConfig, EndpointHandle};
 use strowger_sip_core::{Command as Sip, DialogHandle, SipEvent};
-use strowger_store::{Application, MasterKey, Store, StoreConfig, Tenant};
+use strowger_store::{Application, CommandId, MasterKey, Store, StoreConfig, Tenant};
 
 const TENANT: TenantId = TenantId(1);
 const APP: ApplicationId = ApplicationId(2);
@@ -218,7 +218,7 @@ async fn a_call_leaves_one_record_and_no_leg() {
     let p = platform(20_000..=20_199, far.handle.local_addrs()[0]).await;
     let calls = SwitchCalls(p.switch.clone());
     let (head, plan) = plan();
-    let id = calls.click_to_call(head, plan).await.unwrap();
+    let id = calls.click_to_call(head, plan, None).await.unwrap();
     eventually(async || {
         let live = calls.inspect(TENANT, id).await.ok()?;
         (live.record.legs.len() == 2 && live.record.legs[1].bridge.is_some()).then_some(())
@@ -228,7 +228,10 @@ async fn a_call_leaves_one_record_and_no_leg() {
         calls.inspect(TenantId(9), id).await.is_err(),
         "another tenant does not see it"
     );
-    calls.command(TENANT, id, Command::Cancel { leg: None }).await.unwrap();
+    calls
+        .command(TENANT, id, Command::Cancel { leg: None }, None)
+        .await
+        .unwrap();
     let record = ended(&p.store, id).await;
     assert_eq!(record.end.unwrap().0, Cause::Admin);
     assert_eq!(record.recordings.len(), 1);
@@ -236,9 +239,11 @@ async fn a_call_leaves_one_record_and_no_leg() {
     eventually(async || (*far.over.lock().unwrap() == 2).then_some(())).await;
     assert_eq!(far.calls.lock().unwrap().len(), 2);
     // A command comes too late now, and another tenant's is unknown.
-    let late = calls.command(TENANT, id, Command::Cancel { leg: None }).await;
+    let late = calls.command(TENANT, id, Command::Cancel { leg: None }, None).await;
     assert_eq!(late.unwrap_err().code(), "call.ended");
-    let foreign = calls.command(TenantId(9), id, Command::Cancel { leg: None }).await;
+    let foreign = calls
+        .command(TenantId(9), id, Command::Cancel { leg: None }, None)
+        .await;
     assert_eq!(foreign.unwrap_err().code(), "call.not_found");
     p.endpoint.shutdown(Duration::from_secs(1)).await;
 }
@@ -249,17 +254,82 @@ async fn a_drained_switch_takes_no_calls_and_records_those_it_ends() {
     let p = platform(20_200..=20_399, far.handle.local_addrs()[0]).await;
     let calls = SwitchCalls(p.switch.clone());
     let (head, first) = plan();
-    let id = calls.click_to_call(head.clone(), first).await.unwrap();
+    let id = calls.click_to_call(head.clone(), first, None).await.unwrap();
     p.switch.shut_down(Duration::from_millis(300)).await;
     assert_eq!(p.switch.running(), 0);
     let record = ended(&p.store, id).await;
     assert_eq!(record.end.unwrap().0, Cause::SystemError);
     let (_, second) = plan();
     assert_eq!(
-        calls.click_to_call(head, second).await.unwrap_err().code(),
+        calls.click_to_call(head, second, None).await.unwrap_err().code(),
         "call.draining"
     );
     // Nothing is left for a recovery to do.
     let done = recovery::recover(&p.switch, p._folder.path()).await.unwrap();
     assert_eq!(done, recovery::Recovered::default());
+}
+
+fn named(key: &str, request: &str) -> Option<CommandId> {
+    CommandId::new(TENANT, None, key.as_bytes(), &[request.as_bytes()])
+}
+
+// accept: domain-model I11
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_named_command_is_executed_once() {
+    let far = far();
+    let p = platform(20_400..=20_599, far.handle.local_addrs()[0]).await;
+    // One conversation at a time: what is repeated needs no second place.
+    let mut app = Application::clone(p.store.snapshot().application(APP).unwrap());
+    app.settings.max_conversations = 1;
+    p.store.put(app).await.unwrap();
+    let calls = SwitchCalls(p.switch.clone());
+    let click = |key: &str, request: &str| {
+        let (head, plan) = plan();
+        calls.click_to_call(head, plan, named(key, request))
+    };
+    let (one, two, three) = tokio::join!(click("k", "a"), click("k", "a"), click("k", "b"));
+    let id = one.unwrap();
+    assert_eq!(two.unwrap(), id, "both in flight at once");
+    assert_eq!(three.unwrap_err().code(), "call.key_reused");
+    assert_eq!(click("k", "a").await.unwrap(), id, "later");
+    assert_eq!(click("other", "a").await.unwrap_err().code(), "call.concurrency");
+    assert_eq!(p.switch.running(), 1);
+    eventually(async || {
+        let live = calls.inspect(TENANT, id).await.ok()?;
+        (live.record.legs.len() == 2 && live.record.legs[1].bridge.is_some()).then_some(())
+    })
+    .await;
+    // A third party is added once, whatever the state that the first command has led to.
+    let add = |key: &str, request: &str| {
+        let party = PartyPlan {
+            target: Target::Number(Number::from_canonical("+8613800000003")),
+            text: "3".into(),
+            cli: None,
+        };
+        let plan = AddPlan {
+            party,
+            greeting: None,
+            ringback: Ringback::Transparent,
+            caller_voice: None,
+            callee_voice: None,
+            record: false,
+            ring_timeout: 30,
+        };
+        calls.command(TENANT, id, Command::Add(Box::new(plan)), named(key, request))
+    };
+    let (one, two) = tokio::join!(add("k", "add"), add("k", "add"));
+    assert_eq!((one.unwrap().leg, two.unwrap().leg), (Some(LegSeq(2)), Some(LegSeq(2))));
+    assert_eq!(add("k", "add").await.unwrap().leg, Some(LegSeq(2)));
+    assert_eq!(add("k", "another").await.unwrap_err().code(), "call.key_reused");
+    assert_eq!(add("l", "add").await.unwrap_err().code(), "call.party_limit");
+    p.switch.shut_down(Duration::from_millis(100)).await;
+    assert_eq!(
+        click("k", "a").await.unwrap(),
+        id,
+        "also when it is over and nothing new is taken"
+    );
+    let record = ended(&p.store, id).await;
+    assert_eq!(record.legs.len(), 3);
+    assert_eq!(far.calls.lock().unwrap().len(), 3, "nobody was dialled twice");
+    p.endpoint.shutdown(Duration::from_secs(1)).await;
 }

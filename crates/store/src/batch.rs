@@ -1,5 +1,6 @@
 //! What is written: batches of events, deliveries and call records.
 
+use sha2::{Digest, Sha256};
 use strowger_core::project::Topic;
 use strowger_core::{AccountId, ApplicationId, ConversationId, Event, Stamp, TenantId};
 
@@ -12,6 +13,9 @@ pub struct Batch {
     pub deliveries: Vec<NewDelivery>,
     /// New versions of call records.
     pub records: Vec<RecordRow>,
+    /// The command that the first append carries out. If a command of this name is known already, the batch is refused
+    /// with [`AppendError::Duplicate`](crate::AppendError::Duplicate).
+    pub command: Option<CommandId>,
 }
 
 impl Batch {
@@ -27,6 +31,74 @@ impl Batch {
     pub fn opens(&self) -> bool {
         self.appends.iter().any(|a| a.expected_seq == 0)
     }
+}
+
+/// A client's own name for a command that creates something, so that it is executed once however often it is sent
+/// (domain-model I11). Names of one tenant and account do not repeat; those of others do not matter.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct CommandId {
+    tenant: TenantId,
+    account: Option<AccountId>,
+    key: String,
+    request: [u8; 32],
+}
+
+impl CommandId {
+    /// Longest key in bytes.
+    pub const MAX_KEY: usize = 255;
+
+    /// The command named `key` by the account, or by the native API if there is none. `request` is all that makes two
+    /// requests the same; a digest of it is kept. `None` if the key is not 1 to 255 visible ASCII characters.
+    pub fn new(tenant: TenantId, account: Option<AccountId>, key: &[u8], request: &[&[u8]]) -> Option<CommandId> {
+        if key.is_empty() || key.len() > Self::MAX_KEY || !key.iter().all(u8::is_ascii_graphic) {
+            return None;
+        }
+        let mut digest = Sha256::new();
+        for part in request {
+            digest.update((part.len() as u64).to_be_bytes());
+            digest.update(part);
+        }
+        Some(CommandId {
+            tenant,
+            account,
+            key: String::from_utf8(key.to_vec()).ok()?,
+            request: digest.finalize().into(),
+        })
+    }
+
+    /// Owner.
+    pub fn tenant(&self) -> TenantId {
+        self.tenant
+    }
+
+    /// The name without the request: equal for two commands of which one at most is executed.
+    pub fn name(&self) -> (TenantId, Option<AccountId>, &str) {
+        (self.tenant, self.account, &self.key)
+    }
+
+    /// Digest of the request.
+    pub fn request(&self) -> &[u8; 32] {
+        &self.request
+    }
+}
+
+impl std::fmt::Debug for CommandId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Clients make keys of what they like, numbers included.
+        f.debug_struct("CommandId")
+            .field("tenant", &self.tenant)
+            .field("account", &self.account)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a command of this name did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Executed {
+    /// The conversation that it started.
+    pub conversation: ConversationId,
+    /// False if the name was given to another request.
+    pub same_request: bool,
 }
 
 /// New events of one conversation.

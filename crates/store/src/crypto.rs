@@ -9,6 +9,8 @@
 
 use aes_gcm::aead::{AeadInPlace, KeyInit};
 use aes_gcm::{Aes256Gcm, Nonce, Tag};
+use hmac::{Hmac, Mac};
+use sha2::Sha256;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::{Arc, RwLock};
@@ -166,6 +168,17 @@ impl TenantKey {
             cipher: Cipher::new(&raw),
             raw,
         }
+    }
+
+    /// A digest of `parts` that only a holder of the data key can make: equal values are found by it, and who has the
+    /// file alone cannot try numbers out.
+    pub(crate) fn digest(&self, parts: &[&[u8]]) -> [u8; 32] {
+        let mut mac = <Hmac<Sha256> as Mac>::new_from_slice(&self.raw).expect("HMAC takes a key of any length");
+        for part in parts {
+            mac.update(&(part.len() as u64).to_be_bytes());
+            mac.update(part);
+        }
+        mac.finalize().into_bytes().into()
     }
 
     /// The data key, sealed under the master key for this tenant.

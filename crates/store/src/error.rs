@@ -15,6 +15,14 @@ pub enum AppendError {
         /// What the journal has.
         actual: u32,
     },
+    /// A command of this name was executed before.
+    #[error("the command was executed before, by conversation {conversation}")]
+    Duplicate {
+        /// The conversation that it started.
+        conversation: ConversationId,
+        /// False if the name was given to another request.
+        same_request: bool,
+    },
     /// The writer's queue has no room. New calls are refused at three quarters of the queue, so that running ones can
     /// still be recorded.
     #[error("the journal's queue is full; new calls are refused until the disk has caught up")]
@@ -41,6 +49,7 @@ impl AppendError {
     pub const fn code(&self) -> &'static str {
         match self {
             AppendError::Conflict { .. } => "journal.conflict",
+            AppendError::Duplicate { .. } => "journal.duplicate",
             AppendError::Overloaded => "journal.overloaded",
             AppendError::DiskFull => "journal.disk-full",
             AppendError::Closed => "journal.closed",

@@ -32,7 +32,7 @@ mod sealed;
 mod sqlite;
 mod store;
 
-pub use batch::{Append, Batch, Committed, Deadline, NewDelivery, RecordRow};
+pub use batch::{Append, Batch, CommandId, Committed, Deadline, Executed, NewDelivery, RecordRow};
 pub use config::{Account, Application, Config, DeviceEntry, Prompt, Resource, ResourceId, Secret, Tenant, Token};
 pub use crypto::MasterKey;
 pub use error::{AppendError, OpenError, StoreError};

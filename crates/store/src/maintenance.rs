@@ -21,6 +21,8 @@ pub struct Pruned {
     pub deliveries: u64,
     /// Journal rows of closed conversations.
     pub appends: u64,
+    /// Names of commands.
+    pub commands: u64,
 }
 
 impl Store {
@@ -41,7 +43,8 @@ impl Store {
     }
 
     /// Deletes what ended before `before`: delivered and dead deliveries, and the journal of conversations whose last
-    /// event is older and that are not open. Call records stay. The rows are looked for by a reader and deleted in
+    /// event is older and that are not open, and the names of commands. Call records stay. Clients may send a command again
+    /// for at least a day, so `before` is a day ago or earlier. The rows are looked for by a reader and deleted in
     /// small steps between the appends.
     pub async fn prune(&self, before: Stamp) -> Result<Pruned, StoreError> {
         let deliveries = self
@@ -72,7 +75,18 @@ impl Store {
                     WHERE o.tenant = journal.tenant AND o.conversation = journal.conversation)",
             )
             .await?;
-        Ok(Pruned { deliveries, appends })
+        let commands = self
+            .prune_rows(
+                before,
+                "SELECT id FROM commands WHERE id > ?2 AND at < ?1 ORDER BY id LIMIT ?3",
+                "DELETE FROM commands WHERE id = ?1",
+            )
+            .await?;
+        Ok(Pruned {
+            deliveries,
+            appends,
+            commands,
+        })
     }
 
     async fn prune_rows(&self, before: Stamp, find: &'static str, delete: &'static str) -> Result<u64, StoreError> {

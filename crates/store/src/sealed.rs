@@ -3,7 +3,7 @@
 //! Encoding and encryption run on the caller's thread, so that the one writer only writes. Another engine takes the
 //! same rows.
 
-use crate::batch::{Append, Batch, Deadline, NewDelivery, RecordRow};
+use crate::batch::{Append, Batch, CommandId, Deadline, NewDelivery, RecordRow};
 use crate::codec;
 use crate::crypto::{Keys, Place, TenantKey, Unsealable};
 use crate::error::AppendError;
@@ -19,6 +19,27 @@ pub(crate) struct SealedBatch {
     pub appends: Vec<SealedAppend>,
     pub deliveries: Vec<SealedDelivery>,
     pub records: Vec<SealedRecord>,
+    pub command: Option<SealedCommand>,
+}
+
+/// A command's name and request as digests, and what it started.
+pub(crate) struct SealedCommand {
+    pub tenant: i64,
+    pub name: [u8; 32],
+    pub request: [u8; 32],
+    pub conversation: ConversationId,
+    pub at: Stamp,
+}
+
+/// The digests under which a command is known: name, request.
+pub(crate) fn command_digests(id: &CommandId, key: &TenantKey) -> ([u8; 32], [u8; 32]) {
+    let (_, account, text) = id.name();
+    let account = account.map(|a| a.0.to_be_bytes());
+    let account = account.as_ref().map_or(&[][..], |a| &a[..]);
+    (
+        key.digest(&[b"command", account, text.as_bytes()]),
+        key.digest(&[b"request", id.request()]),
+    )
 }
 
 pub(crate) struct SealedAppend {
@@ -114,8 +135,27 @@ pub(crate) fn seal_batch(batch: &Batch, keys: &Keys) -> Result<SealedBatch, Appe
             body: key.cipher.seal(place, &r.body),
         })
     });
+    let command = match (&batch.command, batch.appends.first()) {
+        (None, _) => None,
+        (Some(_), None) => return Err(AppendError::Malformed("a command without a conversation")),
+        (Some(id), Some(a)) if id.tenant() != a.tenant => {
+            return Err(AppendError::Malformed("a command of another tenant"));
+        }
+        (Some(id), Some(a)) => {
+            let key = key(a.tenant)?;
+            let (name, request) = command_digests(id, &key);
+            Some(SealedCommand {
+                tenant: key.no,
+                name,
+                request,
+                conversation: a.conversation,
+                at: a.events.last().map_or(Stamp(0), |e| e.at),
+            })
+        }
+    };
     Ok(SealedBatch {
         opens: batch.opens(),
+        command,
         appends,
         deliveries,
         records: records.collect::<Result<_, AppendError>>()?,

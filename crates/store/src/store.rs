@@ -1,12 +1,12 @@
 //! The handle: opening, appending, recovery, call records.
 
-use crate::batch::{Batch, Committed, RecordRow};
+use crate::batch::{Batch, CommandId, Committed, Executed, RecordRow};
 use crate::codec;
 use crate::config::{Config, PLATFORM};
 use crate::crypto::{Cipher, Keys, MasterKey};
 use crate::error::{AppendError, OpenError, StoreError};
 use crate::records::{RecordPage, RecordQuery};
-use crate::sealed::{SealedDelivery, frame_place, record_place, seal_batch};
+use crate::sealed::{SealedDelivery, command_digests, frame_place, record_place, seal_batch};
 use crate::sqlite::queue::{Job, Queue};
 use crate::sqlite::reader::{self, Readers};
 use crate::sqlite::writer::{Leases, Shared};
@@ -387,6 +387,21 @@ impl Store {
     ) -> Result<Option<ConversationRecord>, StoreError> {
         let events = self.load_events(tenant, id).await?;
         ConversationRecord::fold(&events).map_err(|e| StoreError::Unreadable("conversation", e.to_string()))
+    }
+
+    /// What the command of this name did, if it was executed and is remembered.
+    pub async fn executed(&self, command: &CommandId) -> Result<Option<Executed>, StoreError> {
+        let key = self.inner.keys.get(command.tenant());
+        let key = key.ok_or(StoreError::NotFound("tenant"))?;
+        let (name, request) = command_digests(command, &key);
+        self.read(move |conn| {
+            let found = reader::command(conn, key.no, &name)?;
+            Ok(found.map(|(conversation, before)| Executed {
+                conversation,
+                same_request: before == request,
+            }))
+        })
+        .await
     }
 
     /// A page of call records.

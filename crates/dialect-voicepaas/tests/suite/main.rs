@@ -10,6 +10,7 @@ mod fuzz;
 mod golden;
 mod kit;
 mod logs;
+mod once;
 mod outcome;
 mod params;
 mod projection;

@@ -70,6 +70,9 @@ pub struct Place {
     /// Text that comes back in pushes and the record
     #[arg(long, value_name = "TEXT", default_value = "")]
     user_data: String,
+    /// Name of this command: sent again with the same name, it shows the call that it placed and dials nobody
+    #[arg(long, value_name = "KEY")]
+    idempotency_key: Option<String>,
     /// Do not watch: print the id and stop
     #[arg(long)]
     no_wait: bool,
@@ -134,7 +137,8 @@ async fn place(client: &Client, place: Place, json: bool) -> Result<(), Failure>
         "to_cli": place.to_cli, "greeting": place.greeting, "max_duration": place.max_duration,
         "record": place.record, "user_data": place.user_data,
     });
-    let answer = client.send("POST", "/calls", Body::Json(body)).await?;
+    let key = place.idempotency_key.as_deref();
+    let answer = client.send_named("POST", "/calls", Body::Json(body), key).await?;
     let id = answer["id"].as_str().unwrap_or_default().to_owned();
     if place.no_wait {
         if json {

@@ -99,13 +99,18 @@ impl Client {
 
     /// Sends a request; the answer is `Null` if it has no body.
     pub async fn send(&self, method: &str, path: &str, body: Body) -> Result<Value, Failure> {
-        match tokio::time::timeout(TIMEOUT, self.exchange(method, path, body)).await {
+        self.send_named(method, path, body, None).await
+    }
+
+    /// Sends a request that the server carries out once for each `key`.
+    pub async fn send_named(&self, method: &str, path: &str, body: Body, key: Option<&str>) -> Result<Value, Failure> {
+        match tokio::time::timeout(TIMEOUT, self.exchange(method, path, body, key)).await {
             Ok(result) => result,
             Err(_) => Err(Failure::Lost(format!("no answer for {} s", TIMEOUT.as_secs()))),
         }
     }
 
-    async fn exchange(&self, method: &str, path: &str, body: Body) -> Result<Value, Failure> {
+    async fn exchange(&self, method: &str, path: &str, body: Body, key: Option<&str>) -> Result<Value, Failure> {
         let stream = UnixStream::connect(&self.socket).await.map_err(|e| {
             use std::io::ErrorKind::{ConnectionRefused, NotFound, PermissionDenied};
             let why = match e.kind() {
@@ -135,6 +140,9 @@ impl Client {
             .header("host", "admin");
         if let Some(kind) = kind {
             request = request.header("content-type", kind);
+        }
+        if let Some(key) = key {
+            request = request.header("idempotency-key", key);
         }
         let request = request
             .body(Full::new(Bytes::from(bytes)))

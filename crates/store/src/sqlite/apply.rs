@@ -4,7 +4,7 @@ use crate::batch::{Committed, Deadline};
 use crate::codec::topic_name;
 use crate::error::AppendError;
 use crate::outbox::{Attempt, Outcome};
-use crate::sealed::{SealedAppend, SealedBatch, SealedDelivery, SealedRecord};
+use crate::sealed::{SealedAppend, SealedBatch, SealedCommand, SealedDelivery, SealedRecord};
 use crate::sqlite::reader::{DELIVERY_COLUMNS, delivery_row};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Statement, params};
 use std::collections::HashMap;
@@ -53,6 +53,8 @@ pub(crate) struct Writer<'c> {
     insert_open: Statement<'c>,
     delete_open: Statement<'c>,
     set_deadline: Statement<'c>,
+    find_command: Statement<'c>,
+    insert_command: Statement<'c>,
     insert_record: Statement<'c>,
     unfinished: Statement<'c>,
     insert_delivery: Statement<'c>,
@@ -83,6 +85,9 @@ impl<'c> Writer<'c> {
             insert_open: p("INSERT OR REPLACE INTO open VALUES(?1, ?2, ?3)")?,
             delete_open: p("DELETE FROM open WHERE tenant = ?1 AND conversation = ?2")?,
             set_deadline: p("UPDATE open SET deadline = ?3 WHERE tenant = ?1 AND conversation = ?2")?,
+            find_command: p("SELECT conversation, request FROM commands WHERE tenant = ?1 AND name = ?2")?,
+            insert_command: p("INSERT INTO commands(tenant, name, request, conversation, at)
+                VALUES(?1, ?2, ?3, ?4, ?5)")?,
             insert_record: p(
                 "INSERT INTO records(tenant, conversation, start, end, application, account, kind, version, body)
                 VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
@@ -172,6 +177,9 @@ impl<'c> Writer<'c> {
                 }));
             }
         }
+        if let Some(c) = &batch.command {
+            self.command(c)?;
+        }
         for a in &batch.appends {
             self.append(a)?;
         }
@@ -184,6 +192,21 @@ impl<'c> Writer<'c> {
         Ok(Committed {
             position: self.position,
         })
+    }
+
+    /// Notes a command, unless one of its name is known: also one that is in the same transaction.
+    fn command(&mut self, c: &SealedCommand) -> Result<(), Failure> {
+        let row = |r: &rusqlite::Row<'_>| Ok((r.get::<_, [u8; 16]>(0)?, r.get::<_, [u8; 32]>(1)?));
+        let known = self.find_command.query_row(params![c.tenant, c.name], row).optional()?;
+        if let Some((conversation, request)) = known {
+            return Err(Failure::Refused(AppendError::Duplicate {
+                conversation: ConversationId(u128::from_be_bytes(conversation)),
+                same_request: request == c.request,
+            }));
+        }
+        let row = params![c.tenant, c.name, c.request, c.conversation.0.to_be_bytes(), c.at.0];
+        self.insert_command.execute(row)?;
+        Ok(())
     }
 
     fn append(&mut self, a: &SealedAppend) -> rusqlite::Result<()> {

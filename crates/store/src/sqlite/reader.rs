@@ -214,6 +214,18 @@ pub(crate) fn frames(conn: &Connection, tenant: i64, id: ConversationId) -> rusq
     rows.collect()
 }
 
+/// What a command of this name started, and the digest of its request.
+pub(crate) fn command(
+    conn: &Connection,
+    tenant: i64,
+    name: &[u8; 32],
+) -> rusqlite::Result<Option<(ConversationId, [u8; 32])>> {
+    let mut statement =
+        conn.prepare_cached("SELECT conversation, request FROM commands WHERE tenant = ?1 AND name = ?2")?;
+    let row = |r: &Row<'_>| Ok((ConversationId(u128::from_be_bytes(r.get(0)?)), r.get(1)?));
+    statement.query_row(params![tenant, name], row).optional()
+}
+
 /// A conversation of the recovery list: tenant, conversation, deadline.
 pub(crate) type OpenRow = (TenantId, ConversationId, Option<Stamp>);
 

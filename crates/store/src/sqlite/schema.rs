@@ -7,7 +7,8 @@ use rusqlite::Connection;
 ///
 /// `tenants.no` stands for the tenant in every other table: one or two bytes instead of sixteen at the front of each
 /// key. Ids are 16-byte blobs, big-endian, so that they sort by time.
-const STEPS: [&str; 1] = ["
+const STEPS: [&str; 2] = [
+    "
 CREATE TABLE meta(name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 
 CREATE TABLE tenants(
@@ -82,7 +83,21 @@ CREATE TABLE resources(
     PRIMARY KEY(tenant, kind, id)
 ) WITHOUT ROWID;
 CREATE UNIQUE INDEX resources_by_id ON resources(kind, id);
-"];
+",
+    "
+-- Commands that clients gave a name (an idempotency key), with what they started. Name and request are digests under the
+-- tenant's data key.
+CREATE TABLE commands(
+    id INTEGER PRIMARY KEY,
+    tenant INTEGER NOT NULL,
+    name BLOB NOT NULL,
+    request BLOB NOT NULL,
+    conversation BLOB NOT NULL,
+    at INTEGER NOT NULL
+);
+CREATE UNIQUE INDEX commands_by_name ON commands(tenant, name);
+",
+];
 
 /// The newest schema that this build knows.
 pub(crate) const NEWEST: u32 = STEPS.len() as u32;

@@ -13,6 +13,7 @@ use strowger_core::project::{Projector, Topic};
 use strowger_core::{ConversationId, ConversationRecord, LegSeq, Stamp, TenantId};
 use strowger_dialect_voicepaas::VoicePaasProjector;
 use strowger_runtime::{Answer, CallError, Calls, Live};
+use strowger_store::CommandId;
 
 /// The virtual day begins here: 2025-06-15T02:00:00Z, ten o'clock in the application's zone.
 pub const START: Stamp = Stamp(1_749_952_800_000);
@@ -61,6 +62,8 @@ pub struct World {
     pub file_fails: bool,
     /// What the next call for a conversation is refused with.
     pub refuse: Option<CallError>,
+    /// Named commands: the conversation that they started, or the leg that they added to one.
+    once: Vec<(CommandId, ConversationId, Option<Accepted>)>,
     queue: BTreeMap<(Stamp, u64), What>,
     order: u64,
     minted: u64,
@@ -81,6 +84,7 @@ impl VirtualSwitch {
             file_after: Some(2_000),
             file_fails: false,
             refuse: None,
+            once: Vec::new(),
             queue: BTreeMap::new(),
             order: 0,
             minted: 0,
@@ -269,6 +273,25 @@ impl World {
         }
     }
 
+    /// What a named command did: the one that started a conversation, or one within `conversation`.
+    fn known(
+        &self,
+        once: &CommandId,
+        conversation: Option<ConversationId>,
+    ) -> Option<Result<(ConversationId, Option<Accepted>), CallError>> {
+        let mut all = self.once.iter();
+        let (id, started, accepted) = all.find(|(id, of, accepted)| {
+            id.name() == once.name()
+                && accepted.is_some() == conversation.is_some()
+                && conversation.is_none_or(|c| c == *of)
+        })?;
+        Some(if id.request() == once.request() {
+            Ok((*started, *accepted))
+        } else {
+            Err(CallError::KeyReused)
+        })
+    }
+
     /// Starts a conversation as the runtime does.
     pub fn start(&mut self, head: Created, plan: ClickPlan) -> ConversationId {
         self.minted += 1;
@@ -342,24 +365,49 @@ pub fn replay(events: &[Event]) -> Vec<Delivery> {
 }
 
 impl Calls for VirtualSwitch {
-    fn click_to_call(&self, head: Created, plan: ClickPlan) -> Answer<'_, ConversationId> {
+    fn click_to_call(&self, head: Created, plan: ClickPlan, once: Option<CommandId>) -> Answer<'_, ConversationId> {
         let mut world = self.world();
-        let answer = match world.refuse.clone() {
-            Some(error) => Err(error),
-            None => Ok(world.start(head, plan)),
+        let known = once.as_ref().and_then(|o| world.known(o, None));
+        let answer = match (known, world.refuse.clone()) {
+            (Some(known), _) => known.map(|(id, _)| id),
+            (None, Some(error)) => Err(error),
+            (None, None) => {
+                let id = world.start(head, plan);
+                world.once.extend(once.map(|o| (o, id, None)));
+                Ok(id)
+            }
         };
         Box::pin(std::future::ready(answer))
     }
 
-    fn command(&self, tenant: TenantId, conversation: ConversationId, command: Command) -> Answer<'_, Accepted> {
+    fn started<'a>(&'a self, once: &'a CommandId) -> Answer<'a, Option<ConversationId>> {
+        let known = self.world().known(once, None).transpose();
+        Box::pin(std::future::ready(known.map(|k| k.map(|(id, _)| id))))
+    }
+
+    fn command(
+        &self,
+        tenant: TenantId,
+        conversation: ConversationId,
+        command: Command,
+        once: Option<CommandId>,
+    ) -> Answer<'_, Accepted> {
         let mut world = self.world();
+        if let Some(known) = once.as_ref().and_then(|o| world.known(o, Some(conversation))) {
+            let answer = known.map(|(_, accepted)| accepted.expect("a command was accepted"));
+            return Box::pin(std::future::ready(answer));
+        }
         let known = world
             .convs
             .get(&conversation)
             .is_some_and(|c| c.fold.head.tenant == tenant);
         let answer = if known {
             let reply = world.feed(conversation, Input::Command(command));
-            reply.expect("a command has a reply").map_err(CallError::from)
+            let reply = reply.expect("a command has a reply").map_err(CallError::from);
+            if let (Ok(accepted), Some(once)) = (&reply, once) {
+                world.once.push((once, conversation, Some(*accepted)));
+            }
+            reply
         } else {
             Err(CallError::NotFound)
         };

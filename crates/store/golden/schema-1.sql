@@ -1,0 +1,74 @@
+CREATE TABLE meta(name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+
+CREATE TABLE tenants(
+    no INTEGER PRIMARY KEY,
+    id BLOB NOT NULL UNIQUE,
+    wrapped_key BLOB            -- NULL once the tenant is erased
+);
+
+-- One row an append: its events are a sealed JSON array. Appending in order of position keeps the pages that a group
+-- commit touches few and adjacent; the index finds a conversation.
+CREATE TABLE journal(
+    position INTEGER PRIMARY KEY,
+    tenant INTEGER NOT NULL,
+    conversation BLOB NOT NULL,
+    seq INTEGER NOT NULL,       -- of the first event
+    count INTEGER NOT NULL,
+    at INTEGER NOT NULL,        -- of the last event
+    events BLOB NOT NULL
+);
+CREATE UNIQUE INDEX journal_by_conversation ON journal(tenant, conversation, seq);
+
+-- Conversations to recover after a restart, each with its journalled deadline.
+CREATE TABLE open(
+    tenant INTEGER NOT NULL,
+    conversation BLOB NOT NULL,
+    deadline INTEGER,
+    PRIMARY KEY(tenant, conversation)
+) WITHOUT ROWID;
+
+CREATE TABLE records(
+    id INTEGER PRIMARY KEY,     -- order of first publication: a page run fixes an upper bound of it
+    tenant INTEGER NOT NULL,
+    conversation BLOB NOT NULL,
+    start INTEGER NOT NULL,
+    end INTEGER NOT NULL,
+    application BLOB NOT NULL,
+    account BLOB,
+    kind TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    body BLOB NOT NULL
+);
+CREATE UNIQUE INDEX records_by_conversation ON records(tenant, conversation);
+CREATE INDEX records_by_start ON records(tenant, start, conversation);
+
+CREATE TABLE deliveries(
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    tenant INTEGER NOT NULL,
+    conversation BLOB NOT NULL,
+    subscription INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    topic TEXT NOT NULL,
+    application BLOB NOT NULL,
+    destination INTEGER NOT NULL,
+    state INTEGER NOT NULL,     -- 0 ready, 1 waiting, 2 delivered, 3 dead
+    attempts INTEGER NOT NULL DEFAULT 0,
+    tries INTEGER NOT NULL DEFAULT 0,
+    queued_at INTEGER NOT NULL,
+    next_at INTEGER NOT NULL,
+    last_at INTEGER,
+    last_error TEXT NOT NULL DEFAULT '',
+    content BLOB NOT NULL       -- sealed: URL, content type, key, body
+);
+CREATE INDEX deliveries_due ON deliveries(destination, next_at) WHERE state = 0;
+CREATE INDEX deliveries_dead ON deliveries(tenant, id) WHERE state = 3;
+CREATE INDEX deliveries_order ON deliveries(tenant, conversation, subscription, state, id);
+
+CREATE TABLE resources(
+    tenant INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    id TEXT NOT NULL,
+    content BLOB NOT NULL,      -- sealed JSON
+    PRIMARY KEY(tenant, kind, id)
+) WITHOUT ROWID;
+CREATE UNIQUE INDEX resources_by_id ON resources(kind, id);
