@@ -1,13 +1,13 @@
-//! Static routes: calls to a number go to a number or a device.
+//! Static routes: calls to a number go to a number, a device or a trunk.
 
 use crate::Api;
 use crate::error::{Code, Problem};
 use crate::request::{self, Answer, Body, OfTenant};
 use axum::extract::{Path, Query, State};
 use serde::{Deserialize, Serialize};
-use strowger_core::RouteId;
 use strowger_core::resource::{Route, RouteTarget};
-use strowger_store::config::{Resource, ResourceId};
+use strowger_core::{RouteId, TenantId, TrunkId};
+use strowger_store::config::{Config, Resource, ResourceId};
 
 #[derive(Serialize)]
 struct View {
@@ -22,6 +22,8 @@ struct View {
 enum Target {
     Number(String),
     Device(String),
+    /// By name or id; as answered, the id.
+    Trunk(String),
 }
 
 impl View {
@@ -33,6 +35,7 @@ impl View {
             target: match &r.target {
                 RouteTarget::Number(n) => Target::Number(n.as_str().to_owned()),
                 RouteTarget::Device(d) => Target::Device(d.to_string()),
+                RouteTarget::Trunk(t) => Target::Trunk(t.to_string()),
             },
         }
     }
@@ -68,6 +71,22 @@ fn find(api: &Api, text: &str) -> Result<Route, Problem> {
 
 pub(crate) async fn show(State(api): State<Api>, Path(id): Path<String>) -> Answer {
     request::ok(View::of(&find(&api, &id)?))
+}
+
+/// A trunk that the tenant may use, by id or by name; its own goes before one of the platform's.
+fn trunk(config: &Config, tenant: TenantId, text: &str) -> Result<TrunkId, Problem> {
+    let usable = |owner: &Option<TenantId>| owner.is_none_or(|o| o == tenant);
+    let named = config.trunks().iter().filter(|t| usable(&t.tenant));
+    let mut named: Vec<_> = named.filter(|t| t.name == text || t.id.to_string() == text).collect();
+    named.sort_by_key(|t| t.tenant.is_none());
+    match named[..] {
+        [] => Err(Problem::not_found("trunk", format!("{text:?}"))),
+        [first, second, ..] if first.tenant == second.tenant => Err(Problem::parameter(
+            "target.trunk",
+            format!("several trunks have the name {text:?}; name it by its id: strowger trunk list"),
+        )),
+        [first, ..] => Ok(first.id),
+    }
 }
 
 pub(crate) async fn create(State(api): State<Api>, Body(create): Body<Create>) -> Answer {
@@ -112,6 +131,7 @@ pub(crate) async fn create(State(api): State<Api>, Body(create): Body<Create>) -
                     .id,
             )
         }
+        Target::Trunk(text) => RouteTarget::Trunk(trunk(&config, application.tenant, text)?),
     };
     let route = Route {
         id: RouteId(request::mint(&api)?),

@@ -448,8 +448,25 @@ async fn a_route_goes_from_an_own_number_to_a_device_or_a_number() {
         h.ask(Method::DELETE, &format!("/routes/{id}"), Value::Null).await.0,
         204
     );
-    h.post("/routes", route("01062345678", json!({ "number": "13800000001" })))
+    let made = h
+        .post("/routes", route("01062345678", json!({ "number": "13800000001" })))
         .await;
+    let id = made["id"].as_str().unwrap();
+    h.ask(Method::DELETE, &format!("/routes/{id}"), Value::Null).await;
+    let (status, _) = h
+        .ask(
+            Method::POST,
+            "/routes",
+            route("01062345678", json!({ "trunk": "none" })),
+        )
+        .await;
+    assert_eq!(status, 404);
+    let trunks = h.get("/trunks").await;
+    let made = h.post("/routes", route("01062345678", json!({ "trunk": "lab" }))).await;
+    assert_eq!(made["target"]["trunk"], trunks["items"][0]["id"]);
+    let path = format!("/trunks/{}", trunks["items"][0]["id"].as_str().unwrap());
+    let (status, answer) = h.ask(Method::DELETE, &path, Value::Null).await;
+    assert_eq!((status.as_u16(), &answer["code"]), (409, &json!("in-use")));
 }
 
 #[tokio::test]

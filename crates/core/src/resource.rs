@@ -141,6 +141,9 @@ pub enum RouteTarget {
     Number(Number),
     /// To a device.
     Device(DeviceId),
+    /// To this trunk and no other, with the number that was called as the trunk's rules write it: a telephone system
+    /// behind a trunk.
+    Trunk(TrunkId),
 }
 
 /// A static route: calls to a number go to a target.

@@ -8,8 +8,8 @@ use std::time::Duration;
 use strowger_core::project::Projector;
 use strowger_core::record::ConversationRecord;
 use strowger_core::{Event, Fact};
-use tokio::time::Instant;
 use strowger_store::{Append, AppendError, Batch, CommandId, Committed, Deadline, NewDelivery, RecordRow, Store};
+use tokio::time::Instant;
 
 /// Projectors by name.
 pub type Projectors = Arc<HashMap<&'static str, Arc<dyn Projector>>>;

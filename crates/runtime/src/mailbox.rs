@@ -20,7 +20,10 @@ pub enum Mail {
     /// From an engine.
     Input(Box<OwnerInput>),
     /// From a face, with the client's name for it if it has one.
-    Command(Box<(Command, Option<CommandId>)>, oneshot::Sender<Result<Accepted, CallError>>),
+    Command(
+        Box<(Command, Option<CommandId>)>,
+        oneshot::Sender<Result<Accepted, CallError>>,
+    ),
     /// A look at the conversation.
     Inspect(oneshot::Sender<Live>),
 }

@@ -24,7 +24,7 @@ use strowger_core::{ApplicationId, ConversationId, Number, TenantId, routing};
 use strowger_media::{CallKey, MediaError, SoundRef};
 use strowger_sip::EndpointHandle;
 use strowger_sip_core::{Command as SipCommand, Credentials, DialogHandle, IncomingInvite, SipEvent};
-use strowger_store::{CommandId, Store};
+use strowger_store::{CommandId, Config, Store};
 use tokio::sync::{Notify, oneshot};
 
 /// Settings of the switch.
@@ -223,6 +223,22 @@ impl Switch {
         Ok(places)
     }
 
+    /// Ways to a number over some of the trunks, best first.
+    fn trunk_ways<'t>(
+        &self,
+        config: &Config,
+        trunks: impl IntoIterator<Item = &'t Trunk>,
+        tenant: TenantId,
+        number: &Number,
+    ) -> Vec<Way> {
+        let spread = self.next_handle.load(Ordering::Relaxed);
+        routing::candidates(trunks, tenant, number, |t| self.health.is_up(t), spread)
+            .into_iter()
+            .filter_map(|c| Some((config.trunk(c.trunk)?, c.dialled)))
+            .map(|(trunk, dialled)| way_over(trunk, &dialled))
+            .collect()
+    }
+
     fn mint_conversation(&self) -> ConversationId {
         ConversationId::mint(wall_now().0.unsigned_abs(), mint::random() as u64)
     }
@@ -303,6 +319,7 @@ impl Switch {
         let target = match &route.target {
             RouteTarget::Number(n) => Target::Number(n.clone()),
             RouteTarget::Device(d) => Target::Device(*d),
+            RouteTarget::Trunk(t) => Target::Trunk(*t, called),
         };
         let ani = invite
             .asserted_identity
@@ -312,7 +329,7 @@ impl Switch {
             .filter(|u| !u.eq_ignore_ascii_case("anonymous"))
             .unwrap_or_default();
         let text = match &target {
-            Target::Number(n) => n.as_str().to_owned(),
+            Target::Number(n) | Target::Trunk(_, n) => n.as_str().to_owned(),
             Target::Device(d) => config.device(*d).map(|d| d.device.username.clone()).unwrap_or_default(),
         };
         let dnis = user_of(&invite.request_uri).unwrap_or_default();
@@ -403,12 +420,12 @@ impl World for Switch {
         match target {
             Target::Number(number) => {
                 let trunks = config.trunks().iter().map(|t| &**t);
-                let spread = self.next_handle.load(Ordering::Relaxed);
-                routing::candidates(trunks, tenant, number, |t| self.health.is_up(t), spread)
-                    .into_iter()
-                    .filter_map(|c| Some((config.trunk(c.trunk)?, c.dialled)))
-                    .map(|(trunk, dialled)| way_over(trunk, &dialled))
-                    .collect()
+                self.trunk_ways(&config, trunks, tenant, number)
+            }
+            // A tenant's own, or one of the platform's: the same rules as among many.
+            Target::Trunk(id, number) => {
+                let only = config.trunk(*id).map(|t| &**t);
+                self.trunk_ways(&config, only, tenant, number)
             }
             Target::Device(id) => config
                 .device(*id)
@@ -547,7 +564,11 @@ impl Calls for SwitchCalls {
                 return Err(CallError::Refused(Refusal::Ended));
             }
             let (reply, answer) = oneshot::channel();
-            if !self.0.conversations.post(id, Mail::Command(Box::new((command, once)), reply)) {
+            if !self
+                .0
+                .conversations
+                .post(id, Mail::Command(Box::new((command, once)), reply))
+            {
                 return Err(CallError::Refused(Refusal::Ended));
             }
             answer.await.unwrap_or(Err(CallError::Refused(Refusal::Ended)))

@@ -170,9 +170,7 @@ impl Task {
         if let (Some(once), Some(Ok(accepted))) = (once, &turn.reply) {
             self.remember(once, *accepted);
         }
-        if !turn.events.is_empty() {
-            self.committer.submit(turn.events);
-        }
+        self.committer.submit(turn.events, turn.wait || reply.is_some());
         let mut journal = Ok(());
         if turn.wait || reply.is_some() {
             journal = self.committer.settle().await;

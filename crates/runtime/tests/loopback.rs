@@ -5,12 +5,15 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use strowger_core::call::{AddPlan, Builtin, ClickPlan, Command, PartyPlan, Ringback, Target};
-use strowger_core::event::{Created, Kind, RecordMode};
-use strowger_core::resource::{Trunk, TrunkAuth};
-use strowger_core::{ApplicationId, Cause, ConversationId, ConversationRecord, LegSeq, Number, TenantId, TrunkId};
+use strowger_core::event::{Created, Kind, RecordMode, Via};
+use strowger_core::resource::{PrefixRule, Route, RouteTarget, Trunk, TrunkAuth};
+use strowger_core::{
+    ApplicationId, Cause, ConversationId, ConversationRecord, LegSeq, Number, RouteId, TenantId, TrunkId,
+};
+use strowger_runtime::owner::World;
 use strowger_runtime::{Calls, MediaSink, SipSink, SoundLibrary, Switch, SwitchCalls, SwitchConfig, recovery};
 use strowger_sip::{Endpoint, EndpointConfig, EndpointHandle};
-use strowger_sip_core::{Command as Sip, DialogHandle, SipEvent};
+use strowger_sip_core::{AckMode, Command as Sip, DialogHandle, Invite, Party, SipEvent, Target as SipTarget};
 use strowger_store::{Application, CommandId, MasterKey, Store, StoreConfig, Tenant};
 
 const TENANT: TenantId = TenantId(1);
@@ -115,24 +118,30 @@ async fn platform(ports: std::ops::RangeInclusive<u16>, trunk: SocketAddr) -> Pl
     }
 }
 
+const SDP: &[u8] = b"v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 9 RTP/AVP 8\r\n";
+
 /// A far side that rings and answers every call.
 struct Far {
     handle: EndpointHandle,
     calls: Arc<Mutex<Vec<DialogHandle>>>,
+    /// Request-URIs of the calls.
+    uris: Arc<Mutex<Vec<String>>>,
     over: Arc<Mutex<usize>>,
 }
 
 fn far() -> Far {
     let calls: Arc<Mutex<Vec<DialogHandle>>> = Arc::default();
+    let uris: Arc<Mutex<Vec<String>>> = Arc::default();
     let over: Arc<Mutex<usize>> = Arc::default();
     let this: Arc<std::sync::OnceLock<EndpointHandle>> = Arc::default();
     let sink = {
-        let (calls, over, this) = (calls.clone(), over.clone(), this.clone());
+        let (calls, uris, over, this) = (calls.clone(), uris.clone(), over.clone(), this.clone());
         move |handle: DialogHandle, event: SipEvent| {
             if event.is_terminal() {
                 *over.lock().unwrap() += 1;
             }
-            if let SipEvent::Incoming(_) = event {
+            if let SipEvent::Incoming(invite) = event {
+                uris.lock().unwrap().push(invite.request_uri.clone());
                 calls.lock().unwrap().push(handle);
                 let respond = |status, sdp: Option<&'static [u8]>| {
                     this.get()
@@ -147,14 +156,19 @@ fn far() -> Far {
                         .unwrap();
                 };
                 respond(180, None);
-                respond(200, Some(b"v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 9 RTP/AVP 8\r\n"));
+                respond(200, Some(SDP));
             }
         }
     };
     let config = EndpointConfig::udp("127.0.0.1:0".parse().unwrap(), [2; 16]);
     let handle = Endpoint::start(config, Arc::new(sink)).unwrap();
     this.set(handle.clone()).ok().unwrap();
-    Far { handle, calls, over }
+    Far {
+        handle,
+        calls,
+        uris,
+        over,
+    }
 }
 
 fn plan() -> (Created, ClickPlan) {
@@ -331,5 +345,76 @@ async fn a_named_command_is_executed_once() {
     let record = ended(&p.store, id).await;
     assert_eq!(record.legs.len(), 3);
     assert_eq!(far.calls.lock().unwrap().len(), 3, "nobody was dialled twice");
+    p.endpoint.shutdown(Duration::from_secs(1)).await;
+}
+
+/// A PBX behind a trunk gets the calls to a number, written as its trunk wants it, and nobody else does.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_route_to_a_trunk_goes_there_only_with_the_number_rewritten() {
+    let (carrier, pbx, foreign) = (far(), far(), far());
+    let p = platform(20_600..=20_799, carrier.handle.local_addrs()[0]).await;
+    let trunk = |id, far: &Far, tenant, priority| Trunk {
+        id: TrunkId(id),
+        tenant,
+        address: far.handle.local_addrs()[0],
+        priority,
+        rules: vec![PrefixRule {
+            prefix: "+8610".into(),
+            strip: 7,
+            prepend: "9".into(),
+            allow: true,
+        }],
+        ..Trunk::clone(p.store.snapshot().trunk(TrunkId(3)).unwrap())
+    };
+    p.store.put(trunk(4, &pbx, Some(TENANT), 9)).await.unwrap();
+    let number = Number::from_canonical("+861062345678");
+    let ways = |id| p.switch.ways(TENANT, &Target::Trunk(TrunkId(id), number.clone()));
+    assert_eq!(ways(4)[0].uri, format!("sip:9345678@{}", pbx.handle.local_addrs()[0]));
+    assert_eq!(ways(4).len(), 1, "no other trunk steps in");
+    assert!(ways(99).is_empty());
+    let mut other = Tenant::clone(p.store.snapshot().tenant(TENANT).unwrap());
+    other.id = TenantId(9);
+    p.store.put(other).await.unwrap();
+    p.store.put(trunk(5, &foreign, Some(TenantId(9)), 1)).await.unwrap();
+    assert!(ways(5).is_empty(), "another tenant's");
+    let target = Target::Trunk(TrunkId(4), Number::from_canonical("+8613800000001"));
+    assert!(p.switch.ways(TENANT, &target).is_empty(), "its rules refuse the number");
+
+    let route = Route {
+        id: RouteId(1),
+        application: APP,
+        number,
+        target: RouteTarget::Trunk(TrunkId(4)),
+    };
+    p.store.put(route).await.unwrap();
+    let to = p.endpoint.local_addrs()[0];
+    let invite = Invite {
+        handle: DialogHandle(1),
+        call_id: "route@test".into(),
+        local_tag: "t1".into(),
+        branch_stem: "s1".into(),
+        request_uri: format!("sip:01062345678@{to}"),
+        to: Party::new(format!("sip:01062345678@{to}")),
+        from: Party::new("sip:13800000001@127.0.0.1"),
+        headers: Vec::new(),
+        destination: SipTarget::udp(to),
+        local: None,
+        sdp: Some(bytes::Bytes::from_static(SDP)),
+        credentials: None,
+        ack: AckMode::Automatic,
+    };
+    carrier.handle.send(Sip::Invite(Box::new(invite))).unwrap();
+    eventually(async || (!pbx.calls.lock().unwrap().is_empty()).then_some(())).await;
+    let uri = pbx.uris.lock().unwrap()[0].clone();
+    assert_eq!(uri, format!("sip:9345678@{}", pbx.handle.local_addrs()[0]));
+    let id = eventually(async || p.switch.running_ids().first().copied()).await;
+    p.switch.shut_down(Duration::from_millis(200)).await;
+    let record = ended(&p.store, id).await;
+    assert_eq!(record.legs[1].to, "+861062345678");
+    assert_eq!(record.legs[1].attempts[0].0, Via::Trunk(TrunkId(4)));
+    assert_eq!(
+        (carrier.calls.lock().unwrap().len(), foreign.calls.lock().unwrap().len()),
+        (0, 0)
+    );
     p.endpoint.shutdown(Duration::from_secs(1)).await;
 }

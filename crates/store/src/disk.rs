@@ -164,6 +164,7 @@ struct DiskRoute {
 enum DiskTarget {
     Number(String),
     Device(Id),
+    Trunk(Id),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -349,6 +350,7 @@ fn to_disk(resource: &Resource) -> Disk {
             target: match &r.target {
                 RouteTarget::Number(n) => DiskTarget::Number(n.as_str().to_owned()),
                 RouteTarget::Device(d) => DiskTarget::Device(Id(d.0)),
+                RouteTarget::Trunk(t) => DiskTarget::Trunk(Id(t.0)),
             },
         }),
         Resource::Device(d) => Disk::Device(DiskDevice {
@@ -426,6 +428,7 @@ fn from_disk(disk: Disk) -> Option<Resource> {
             target: match r.target {
                 DiskTarget::Number(n) => RouteTarget::Number(Number::from_canonical(n)),
                 DiskTarget::Device(d) => RouteTarget::Device(DeviceId(d.0)),
+                DiskTarget::Trunk(t) => RouteTarget::Trunk(TrunkId(t.0)),
             },
         }),
         Disk::Device(d) => Resource::Device(DeviceEntry {

@@ -95,12 +95,19 @@ fn check(config: &Config, resource: &Resource) -> Result<TenantId, StoreError> {
             if config.route(&r.number).is_some_and(|old| old.id != r.id) {
                 return Err(StoreError::Exists("a route of this number"));
             }
-            if let RouteTarget::Device(id) = &r.target
-                && config.device(*id).is_none_or(|d| d.device.tenant != owner)
-            {
-                return Err(StoreError::NotFound("device"));
+            match &r.target {
+                RouteTarget::Device(id) if config.device(*id).is_none_or(|d| d.device.tenant != owner) => {
+                    return Err(StoreError::NotFound("device"));
+                }
+                RouteTarget::Trunk(id)
+                    if config
+                        .trunk(*id)
+                        .is_none_or(|t| t.tenant.is_some_and(|other| other != owner)) =>
+                {
+                    return Err(StoreError::NotFound("trunk"));
+                }
+                RouteTarget::Number(_) | RouteTarget::Device(_) | RouteTarget::Trunk(_) => owner,
             }
-            owner
         }
         Resource::Device(d) => {
             let same = config.device_by_name(d.device.tenant, &d.device.username);
@@ -131,6 +138,7 @@ fn check_removal(config: &Config, id: &ResourceId) -> Result<TenantId, StoreErro
                 || config.numbers().any(|n| n.applications.contains(a))
                 || config.prompts().any(|p| p.application == Some(*a))
         }
+        ResourceId::Trunk(t) => config.routes().any(|r| r.target == RouteTarget::Trunk(*t)),
         ResourceId::Device(d) => config.routes().any(|r| r.target == RouteTarget::Device(*d)),
         _ => false,
     };

@@ -452,3 +452,37 @@ async fn newer_and_damaged_files_are_refused_with_the_reason() {
     std::fs::write(&file, vec![7; 8192]).unwrap();
     assert_eq!(Store::open(config(dir.path())).unwrap_err().code(), "store.damaged");
 }
+
+// accept: domain-model I20
+#[tokio::test]
+async fn a_route_to_a_trunk_needs_one_that_its_tenant_may_use() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).await;
+    fill(&store).await;
+    store.remove(ResourceId::Route(route().id)).await.unwrap();
+    let with = |target: u128, owner| Trunk {
+        id: TrunkId(target),
+        ..trunk(owner)
+    };
+    store.create(with(61, Some(OTHER))).await.unwrap();
+    store.create(with(62, Some(TENANT))).await.unwrap();
+    store.create(with(63, None)).await.unwrap();
+    let to = |id| Route {
+        target: RouteTarget::Trunk(TrunkId(id)),
+        ..route()
+    };
+    for (id, good) in [(60_000, false), (61, false), (62, true), (63, true)] {
+        assert_eq!(store.put(to(id)).await.is_ok(), good, "{id}");
+    }
+    let needed = store.remove(ResourceId::Trunk(TrunkId(63))).await;
+    assert!(matches!(needed, Err(StoreError::Reference(_))));
+    drop(store);
+    let store = Store::open(config(dir.path())).unwrap();
+    assert_eq!(
+        **store.snapshot().route(&number()).unwrap(),
+        to(63),
+        "it comes back as it was"
+    );
+    store.remove(ResourceId::Route(route().id)).await.unwrap();
+    store.remove(ResourceId::Trunk(TrunkId(63))).await.unwrap();
+}

@@ -1,7 +1,7 @@
 //! Plans: what a conversation was asked to do, with every name resolved before it starts.
 
 use crate::event::DialogRef;
-use crate::id::DeviceId;
+use crate::id::{DeviceId, TrunkId};
 use crate::number::Number;
 
 /// Whom to call.
@@ -11,6 +11,8 @@ pub enum Target {
     Number(Number),
     /// A device of the tenant.
     Device(DeviceId),
+    /// A number, over this trunk only.
+    Trunk(TrunkId, Number),
 }
 
 /// One party of a plan.

@@ -302,9 +302,10 @@ pub enum Route {
     /// List them
     #[command(after_help = "Example:\n  strowger route list")]
     List(OfTenant),
-    /// Send calls to a number on to a number or a device
+    /// Send calls to a number on to a number, a device or a trunk
     #[command(
-        after_help = "Example:\n  strowger route add 01062345678 --application 0a1b…32 digits --to-device desk-1"
+        after_help = "Examples:\n  strowger route add 01062345678 --application 0a1b…32 digits --to-device desk-1\n  \
+        strowger route add 01062345679 --application 0a1b…32 digits --to-trunk pbx"
     )]
     Add {
         /// The number that is called
@@ -330,6 +331,9 @@ pub struct Target {
     /// To a device, by user name or id
     #[arg(long, value_name = "DEVICE")]
     to_device: Option<String>,
+    /// To a trunk, by name or id, with the called number as the trunk's rules write it
+    #[arg(long, visible_alias = "trunk", value_name = "TRUNK")]
+    to_trunk: Option<String>,
 }
 
 impl Route {
@@ -351,9 +355,10 @@ impl Route {
                 application,
                 target,
             } => {
-                let target = match (target.to_number, target.to_device) {
-                    (Some(n), _) => json!({ "number": n }),
-                    (None, d) => json!({ "device": d }),
+                let target = match (target.to_number, target.to_device, target.to_trunk) {
+                    (Some(n), _, _) => json!({ "number": n }),
+                    (None, Some(d), _) => json!({ "device": d }),
+                    (None, None, t) => json!({ "trunk": t }),
                 };
                 send(
                     "POST",
