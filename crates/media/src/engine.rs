@@ -202,6 +202,14 @@ impl Handle {
             .map_err(|(error, _)| error)
     }
 
+    /// Hand several commands of a call to its shard in order, all or none, with one wake-up.
+    ///
+    /// # Errors
+    /// As for [`Handle::command`]; then none of them was taken.
+    pub fn commands(&self, call: CallKey, commands: &[Command]) -> Result<(), MediaError> {
+        self.queue(call).push_all(call, commands)
+    }
+
     /// Counters for the metrics page.
     pub fn metrics(&self) -> Metrics {
         let pool = self.shared.pool.metrics();

@@ -21,7 +21,7 @@ type InFlight = std::pin::Pin<Box<dyn Future<Output = Result<Committed, AppendEr
 /// effects back. The facts themselves are kept and tried on.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long events that nobody waits for are kept back to share a batch with what follows.
-const GATHER: Duration = Duration::from_millis(10);
+const GATHER: Duration = Duration::from_millis(25);
 /// Pause between tries.
 const PAUSE: Duration = Duration::from_millis(100);
 

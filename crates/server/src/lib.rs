@@ -8,5 +8,6 @@ pub mod lab;
 pub mod log;
 pub mod recordings;
 pub mod serve;
+pub mod signalling;
 pub mod sounds;
 pub mod wire;

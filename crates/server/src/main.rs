@@ -4,6 +4,11 @@ use clap::Parser;
 use std::process::ExitCode;
 use strowger_server::cli::{self, Cli, Command};
 
+// Calls are made of many small, short-lived values that cross threads; the system's allocator spends a sixth of the
+// signalling thread on them and does not give memory back (docs/adr/0006-dependencies.md).
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     match cli.command {

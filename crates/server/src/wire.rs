@@ -6,6 +6,7 @@
 use crate::config::{self, Config};
 use crate::data::{DataFolder, admin_socket};
 use crate::recordings;
+use crate::signalling::Signalling;
 use crate::sounds::Sound;
 use axum::Router;
 use std::collections::HashMap;
@@ -24,7 +25,7 @@ use strowger_notify::Notifier;
 use strowger_runtime::{
     MediaSink, SipSink, SoundLibrary, Switch, SwitchCalls, SwitchConfig, clock, health, mint, recovery,
 };
-use strowger_sip::{Bind, Endpoint, EndpointConfig, EndpointHandle};
+use strowger_sip::{Bind, Endpoint, EndpointConfig, EndpointHandle, Placement};
 use strowger_store::{MasterKey, Store, StoreConfig};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
@@ -48,6 +49,9 @@ pub enum StartError {
     /// The media engine.
     #[error("media: {0}")]
     Media(#[from] strowger_media::MediaError),
+    /// The signalling thread.
+    #[error("the signalling thread cannot start: {0}")]
+    Thread(std::io::Error),
     /// The outgoing pushes.
     #[error("push: {0}")]
     Push(String),
@@ -85,6 +89,7 @@ pub struct Running {
     background: Vec<JoinHandle<()>>,
     listeners: Vec<JoinHandle<()>>,
     stop: watch::Sender<bool>,
+    _signalling: Signalling,
     _data: DataFolder,
 }
 
@@ -105,7 +110,11 @@ pub async fn start(config: &Config, data: DataFolder) -> Result<Running, StartEr
         host: advertised.to_string(),
         max_conversations: config.limits.conversations,
     };
-    let switch = Switch::new(settings, store.clone(), sounds, projectors);
+    let signalling = Signalling::start().map_err(StartError::Thread)?;
+    let switch = {
+        let _on = signalling.handle().enter();
+        Switch::new(settings, store.clone(), sounds, projectors)
+    };
 
     let media = strowger_media::Engine::start(
         media_config(config, recordings.clone()),
@@ -121,7 +130,11 @@ pub async fn start(config: &Config, data: DataFolder) -> Result<Running, StartEr
     sip.stack.contact_user = Some("strowger".into());
     sip.stack.max_dialogs = config.limits.conversations.saturating_mul(4);
     sip.stack.max_transactions = config.limits.conversations.saturating_mul(16).max(100_000);
-    let endpoint = Endpoint::start(sip, Arc::new(SipSink(switch.clone())))?;
+    sip.placement = Placement::Task;
+    let endpoint = {
+        let _on = signalling.handle().enter();
+        Endpoint::start(sip, Arc::new(SipSink(switch.clone())))?
+    };
     switch.attach(endpoint.clone(), media.handle());
 
     recovery::recover(&switch, &recordings).await?;
@@ -148,6 +161,7 @@ pub async fn start(config: &Config, data: DataFolder) -> Result<Running, StartEr
         background,
         listeners: vec![public, admin],
         stop,
+        _signalling: signalling,
         _data: data,
     })
 }
