@@ -16,7 +16,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
-use strowger_core::call::{Accepted, ClickPlan, Command, ForwardPlan, PartyPlan, Refusal, Sound, Target};
+use strowger_core::call::{Accepted, ClickPlan, Command, ForwardPlan, PartyPlan, Prompt, Refusal, Sound, Target};
 use strowger_core::event::{Created, Kind, RecordMode, Via};
 use strowger_core::number::CHINA;
 use strowger_core::resource::{RouteTarget, Trunk, TrunkAuth};
@@ -237,6 +237,14 @@ impl Switch {
             .filter_map(|c| Some((config.trunk(c.trunk)?, c.dialled)))
             .map(|(trunk, dialled)| way_over(trunk, &dialled))
             .collect()
+    }
+
+    /// Reads and decodes prompts on the caller's thread: the signalling loop, which plays them, never touches a disk.
+    fn warm<'a>(&self, tenant: TenantId, application: ApplicationId, prompts: impl Iterator<Item = &'a Prompt>) {
+        for prompt in prompts {
+            self.sounds
+                .find(tenant, application, &Sound::Prompt(prompt.name.clone()));
+        }
     }
 
     fn mint_conversation(&self) -> ConversationId {
@@ -520,6 +528,7 @@ impl Calls for SwitchCalls {
             if switch.ways(head.tenant, &plan.caller.target).is_empty() {
                 return Err(CallError::NoRoute);
             }
+            switch.warm(head.tenant, head.application, plan.prompts());
             let id = switch.mint_conversation();
             let clock = Clock::start();
             let (owner, turn) = Owner::click_to_call(id, head, plan, &**switch, clock.now());
@@ -562,6 +571,9 @@ impl Calls for SwitchCalls {
             };
             if live.record.ended_at.is_some() {
                 return Err(CallError::Refused(Refusal::Ended));
+            }
+            if let Command::Add(plan) = &command {
+                self.0.warm(tenant, live.record.head.application, plan.prompts());
             }
             let (reply, answer) = oneshot::channel();
             if !self

@@ -72,6 +72,37 @@ pub struct ClickPlan {
     pub record_wait: u32,
 }
 
+impl Ringback {
+    fn prompts(&self) -> impl Iterator<Item = &Prompt> {
+        let (voice, fail) = match self {
+            Ringback::Transparent => (None, None),
+            Ringback::Custom { voice, fail } => (voice.as_ref(), fail.as_ref()),
+        };
+        voice.into_iter().chain(fail)
+    }
+}
+
+impl ClickPlan {
+    /// Every prompt that the plan may play.
+    pub fn prompts(&self) -> impl Iterator<Item = &Prompt> {
+        let own = [
+            &self.greeting,
+            &self.caller_voice,
+            &self.callee_voice,
+            &self.last_minute,
+        ];
+        own.into_iter().flatten().chain(self.ringback.prompts())
+    }
+}
+
+impl AddPlan {
+    /// Every prompt that the plan may play.
+    pub fn prompts(&self) -> impl Iterator<Item = &Prompt> {
+        let own = [&self.greeting, &self.caller_voice, &self.callee_voice];
+        own.into_iter().flatten().chain(self.ringback.prompts())
+    }
+}
+
 /// A party is added to a talk.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AddPlan {
