@@ -118,7 +118,9 @@ impl Rig {
         let generator = Generator::start();
         let bed = Bed::start_with(Options {
             durability,
-            media_ports: 11_000,
+            // A pair rests for 2 s after its call, so that short calls at high rates need many.
+            media_ports: 22_000,
+            first_port: Some(10_000),
             more: more.to_owned(),
             launcher: process::pinned(0),
         });

@@ -66,6 +66,8 @@ pub struct Options {
     pub durability: &'static str,
     /// Number of media ports.
     pub media_ports: u16,
+    /// The first of them; chosen if it is not given.
+    pub first_port: Option<u16>,
     /// Sections put at the end of the configuration.
     pub more: String,
     /// Prefix of the command line: `taskset -c 0` pins the server.
@@ -77,6 +79,7 @@ impl Default for Options {
         Options {
             durability: "process",
             media_ports: 200,
+            first_port: None,
             more: String::new(),
             launcher: Vec::new(),
         }
@@ -120,7 +123,8 @@ impl Server {
     }
 
     fn configuration(&self) -> String {
-        let first = port_block(self.options.media_ports);
+        let chosen = self.options.first_port;
+        let first = chosen.unwrap_or_else(|| port_block(self.options.media_ports));
         let last = first + self.options.media_ports - 1;
         format!(
             "[server]\ndata = \"{}\"\ndrain = \"2s\"\n[log]\nfilter = \"info\"\n[[interface]]\naddress = \"127.0.0.1\"\n\
@@ -166,7 +170,9 @@ impl Server {
                 panic!("the server ended with {status}:\n{}", self.log());
             }
             let answer = http::request(&place, "GET", "/ready", &[], None).ok()?;
-            (answer.status == 200).then_some(())
+            let admin = Place::Unix(socket(&self.data()));
+            let served = http::request(&admin, "GET", "/api/v1/tenants", &[], None).is_ok();
+            (answer.status == 200 && served).then_some(())
         });
     }
 
