@@ -32,6 +32,8 @@ struct SettingsView {
     user_data_any: bool,
     strict_causes: bool,
     record_wait: u32,
+    record_batch_size: u32,
+    record_batch_seconds: u32,
     max_conversations: u32,
     max_rate: u32,
 }
@@ -55,6 +57,8 @@ impl View {
                 user_data_any: s.user_data_any,
                 strict_causes: s.strict_causes,
                 record_wait: s.record_wait,
+                record_batch_size: s.record_batch_size,
+                record_batch_seconds: s.record_batch_seconds,
                 max_conversations: s.max_conversations,
                 max_rate: s.max_rate,
             },
@@ -76,6 +80,8 @@ pub(crate) struct SettingsChange {
     user_data_any: Option<bool>,
     strict_causes: Option<bool>,
     record_wait: Option<u32>,
+    record_batch_size: Option<u32>,
+    record_batch_seconds: Option<u32>,
     max_conversations: Option<u32>,
     max_rate: Option<u32>,
 }
@@ -106,6 +112,12 @@ impl SettingsChange {
         }
         if let Some(v) = self.record_wait {
             s.record_wait = within("settings.record_wait", v, 0, 3600)?;
+        }
+        if let Some(v) = self.record_batch_size {
+            s.record_batch_size = within("settings.record_batch_size", v, 0, 100)?;
+        }
+        if let Some(v) = self.record_batch_seconds {
+            s.record_batch_seconds = within("settings.record_batch_seconds", v, 1, 3600)?;
         }
         // An empty text takes the setting away.
         if let Some(v) = self.default_cli {

@@ -555,6 +555,27 @@ async fn deliveries_are_listed_and_wrong_filters_refused() {
     assert_eq!(h.get("/calls").await, json!({ "items": [] }));
 }
 
+#[tokio::test]
+async fn an_application_gathers_records_within_bounds() {
+    let h = house();
+    let (_, application) = h.furnish().await;
+    assert_eq!(application["settings"]["record_batch_size"], 0);
+    let path = format!("/applications/{}", application["id"].as_str().unwrap());
+    let change =
+        |size: u32, seconds: u32| json!({ "settings": { "record_batch_size": size, "record_batch_seconds": seconds } });
+    let (status, changed) = h.ask(Method::PATCH, &path, change(100, 30)).await;
+    assert_eq!(status, 200, "{changed}");
+    assert_eq!(changed["settings"]["record_batch_size"], 100);
+    assert_eq!(h.get(&path).await["settings"]["record_batch_seconds"], 30);
+    for (size, seconds, wrong) in [(101, 30, "size"), (10, 0, "seconds"), (10, 3601, "seconds")] {
+        let (status, problem) = h.ask(Method::PATCH, &path, change(size, seconds)).await;
+        assert_eq!(
+            (status.as_u16(), &problem["parameter"]),
+            (400, &json!(format!("settings.record_batch_{wrong}")))
+        );
+    }
+}
+
 // accept: domain-model I11
 #[tokio::test]
 async fn a_call_with_a_key_is_placed_once() {

@@ -32,6 +32,15 @@ impl Subscription {
     }
 }
 
+/// How a body may travel together with others for the same receiver: one request carries an array of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Batching {
+    /// Most bodies in one request; so many go at once, without waiting for the window to close.
+    pub most: u32,
+    /// Milliseconds that a body may wait for others.
+    pub window_ms: u64,
+}
+
 /// A body to deliver, frozen in the commit of its event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Body {
@@ -41,6 +50,8 @@ pub struct Body {
     pub bytes: Vec<u8>,
     /// What the receiver de-duplicates on, for the delivery's headers and the operator's eyes.
     pub key: String,
+    /// May travel with others; then it is a JSON value, and is sent as a member of an array even if it is alone.
+    pub batch: Option<Batching>,
 }
 
 /// A dialect's view of the log.

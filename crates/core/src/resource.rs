@@ -26,6 +26,10 @@ pub struct ApplicationSettings {
     pub strict_causes: bool,
     /// Seconds that the first publication of a record waits for its recording.
     pub record_wait: u32,
+    /// Call records that are pushed in one request, as an array; 0 pushes each for itself.
+    pub record_batch_size: u32,
+    /// Seconds that a call record waits for others before a request with fewer is sent.
+    pub record_batch_seconds: u32,
     /// Concurrent conversations of the application; 0 is no limit.
     pub max_conversations: u32,
     /// New conversations per second; 0 is no limit.
@@ -44,6 +48,8 @@ impl Default for ApplicationSettings {
             user_data_any: false,
             strict_causes: false,
             record_wait: 60,
+            record_batch_size: 0,
+            record_batch_seconds: 10,
             max_conversations: 0,
             max_rate: 0,
         }

@@ -4,7 +4,7 @@ use crate::cdr::{self, CdrBody};
 use crate::ids::{call_sid, conversation_sid};
 use serde::Serialize;
 use strowger_core::event::{Direction, Event, Fact};
-use strowger_core::project::{Body, Projector, Subscription, Topic};
+use strowger_core::project::{Batching, Body, Projector, Subscription, Topic};
 use strowger_core::record::{ConversationRecord, LegRecord, RecordingRecord};
 use strowger_core::{AccountId, ApplicationId, Stamp};
 
@@ -28,6 +28,8 @@ pub struct SubscriptionContext {
     pub strict_causes: bool,
     /// Put in front of a recording's name.
     pub recording_base: String,
+    /// How call records travel together; `None` pushes each for itself.
+    pub batch: Option<Batching>,
 }
 
 impl SubscriptionContext {
@@ -46,6 +48,12 @@ impl SubscriptionContext {
 
     fn to_pairs(&self) -> Vec<(String, String)> {
         let account = self.account.map(|a| a.to_string()).unwrap_or_default();
+        let batch = self.batch.map(|b| {
+            [
+                ("batch_size", b.most.to_string()),
+                ("batch_ms", b.window_ms.to_string()),
+            ]
+        });
         [
             ("account_sid", account),
             ("app_sid", self.application.to_string()),
@@ -55,6 +63,7 @@ impl SubscriptionContext {
             ("recording_base", self.recording_base.clone()),
         ]
         .into_iter()
+        .chain(batch.into_iter().flatten())
         .map(|(k, v)| (k.to_owned(), v))
         .collect()
     }
@@ -68,6 +77,7 @@ pub(crate) struct View<'a> {
     pub zone_minutes: i32,
     pub strict: bool,
     pub recording_base: &'a str,
+    pub batch: Option<Batching>,
 }
 
 impl<'a> View<'a> {
@@ -80,6 +90,10 @@ impl<'a> View<'a> {
             zone_minutes: s.get("zone_minutes").parse().unwrap_or(480),
             strict: s.get("strict") == "1",
             recording_base: s.get("recording_base"),
+            batch: match (s.get("batch_size").parse(), s.get("batch_ms").parse()) {
+                (Ok(most), Ok(window_ms)) => Some(Batching { most, window_ms }),
+                _ => None,
+            },
         }
     }
 
@@ -154,7 +168,8 @@ fn status(view: &View<'_>, record: &ConversationRecord, event: &Event) -> Option
         call_cause: cdr::call_cause(leg, view.strict),
         user_data: &record.head.user_data,
     };
-    freeze(&body, format!("{sid}:{word}"))
+    // A status is news while it is new: it does not wait for others.
+    freeze(&body, format!("{sid}:{word}"), None)
 }
 
 /// When a record is published (voice-paas §12, design "CDR and recording"): when it is closed, unless a recording's
@@ -180,15 +195,16 @@ fn call_record(view: &View<'_>, record: &ConversationRecord, event: &Event) -> O
     }
     let body = CdrBody::of(view, record);
     let sid = conversation_sid(record.id);
-    freeze(&body, sid)
+    freeze(&body, sid, view.batch)
 }
 
-fn freeze(body: &impl Serialize, key: String) -> Option<Body> {
+fn freeze(body: &impl Serialize, key: String, batch: Option<Batching>) -> Option<Body> {
     // Structs of strings always serialise; a failure would mean a body that cannot exist.
     let bytes = serde_json::to_vec(body).ok()?;
     Some(Body {
         content_type: JSON,
         bytes,
         key,
+        batch,
     })
 }

@@ -115,6 +115,8 @@ fn view<'a>(state: &'a VoicePaas, caller: &Caller, sids: (&'a str, &'a str), ver
         zone_minutes: app.zone_minutes,
         strict: app.strict_causes,
         recording_base: &state.settings.recording_base,
+        // An answer of the record service is one body.
+        batch: None,
     }
 }
 

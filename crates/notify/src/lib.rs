@@ -14,6 +14,12 @@
 //! | `X-Strowger-Key` | what the receiver de-duplicates on |
 //! | `X-Strowger-Signature` | `sha256=` and the HMAC-SHA-256 of the body in hexadecimal, if the application has a secret |
 //!
+//! Deliveries that may share a request (`NewDelivery::batch`) go as one JSON array of their bodies, oldest first, once so
+//! many wait as fit or the window of the oldest closes. `X-Strowger-Batch` then has their number; the other headers are
+//! those of the first, and the signature is over the whole body. One 2xx acknowledges them all; otherwise all of them are
+//! tried again together, and given up together. A conversation is in an array once: a later version of its record waits
+//! until the one before is done.
+//!
 //! A response 2xx is success. Redirects 301, 302, 307 and 308 are followed with the same POST, at most three.
 //!
 //! Invariant: a receiver that hangs, loops or fails holds up its own conversations' subscriptions only. Connections

@@ -96,21 +96,28 @@ impl Sender {
         })
     }
 
-    /// Makes one attempt, number `attempt`, within `timeout` in all.
+    /// Makes one attempt, number `attempt`, within `timeout` in all. `members` is the number of bodies in an array.
     pub(crate) async fn attempt(
         &self,
         delivery: &Delivery,
         attempt: u32,
+        members: Option<usize>,
         secret: Option<&str>,
         timeout: Duration,
     ) -> Result<(), Failure> {
-        let run = self.follow(delivery, attempt, secret);
+        let run = self.follow(delivery, attempt, members, secret);
         tokio::time::timeout(timeout, run)
             .await
             .unwrap_or(Err(Failure::Timeout))
     }
 
-    async fn follow(&self, delivery: &Delivery, attempt: u32, secret: Option<&str>) -> Result<(), Failure> {
+    async fn follow(
+        &self,
+        delivery: &Delivery,
+        attempt: u32,
+        members: Option<usize>,
+        secret: Option<&str>,
+    ) -> Result<(), Failure> {
         let mut url = Url::parse(&delivery.url).map_err(|_| Failure::Url)?;
         let signature = secret.map(|s| sign(s, &delivery.body));
         for _ in 0..=REDIRECTS {
@@ -123,6 +130,9 @@ impl Sender {
                 .header("x-strowger-attempt", attempt)
                 .header("x-strowger-key", header_value(&delivery.key))
                 .body(delivery.body.clone());
+            if let Some(members) = members {
+                request = request.header("x-strowger-batch", members);
+            }
             if let Some(signature) = &signature {
                 request = request.header("x-strowger-signature", signature);
             }

@@ -120,6 +120,7 @@ impl Notifier {
             in_flight: 0,
             held: 0,
             more: false,
+            gathering: HashMap::new(),
             done,
             wake: None,
             scan: false,
@@ -183,6 +184,9 @@ struct Dispatcher {
     /// Something was left in the table because too much was held in all.
     more: bool,
     done: mpsc::Sender<Finished>,
+    /// Deliveries that wait for others to share a request with, by group, since one of the group was last sent. Counts
+    /// what was offered; what was not is sent when its window closes.
+    gathering: HashMap<u64, u32>,
     /// When the table has to be looked at.
     wake: Option<Stamp>,
     scan: bool,
@@ -235,13 +239,23 @@ impl Dispatcher {
     }
 
     fn offer(&mut self, delivery: Delivery, at: Stamp) {
-        if at > (self.config.clock)() {
+        if at > (self.config.clock)() && !self.is_full(&delivery) {
             self.store.release_deliveries([delivery.id]);
             self.wake_at(at);
             return;
         }
         self.hold(delivery);
         self.start();
+    }
+
+    /// Counts a delivery that waits for others; true if so many wait that they go now.
+    fn is_full(&mut self, delivery: &Delivery) -> bool {
+        let Some(together) = delivery.together else {
+            return false;
+        };
+        let count = self.gathering.entry(together.group).or_default();
+        *count += 1;
+        *count >= together.most
     }
 
     /// Puts a delivery into its destination's queue, or back into the table.
@@ -295,13 +309,27 @@ impl Dispatcher {
             };
             let Some(delivery) = d.held.pop_front() else { continue };
             d.in_flight += 1;
-            self.held -= 1;
+            let mut shared = vec![delivery];
+            if let Some(together) = shared[0].together {
+                self.gathering.remove(&together.group);
+                let most = together.most as usize;
+                let mut rest = VecDeque::with_capacity(d.held.len());
+                for other in d.held.drain(..) {
+                    if shared.len() < most && shared.iter().all(|s| s.fits(&other)) {
+                        shared.push(other);
+                    } else {
+                        rest.push_back(other);
+                    }
+                }
+                d.held = rest;
+            }
+            self.held -= shared.len();
             if !d.held.is_empty() {
                 self.turn.push_back(id);
             }
             *self.tenants.entry(tenant).or_default() += 1;
             self.in_flight += 1;
-            self.spawn(delivery);
+            self.spawn(shared);
         }
     }
 
@@ -412,44 +440,50 @@ impl Dispatcher {
         }
     }
 
-    fn spawn(&mut self, delivery: Delivery) {
-        let sender = self.sender(delivery.tenant);
+    /// Sends one delivery, or several that share a request; one at least.
+    fn spawn(&mut self, mut shared: Vec<Delivery>) {
+        let Some(first) = shared.first() else { return };
+        let (destination, tenant) = (first.destination, first.tenant);
+        let sender = self.sender(tenant);
         let (store, config, counters) = (self.store.clone(), self.config.clone(), self.counters.clone());
         let done = self.done.clone();
         counters.in_flight.fetch_add(1, Relaxed);
         tokio::spawn(async move {
+            gather(&store, &mut shared).await;
+            let first = &shared[0];
             let result = match &sender {
-                Some(sender) => post(&store, sender, &delivery, config.timeout).await,
+                Some(sender) => post(&store, sender, &shared, config.timeout).await,
                 None => Err(Failure::Connect("no client")),
             };
             let timed_out = result == Err(Failure::Timeout);
-            let (outcome, mut next_at) = decide(&config, &delivery, result);
-            let counter = match &outcome {
-                Outcome::Delivered => &counters.delivered,
-                Outcome::Retry { .. } => &counters.retried,
-                Outcome::Dead { .. } => &counters.dead,
+            // The oldest decides for all: they are acknowledged, tried again and given up as a whole.
+            let (outcome, mut next_at) = decide(&config, first, result);
+            match &outcome {
+                Outcome::Delivered => counters.delivered.fetch_add(1, Relaxed),
+                Outcome::Retry { .. } => counters.retried.fetch_add(1, Relaxed),
+                Outcome::Dead { .. } => counters.dead.fetch_add(shared.len() as u64, Relaxed),
             };
-            counter.fetch_add(1, Relaxed);
-            let attempt = Attempt {
-                id: delivery.id,
-                at: (config.clock)(),
-                outcome,
-            };
-            if let Err(error) = store.report_attempts(vec![attempt]).await {
+            let at = (config.clock)();
+            let attempts = shared.iter().map(|d| Attempt {
+                id: d.id,
+                at,
+                outcome: outcome.clone(),
+            });
+            if let Err(error) = store.report_attempts(attempts.collect()).await {
                 // It is sent again: at least once. Not at once, because the disk is in trouble.
                 tracing::error!(
                     code = error.code(),
-                    delivery = delivery.id,
+                    delivery = first.id,
                     "an attempt could not be recorded"
                 );
                 tokio::time::sleep(Duration::from_secs(1)).await;
-                store.release_deliveries([delivery.id]);
+                store.release_deliveries(shared.iter().map(|d| d.id));
                 next_at = Some((config.clock)());
             }
             counters.in_flight.fetch_sub(1, Relaxed);
             let finished = Finished {
-                destination: delivery.destination,
-                tenant: delivery.tenant,
+                destination,
+                tenant,
                 timed_out,
                 next_at,
             };
@@ -458,13 +492,45 @@ impl Dispatcher {
     }
 }
 
-async fn post(store: &Store, sender: &Sender, delivery: &Delivery, timeout: Duration) -> Result<(), Failure> {
+/// Adds what else may share the request of the first, in order of their ids.
+async fn gather(store: &Store, shared: &mut Vec<Delivery>) {
+    let Some(together) = shared[0].together else { return };
+    let room = (together.most as usize).saturating_sub(shared.len());
+    match store.take_together(&shared[0], room).await {
+        Ok(more) => {
+            for d in more {
+                if shared.iter().all(|s| s.fits(&d)) {
+                    shared.push(d);
+                } else {
+                    store.release_deliveries([d.id]);
+                }
+            }
+        }
+        // What is at hand goes; the others are found when they are due.
+        Err(error) => tracing::error!(code = error.code(), "the outbox cannot be read"),
+    }
+    shared.sort_by_key(|d| d.id);
+}
+
+async fn post(store: &Store, sender: &Sender, shared: &[Delivery], timeout: Duration) -> Result<(), Failure> {
+    let first = &shared[0];
     let config = store.snapshot();
     let secret = config
-        .application(delivery.application)
+        .application(first.application)
         .and_then(|a| a.push_secret.clone());
     let secret = secret.as_ref().map(|s| s.expose());
-    sender.attempt(delivery, delivery.attempts + 1, secret, timeout).await
+    let attempt = first.attempts + 1;
+    if first.together.is_none() {
+        return sender.attempt(first, attempt, None, secret, timeout).await;
+    }
+    let bodies: Vec<&[u8]> = shared.iter().map(|d| &d.body[..]).collect();
+    let array = Delivery {
+        body: [b"[", &bodies.join(&b","[..])[..], b"]"].concat(),
+        ..first.clone()
+    };
+    sender
+        .attempt(&array, attempt, Some(shared.len()), secret, timeout)
+        .await
 }
 
 /// What becomes of a delivery after an attempt.

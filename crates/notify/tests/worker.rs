@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use strowger_core::event::{Created, Kind, RecordMode};
-use strowger_core::project::Topic;
+use strowger_core::project::{Batching, Topic};
 use strowger_core::{ApplicationId, ConversationId, Event, Fact, Stamp, TenantId};
 use strowger_notify::{Notifier, NotifyConfig, Schedule};
 use strowger_store::{
@@ -80,6 +80,11 @@ fn id(n: u64) -> ConversationId {
 
 /// Appends a conversation with these deliveries: subscription and URL, positions from 1.
 async fn push(store: &Store, tenant: TenantId, n: u64, list: &[(u16, &str)]) {
+    push_with(store, tenant, n, list, None).await;
+}
+
+/// The same; those that may share a request have their key as their body.
+async fn push_with(store: &Store, tenant: TenantId, n: u64, list: &[(u16, &str)], batch: Option<Batching>) {
     let created = Created {
         tenant,
         application: APPLICATION,
@@ -116,9 +121,13 @@ async fn push(store: &Store, tenant: TenantId, n: u64, list: &[(u16, &str)]) {
         topic: Topic::CallRecord,
         url: (*url).into(),
         content_type: "application/json".into(),
-        body: b"what do ya want for nothing?".into(),
+        body: match batch {
+            None => b"what do ya want for nothing?".into(),
+            Some(_) => format!("\"{n}-{}\"", i + 1).into_bytes(),
+        },
         key: format!("{n}-{}", i + 1),
         not_before: now,
+        batch,
     });
     let batch = Batch {
         appends: vec![append],
@@ -567,4 +576,148 @@ async fn a_restart_sends_what_was_left_and_an_operator_sends_again() {
             .is_empty()
     );
     notifier.shutdown().await;
+}
+
+/// Together in requests of at most `most`, after `window_ms` or when so many wait.
+fn together(most: u32, window_ms: u64) -> Option<Batching> {
+    Some(Batching { most, window_ms })
+}
+
+const HOUR: u64 = 3_600_000;
+
+fn text(r: &Request) -> &str {
+    std::str::from_utf8(&r.body).unwrap()
+}
+
+// accept: voice-paas 175
+#[tokio::test]
+async fn so_many_as_fit_go_at_once_as_an_array() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(dir.path()).await;
+    let mut receiver = Receiver::start(|_| Reply::Status(200)).await;
+    let notifier = Notifier::start(store.clone(), config()).unwrap();
+    let url = receiver.url("/cdr");
+    for n in 1..=4 {
+        push_with(&store, TENANT, n, &[(0, &url)], together(3, HOUR)).await;
+        if n == 2 {
+            // Others are not of the group: a plain one goes at once, and another receiver's array is another one.
+            push(&store, TENANT, 100, &[(0, &url)]).await;
+            let plain = receiver.next().await;
+            let got = (text(&plain), plain.header("x-strowger-batch"));
+            assert_eq!(got, ("what do ya want for nothing?", ""));
+            push_with(&store, TENANT, 101, &[(0, &receiver.url("/other"))], together(3, HOUR)).await;
+        }
+    }
+    let r = receiver.next().await;
+    assert_eq!((r.path.as_str(), text(&r)), ("/cdr", r#"["1-1","2-1","3-1"]"#));
+    assert_eq!(r.header("x-strowger-batch"), "3");
+    assert_eq!(r.header("x-strowger-key"), "1-1");
+    assert_eq!(r.header("content-type"), "application/json");
+    assert!(r.header("x-strowger-signature").starts_with("sha256="));
+    for n in 5..=6 {
+        push_with(&store, TENANT, n, &[(0, &url)], together(3, HOUR)).await;
+    }
+    assert_eq!(text(&receiver.next().await), r#"["4-1","5-1","6-1"]"#);
+    notifier.shutdown().await;
+    let waiting: Vec<_> = states(&store, TENANT).await;
+    let waiting: Vec<_> = waiting.iter().filter(|d| d.state != DeliveryState::Delivered).collect();
+    assert_eq!(waiting.len(), 1, "the other receiver's waits for its hour");
+    assert_eq!(waiting[0].delivery.attempts, 0);
+}
+
+// accept: voice-paas 175
+#[tokio::test]
+async fn a_window_that_closes_sends_what_is_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(dir.path()).await;
+    let mut receiver = Receiver::start(|_| Reply::Status(200)).await;
+    let url = receiver.url("/");
+    for n in 1..=2 {
+        push_with(&store, TENANT, n, &[(0, &url)], together(100, 300)).await;
+    }
+    let notifier = Notifier::start(store.clone(), config()).unwrap();
+    assert_eq!(text(&receiver.next().await), r#"["1-1","2-1"]"#);
+    let before = tokio::time::Instant::now();
+    push_with(&store, TENANT, 3, &[(0, &url)], together(100, 300)).await;
+    assert_eq!(text(&receiver.next().await), r#"["3-1"]"#, "an array also of one");
+    assert!(before.elapsed() >= Duration::from_millis(290), "it waited for others");
+    notifier.shutdown().await;
+}
+
+// accept: voice-paas 175
+// accept: domain-model I10
+#[tokio::test]
+async fn an_array_is_tried_again_as_a_whole_and_a_conversation_is_in_it_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(dir.path()).await;
+    let good = every(3);
+    let mut receiver = Receiver::start(move |r| match &r.body[..] {
+        b"[\"1-1\",\"2-1\"]" if !good() => Reply::Status(500),
+        _ => Reply::Status(200),
+    })
+    .await;
+    let notifier = Notifier::start(store.clone(), config()).unwrap();
+    let url = receiver.url("/");
+    // The first conversation's record comes in two versions.
+    push_with(&store, TENANT, 1, &[(0, &url), (0, &url)], together(2, HOUR)).await;
+    push_with(&store, TENANT, 2, &[(0, &url)], together(2, HOUR)).await;
+    let first = receiver.next().await;
+    assert_eq!(text(&first), r#"["1-1","2-1"]"#);
+    // What comes meanwhile does not join those that failed.
+    push_with(&store, TENANT, 3, &[(0, &url)], together(2, HOUR)).await;
+    push_with(&store, TENANT, 4, &[(0, &url)], together(2, HOUR)).await;
+    let mut attempts = vec![];
+    let mut others = vec![];
+    while attempts.len() < 2 || others.is_empty() {
+        let r = receiver.next().await;
+        if r.body == first.body {
+            attempts.push(r.header("x-strowger-attempt").to_owned());
+        } else {
+            others.push(text(&r).to_owned());
+        }
+    }
+    assert_eq!(attempts, ["2", "3"]);
+    assert_eq!(others, [r#"["3-1","4-1"]"#]);
+    // The second version went behind the first, which is done now; with the next it is enough.
+    push_with(&store, TENANT, 5, &[(0, &url)], together(2, HOUR)).await;
+    assert_eq!(text(&receiver.next().await), r#"["1-2","5-1"]"#);
+    notifier.shutdown().await;
+    let all = states(&store, TENANT).await;
+    assert!(all.iter().all(|d| d.state == DeliveryState::Delivered));
+}
+
+// accept: voice-paas 175
+#[tokio::test]
+async fn a_backlog_goes_in_arrays_of_a_hundred_with_nothing_twice() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(dir.path()).await;
+    let mut receiver = Receiver::start(|_| Reply::Status(200)).await;
+    for n in 0..250 {
+        push_with(&store, TENANT, n, &[(0, &receiver.url("/"))], together(100, 0)).await;
+    }
+    // Another process finds all of it in the table, and it is due.
+    drop(store);
+    let store = open(dir.path());
+    let one = NotifyConfig {
+        per_destination: 1,
+        ..config()
+    };
+    let notifier = Notifier::start(store.clone(), one).unwrap();
+    let mut seen = std::collections::BTreeSet::new();
+    let mut sizes = vec![];
+    while seen.len() < 250 {
+        let r = receiver.next().await;
+        let inner = text(&r).strip_prefix('[').and_then(|t| t.strip_suffix(']'));
+        let members: Vec<String> = inner.unwrap().split(',').map(str::to_owned).collect();
+        assert_eq!(r.header("x-strowger-batch"), members.len().to_string());
+        sizes.push(members.len());
+        for m in members {
+            assert!(seen.insert(m), "twice");
+        }
+    }
+    notifier.shutdown().await;
+    assert!(sizes.iter().all(|n| *n <= 100), "{sizes:?}");
+    assert_eq!(sizes[0], 100);
+    assert!(receiver.requests.try_recv().is_err());
+    assert_eq!(store.outbox_counts().await.unwrap().ready, 0);
 }

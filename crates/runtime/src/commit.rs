@@ -87,6 +87,7 @@ pub fn batch_of(
                     content_type: body.content_type.into(),
                     body: body.bytes,
                     key: body.key,
+                    batch: body.batch,
                     // The retries of a day count from here, and not from the event: that of a call which recovery
                     // closes may be as old as the crash.
                     not_before: wall_now(),

@@ -1,7 +1,7 @@
 //! What is written: batches of events, deliveries and call records.
 
 use sha2::{Digest, Sha256};
-use strowger_core::project::Topic;
+use strowger_core::project::{Batching, Topic};
 use strowger_core::{AccountId, ApplicationId, ConversationId, Event, Stamp, TenantId};
 
 /// An atomic write over any number of conversations: all of it is committed or none.
@@ -170,6 +170,8 @@ pub struct NewDelivery {
     pub key: String,
     /// Not sent before this moment.
     pub not_before: Stamp,
+    /// May be sent together with others of its tenant, application, topic, URL and media type, and waits for them.
+    pub batch: Option<Batching>,
 }
 
 impl std::fmt::Debug for NewDelivery {

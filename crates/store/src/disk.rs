@@ -110,6 +110,8 @@ struct DiskSettings {
     user_data_any: Option<bool>,
     strict_causes: Option<bool>,
     record_wait: Option<u32>,
+    record_batch_size: Option<u32>,
+    record_batch_seconds: Option<u32>,
     max_conversations: Option<u32>,
     max_rate: Option<u32>,
 }
@@ -215,6 +217,8 @@ fn settings_to(s: &ApplicationSettings) -> DiskSettings {
         user_data_any: Some(s.user_data_any),
         strict_causes: Some(s.strict_causes),
         record_wait: Some(s.record_wait),
+        record_batch_size: Some(s.record_batch_size),
+        record_batch_seconds: Some(s.record_batch_seconds),
         max_conversations: Some(s.max_conversations),
         max_rate: Some(s.max_rate),
     }
@@ -232,6 +236,8 @@ fn settings_from(d: DiskSettings) -> ApplicationSettings {
         user_data_any: d.user_data_any.unwrap_or(default.user_data_any),
         strict_causes: d.strict_causes.unwrap_or(default.strict_causes),
         record_wait: d.record_wait.unwrap_or(default.record_wait),
+        record_batch_size: d.record_batch_size.unwrap_or(default.record_batch_size),
+        record_batch_seconds: d.record_batch_seconds.unwrap_or(default.record_batch_seconds),
         max_conversations: d.max_conversations.unwrap_or(default.max_conversations),
         max_rate: d.max_rate.unwrap_or(default.max_rate),
     }

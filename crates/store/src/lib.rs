@@ -39,6 +39,7 @@ pub use error::{AppendError, OpenError, StoreError};
 pub use maintenance::Pruned;
 pub use outbox::{
     Attempt, Delivery, DeliveryFilter, DeliveryInfo, DeliveryState, OutboxCounts, Outcome, Repush, Take, Taken,
+    Together,
 };
 pub use push::{Offer, Offers};
 pub use records::{RecordPage, RecordQuery};

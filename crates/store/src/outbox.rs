@@ -40,6 +40,35 @@ pub struct Delivery {
     pub tries: u32,
     /// When it could first go: it was queued, or queued again by an operator, or the one before it was done.
     pub queued_at: Stamp,
+    /// May be sent together with others.
+    pub together: Option<Together>,
+}
+
+/// Which deliveries may share a request: those of the same group that were not tried yet, or that failed together. Each
+/// is the head of its own order, so no two of a group are about the same subscription of a conversation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Together {
+    /// A digest of tenant, application, topic, URL and media type.
+    pub group: u64,
+    /// Most in one request.
+    pub most: u32,
+    /// When it is due: its window closes, or it is tried again with those that it failed with.
+    pub due: Stamp,
+}
+
+impl Delivery {
+    /// True if the two may share a request.
+    pub fn fits(&self, other: &Delivery) -> bool {
+        let (Some(a), Some(b)) = (self.together, other.together) else {
+            return false;
+        };
+        a.group == b.group
+            && self.tries == other.tries
+            && (self.tries == 0 || a.due == b.due)
+            && (self.tenant, self.application, self.topic) == (other.tenant, other.application, other.topic)
+            && (&self.url, &self.content_type) == (&other.url, &other.content_type)
+            && self.conversation != other.conversation
+    }
 }
 
 impl std::fmt::Debug for Delivery {

@@ -84,6 +84,34 @@ impl Store {
         .await
     }
 
+    /// Leases up to `room` more deliveries that may share a request with `first`, which is leased already; due or not.
+    pub async fn take_together(&self, first: &Delivery, room: usize) -> Result<Vec<Delivery>, StoreError> {
+        let Some(together) = first.together else {
+            return Ok(Vec::new());
+        };
+        let (shared, keys) = (self.inner.shared.clone(), self.inner.keys.clone());
+        let which = (together.group, first.tries, together.due);
+        let found = self
+            .read(move |conn| {
+                shared.leases.scanning(true);
+                let found = reader::take_together(conn, &shared.leases, which, room);
+                shared.leases.scanning(false);
+                let mut deliveries = Vec::new();
+                for s in found? {
+                    match s.open(&keys) {
+                        Ok(d) => deliveries.push(d),
+                        Err(_) => shared.leases.release([s.id]),
+                    }
+                }
+                Ok(deliveries)
+            })
+            .await?;
+        // Two groups whose digests are equal, or an order that an operator mixed up, do not share a request.
+        let (fitting, rest): (Vec<_>, Vec<_>) = found.into_iter().partition(|d| d.fits(first));
+        self.release_deliveries(rest.iter().map(|d| d.id));
+        Ok(fitting)
+    }
+
     /// Gives leases back without an attempt. The deliveries stay as they are in the table.
     pub fn release_deliveries(&self, ids: impl IntoIterator<Item = u64>) {
         self.inner.shared.leases.release(ids);

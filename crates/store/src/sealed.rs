@@ -7,7 +7,7 @@ use crate::batch::{Append, Batch, CommandId, Deadline, NewDelivery, RecordRow};
 use crate::codec;
 use crate::crypto::{Keys, Place, TenantKey, Unsealable};
 use crate::error::AppendError;
-use crate::outbox::Delivery;
+use crate::outbox::{Delivery, Together};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use strowger_core::project::Topic;
@@ -71,6 +71,8 @@ pub(crate) struct SealedDelivery {
     pub tries: u32,
     pub queued_at: Stamp,
     pub next_at: Stamp,
+    /// Group, and most in one request.
+    pub together: Option<(u64, u32)>,
     pub content: Arc<[u8]>,
 }
 
@@ -104,6 +106,20 @@ pub(crate) fn destination(tenant: TenantId, url: &str) -> u64 {
     hash.update(tenant.0.to_be_bytes());
     hash.update(url[..after].to_ascii_lowercase());
     hash.update(host.to_ascii_lowercase());
+    let digest = hash.finalize();
+    // One bit less, because the column is a signed integer.
+    u64::from_be_bytes(digest[..8].try_into().unwrap_or_default()) >> 1
+}
+
+/// The group of deliveries that may share a request: all that decides where a body goes and how it is signed.
+fn group(d: &NewDelivery) -> u64 {
+    let mut hash = Sha256::new();
+    hash.update(d.tenant.0.to_be_bytes());
+    hash.update(d.application.0.to_be_bytes());
+    for text in [codec::topic_name(d.topic), &d.url, &d.content_type] {
+        hash.update((text.len() as u64).to_be_bytes());
+        hash.update(text);
+    }
     let digest = hash.finalize();
     // One bit less, because the column is a signed integer.
     u64::from_be_bytes(digest[..8].try_into().unwrap_or_default()) >> 1
@@ -224,7 +240,8 @@ fn seal_delivery(d: &NewDelivery, key: &TenantKey) -> SealedDelivery {
         attempts: 0,
         tries: 0,
         queued_at: d.not_before,
-        next_at: d.not_before,
+        next_at: d.not_before.plus_ms(d.batch.map_or(0, |b| b.window_ms)),
+        together: d.batch.map(|b| (group(d), b.most.max(1))),
         content: content.into(),
     }
 }
@@ -264,6 +281,11 @@ impl SealedDelivery {
             attempts: self.attempts,
             tries: self.tries,
             queued_at: self.queued_at,
+            together: self.together.map(|(group, most)| Together {
+                group,
+                most,
+                due: self.next_at,
+            }),
         })
     }
 }

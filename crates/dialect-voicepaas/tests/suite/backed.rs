@@ -148,6 +148,7 @@ impl Backed {
                 body: d.bytes.clone(),
                 key: d.key.clone(),
                 not_before: Stamp(0),
+                batch: None,
             });
             let row = RecordRow {
                 tenant: head.tenant,

@@ -3,7 +3,7 @@
 use crate::kit::*;
 use serde_json::{Map, Value, json};
 use strowger_core::call::LegFact;
-use strowger_core::project::Topic;
+use strowger_core::project::{Batching, Topic};
 
 fn usual() -> Kit {
     let mut kit = Kit::talking();
@@ -364,4 +364,40 @@ fn replaying_the_log_gives_the_same_bytes() {
     let world = kit.world();
     let c = &world.convs[&id(&sid)];
     assert_eq!(crate::kit::switch::replay(&c.events), c.deliveries);
+}
+
+// accept: voice-paas 175
+#[test]
+fn records_of_an_application_in_batch_mode_may_travel_together_and_statuses_may_not() {
+    let kit = Kit::talking();
+    let marks = |kit: &Kit, sid: &str, topic| {
+        let all = kit.deliveries(sid);
+        let chosen = all.into_iter().filter(|d| d.topic == topic);
+        chosen.map(|d| d.batch).collect::<Vec<_>>()
+    };
+    let single = kit.click(json!({}));
+    kit.settings(|s| {
+        s.record_batch_size = 100;
+        s.record_batch_seconds = 30;
+    });
+    let sid = kit.click(json!({}));
+    for sid in [&single, &sid] {
+        kit.run_to_talk(sid);
+        kit.cancel(sid);
+    }
+    kit.run();
+    assert_eq!(
+        marks(&kit, &single, Topic::CallRecord),
+        [None],
+        "placed before the change"
+    );
+    let mark = Batching {
+        most: 100,
+        window_ms: 30_000,
+    };
+    assert_eq!(marks(&kit, &sid, Topic::CallRecord), [Some(mark)]);
+    let statuses = marks(&kit, &sid, Topic::Status);
+    assert!(!statuses.is_empty() && statuses.iter().all(Option::is_none));
+    // The member of the array is the body that a push of its own has.
+    assert_eq!(kit.cdr(&sid)["conversationSid"], sid);
 }

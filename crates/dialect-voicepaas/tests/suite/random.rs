@@ -71,6 +71,7 @@ fn click_plan(r: &mut Rng) -> (Created, ClickPlan) {
         zone_minutes: 480,
         strict_causes: r.one_in(4),
         recording_base: "https://r.example.com".into(),
+        batch: None,
     };
     let head = Created {
         tenant: TENANT,

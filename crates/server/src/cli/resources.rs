@@ -265,6 +265,12 @@ pub struct Settings {
     /// Where call records go when the request names no URL; empty for nowhere
     #[arg(long, value_name = "URL")]
     record_url: Option<String>,
+    /// Call records pushed in one request, as an array: 1 to 100; 0 pushes each for itself
+    #[arg(long, value_name = "NUMBER")]
+    record_batch_size: Option<u32>,
+    /// Seconds that a call record waits for others before a request with fewer is sent
+    #[arg(long, value_name = "SECONDS")]
+    record_batch_seconds: Option<u32>,
     /// Minutes east of UTC of displayed times
     #[arg(long, value_name = "MINUTES", allow_hyphen_values = true)]
     zone_minutes: Option<i32>,
@@ -283,6 +289,7 @@ impl Settings {
     fn json(&self) -> serde_json::Value {
         json!({
             "ring_timeout": self.ring_timeout, "default_cli": self.default_cli, "record_url": self.record_url,
+            "record_batch_size": self.record_batch_size, "record_batch_seconds": self.record_batch_seconds,
             "zone_minutes": self.zone_minutes, "max_conversations": self.max_conversations, "max_rate": self.max_rate,
         })
     }

@@ -98,7 +98,8 @@ impl<'c> Writer<'c> {
                 WHERE tenant = ?1 AND conversation = ?2 AND subscription = ?3 AND state < 2 LIMIT 1")?,
             insert_delivery: p(
                 "INSERT INTO deliveries(tenant, conversation, subscription, seq, topic, application,
-                destination, state, queued_at, next_at, content) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, ?10)",
+                destination, state, queued_at, next_at, content, batch_group, batch_most)
+                VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
             )?,
             finish_delivery: p(
                 "UPDATE deliveries SET state = ?2, attempts = attempts + 1, tries = tries + 1,
@@ -280,8 +281,11 @@ impl<'c> Writer<'c> {
             d.application.0.to_be_bytes(),
             d.destination as i64,
             i64::from(behind),
+            d.queued_at.0,
             d.next_at.0,
             &d.content[..],
+            d.together.map(|(group, _)| group as i64),
+            d.together.map(|(_, most)| most),
         ])?;
         if !behind {
             let id = self.conn.last_insert_rowid() as u64;

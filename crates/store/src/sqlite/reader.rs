@@ -70,7 +70,7 @@ impl Drop for Guard<'_> {
 
 /// The columns that [`delivery_row`] reads, before the tenant's id.
 pub(crate) const DELIVERY_COLUMNS: &str = "id, tenant, conversation, subscription, seq, topic, application, \
-     destination, attempts, tries, queued_at, next_at, content";
+     destination, attempts, tries, queued_at, next_at, content, batch_group, batch_most";
 
 /// Reads [`DELIVERY_COLUMNS`] and the tenant's id behind them.
 pub(crate) fn delivery_row(r: &Row<'_>) -> rusqlite::Result<SealedDelivery> {
@@ -78,7 +78,7 @@ pub(crate) fn delivery_row(r: &Row<'_>) -> rusqlite::Result<SealedDelivery> {
     Ok(SealedDelivery {
         id: r.get::<_, i64>(0)? as u64,
         tenant_no: r.get(1)?,
-        tenant: TenantId(u128::from_be_bytes(r.get(13)?)),
+        tenant: TenantId(u128::from_be_bytes(r.get(15)?)),
         conversation: ConversationId(u128::from_be_bytes(r.get(2)?)),
         application: ApplicationId(u128::from_be_bytes(r.get(6)?)),
         seq: r.get(4)?,
@@ -91,6 +91,10 @@ pub(crate) fn delivery_row(r: &Row<'_>) -> rusqlite::Result<SealedDelivery> {
         queued_at: Stamp(r.get(10)?),
         next_at: Stamp(r.get(11)?),
         content: r.get::<_, Vec<u8>>(12)?.into(),
+        together: r
+            .get::<_, Option<i64>>(13)?
+            .map(|group| Ok::<_, rusqlite::Error>((group as u64, r.get(14)?)))
+            .transpose()?,
     })
 }
 
@@ -141,6 +145,29 @@ pub(crate) fn take_due(
     Ok((found, next_at))
 }
 
+/// Ready deliveries of a group, leased, at most `room`: those that were tried as often, and if they were, failed
+/// together. The oldest first.
+pub(crate) fn take_together(
+    conn: &Connection,
+    leases: &Leases,
+    (group, tries, due): (u64, u32, Stamp),
+    room: usize,
+) -> rusqlite::Result<Vec<SealedDelivery>> {
+    let mut statement = conn.prepare_cached(&format!(
+        "SELECT {DELIVERY_COLUMNS}, (SELECT t.id FROM tenants t WHERE t.no = tenant) FROM deliveries
+         WHERE state = 0 AND batch_group = ?1 AND tries = ?2 AND (?2 = 0 OR next_at = ?3) ORDER BY id"
+    ))?;
+    let mut rows = statement.query(params![group as i64, tries, due.0])?;
+    let mut found = Vec::new();
+    while found.len() < room {
+        let Some(r) = rows.next()? else { break };
+        if leases.take(r.get::<_, i64>(0)? as u64) {
+            found.push(delivery_row(r)?);
+        }
+    }
+    Ok(found)
+}
+
 /// A tenant's deliveries for its operators, newest first.
 pub(crate) fn list_deliveries(
     conn: &Connection,
@@ -166,9 +193,9 @@ pub(crate) fn list_deliveries(
     let conversation = filter.conversation.map(|c| c.0.to_be_bytes());
     let rows = statement.query_map(params![tenant, before, conversation, limit], |r| {
         let rest = DeliveryInfoRest {
-            state: DeliveryState::from_code(r.get(14)?),
-            last_at: r.get::<_, Option<i64>>(15)?.map(Stamp),
-            last_error: r.get(16)?,
+            state: DeliveryState::from_code(r.get(16)?),
+            last_at: r.get::<_, Option<i64>>(17)?.map(Stamp),
+            last_error: r.get(18)?,
         };
         Ok((delivery_row(r)?, rest))
     })?;

@@ -96,6 +96,11 @@ CREATE TABLE commands(
     at INTEGER NOT NULL
 );
 CREATE UNIQUE INDEX commands_by_name ON commands(tenant, name);
+
+-- Deliveries that may share a request, and how many of them.
+ALTER TABLE deliveries ADD COLUMN batch_group INTEGER;
+ALTER TABLE deliveries ADD COLUMN batch_most INTEGER;
+CREATE INDEX deliveries_together ON deliveries(batch_group, id) WHERE state = 0 AND batch_group IS NOT NULL;
 ",
 ];
 

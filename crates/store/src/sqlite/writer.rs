@@ -35,7 +35,8 @@ pub(crate) struct Leases {
 #[derive(Default)]
 struct LeaseState {
     held: HashSet<u64>,
-    scanning: bool,
+    /// Scans under way.
+    scanning: usize,
     released: Vec<u64>,
 }
 
@@ -52,7 +53,7 @@ impl Leases {
     pub(crate) fn release(&self, ids: impl IntoIterator<Item = u64>) {
         let mut state = self.lock();
         for id in ids {
-            if state.scanning {
+            if state.scanning > 0 {
                 state.released.push(id);
             } else {
                 state.held.remove(&id);
@@ -62,8 +63,12 @@ impl Leases {
 
     pub(crate) fn scanning(&self, on: bool) {
         let mut state = self.lock();
-        state.scanning = on;
-        if !on {
+        state.scanning = if on {
+            state.scanning + 1
+        } else {
+            state.scanning.saturating_sub(1)
+        };
+        if state.scanning == 0 {
             for id in std::mem::take(&mut state.released) {
                 state.held.remove(&id);
             }

@@ -208,5 +208,6 @@ pub fn delivery(id: ConversationId, subscription: u16, seq: u32, url: &str) -> N
         body: format!(r#"{{"conversation":"{id}","seq":{seq},"to":"13800138000"}}"#).into_bytes(),
         key: format!("{id}/{subscription}/{seq}"),
         not_before: Stamp(1000),
+        batch: None,
     }
 }

@@ -9,7 +9,7 @@ use strowger_core::call::{
     Refusal, Sound, Step, Target,
 };
 use strowger_core::event::{Created, Event};
-use strowger_core::project::{Projector, Topic};
+use strowger_core::project::{Batching, Projector, Topic};
 use strowger_core::{ConversationId, ConversationRecord, LegSeq, Stamp, TenantId};
 use strowger_dialect_voicepaas::VoicePaasProjector;
 use strowger_runtime::{Answer, CallError, Calls, Live};
@@ -27,6 +27,7 @@ pub struct Delivery {
     pub url: String,
     pub key: String,
     pub bytes: Vec<u8>,
+    pub batch: Option<Batching>,
 }
 
 /// One conversation with everything that was seen of it.
@@ -348,6 +349,7 @@ pub fn pushes(record: &ConversationRecord, event: &Event) -> Vec<Delivery> {
                 url: s.url.clone(),
                 key: body.key,
                 bytes: body.bytes,
+                batch: body.batch,
             })
         })
         .collect()
