@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::atomic::{AtomicI32, AtomicI64, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicU64};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::api::{CallKey, Command, MediaError, Scheduling, ShardMetrics};
@@ -27,7 +27,7 @@ impl Message {
     }
 
     /// True if the shard has to see it at once. A leg that is opened does nothing before it is configured, and one that
-    /// is closed may go on for the frame that a sleeping shard takes to look by itself; each wake-up spared is a
+    /// is closed may go on for the frame after which a shard with calls looks by itself; each wake-up spared is a
     /// context switch less on both sides.
     fn urgent(&self) -> bool {
         !self.closes() && !matches!(self, Message::Open { .. })
@@ -39,13 +39,16 @@ struct Waiting {
     messages: VecDeque<(CallKey, Message)>,
     /// The shard has been woken for what waits.
     woken: bool,
+    /// The shard has no call and sleeps until it is woken: even what is not urgent has to wake it.
+    idle: bool,
     stopped: bool,
 }
 
 impl Waiting {
-    /// True if the shard sleeps and the caller has to wake it: once for all that waits.
-    fn claim_wake(&mut self) -> bool {
-        !std::mem::replace(&mut self.woken, true)
+    /// True if the caller has to wake the shard: once for all that waits, and only for what cannot wait for the shard's
+    /// next frame.
+    fn claim_wake(&mut self, urgent: bool) -> bool {
+        (urgent || self.idle) && !std::mem::replace(&mut self.woken, true)
     }
 }
 
@@ -53,6 +56,8 @@ impl Waiting {
 pub(crate) struct Queue {
     waiting: Mutex<Waiting>,
     capacity: usize,
+    /// Something waits; lets the shard look without the lock.
+    pending: AtomicBool,
     pub(crate) wake: EventFd,
     pub(crate) counters: Counters,
 }
@@ -63,6 +68,7 @@ impl Queue {
         Ok(Queue {
             waiting: Mutex::default(),
             capacity: capacity.max(1),
+            pending: AtomicBool::new(false),
             wake,
             counters: Counters::default(),
         })
@@ -83,8 +89,9 @@ impl Queue {
             self.counters.commands_refused.fetch_add(1, Relaxed);
             return Err((MediaError::Overloaded, message));
         }
-        let wake = message.urgent() && waiting.claim_wake();
+        let wake = waiting.claim_wake(message.urgent());
         waiting.messages.push_back((call, message));
+        self.pending.store(true, Relaxed);
         drop(waiting);
         if wake {
             self.wake.signal();
@@ -104,8 +111,9 @@ impl Queue {
             self.counters.commands_refused.fetch_add(1, Relaxed);
             return Err(MediaError::Overloaded);
         }
-        let wake = messages().any(|m| m.urgent()) && waiting.claim_wake();
+        let wake = waiting.claim_wake(messages().any(|m| m.urgent()));
         waiting.messages.extend(messages().map(|m| (call, m)));
+        self.pending.store(true, Relaxed);
         drop(waiting);
         if wake {
             self.wake.signal();
@@ -121,8 +129,23 @@ impl Queue {
     pub(crate) fn take(&self, into: &mut VecDeque<(CallKey, Message)>) -> bool {
         let mut waiting = self.lock();
         std::mem::swap(&mut waiting.messages, into);
+        self.pending.store(false, Relaxed);
         waiting.woken = false;
+        waiting.idle = false;
         waiting.stopped
+    }
+
+    /// True if something waits, as far as the shard can see without the lock. Every round asks, because what is not urgent
+    /// comes without a wake-up.
+    pub(crate) fn is_pending(&self) -> bool {
+        self.pending.load(Relaxed)
+    }
+
+    /// The shard has nothing to do: true if it may sleep until it is woken, false if something has come meanwhile.
+    pub(crate) fn may_sleep(&self) -> bool {
+        let mut waiting = self.lock();
+        waiting.idle = waiting.messages.is_empty() && !waiting.stopped;
+        waiting.idle
     }
 
     pub(crate) fn stop(&self) {

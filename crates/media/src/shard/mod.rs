@@ -141,6 +141,8 @@ impl Shard {
             }
             if woken {
                 queue.wake.clear();
+            }
+            if woken || queue.is_pending() {
                 let stop = queue.take(&mut messages);
                 for (call, message) in messages.drain(..) {
                     self.on_message(call, message);
@@ -213,10 +215,12 @@ impl Shard {
                 return (ms * 1000).saturating_sub(now).div_ceil(1000) as i32;
             }
         }
-        if self.calls.is_empty() && self.finishing.is_empty() {
+        if !self.calls.is_empty() || !self.finishing.is_empty() {
+            FRAME_PERIOD as i32
+        } else if self.parts.queue.may_sleep() {
             -1
         } else {
-            FRAME_PERIOD as i32
+            0
         }
     }
 
