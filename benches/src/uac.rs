@@ -5,7 +5,8 @@ use crate::tally::count;
 use crate::uas::{SDP, Shared, header, socket};
 use std::collections::{HashMap, VecDeque};
 use std::io::BufReader;
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -100,6 +101,24 @@ struct Call {
     tries: u32,
 }
 
+/// Waits for a datagram, to the microsecond: a socket's own time limit is counted in ticks of some milliseconds, which
+/// would send INVITEs in bunches.
+fn wait_readable(socket: &UdpSocket, at_most: Duration) {
+    let mut watched = libc::pollfd {
+        fd: socket.as_raw_fd(),
+        events: libc::POLLIN,
+        revents: 0,
+    };
+    let time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: i64::from(at_most.subsec_nanos()),
+    };
+    // SAFETY: one pollfd and one timespec, which both live through the call; no signal mask.
+    unsafe {
+        libc::ppoll(&raw mut watched, 1, &raw const time, std::ptr::null());
+    }
+}
+
 /// What a timer means.
 #[derive(Clone, Copy, PartialEq)]
 enum Due {
@@ -110,6 +129,7 @@ enum Due {
 /// Calls a number at the platform `rate` times a second for a time, talks for the shared time, hangs up.
 pub fn trunk(shared: &Arc<Shared>, platform: SocketAddr, number: &str, rate: f64, length: Duration) {
     let socket = socket();
+    socket.set_nonblocking(true).expect("a socket can be non-blocking");
     let me = socket.local_addr().expect("a bound socket has an address");
     let begin = Instant::now();
     let total = (length.as_secs_f64() * rate) as u64;
