@@ -202,11 +202,8 @@ pub fn trunk(shared: &Arc<Shared>, platform: SocketAddr, number: &str, rate: f64
         let left = next
             .saturating_duration_since(Instant::now())
             .min(Duration::from_millis(2));
-        if left.is_zero() {
-            continue;
-        }
-        let _ = socket.set_read_timeout(Some(left.max(Duration::from_micros(50))));
         let Ok((size, _)) = socket.recv_from(&mut buffer) else {
+            wait_readable(&socket, left);
             continue;
         };
         let Ok(text) = std::str::from_utf8(&buffer[..size]) else {
