@@ -6,9 +6,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use strowger_core::call::{AddPlan, Builtin, ClickPlan, Command, PartyPlan, Ringback, Target};
 use strowger_core::event::{Created, Kind, RecordMode, Via};
+use strowger_core::project::{Batching, Body, Projector, Subscription, Topic};
 use strowger_core::resource::{PrefixRule, Route, RouteTarget, Trunk, TrunkAuth};
 use strowger_core::{
-    ApplicationId, Cause, ConversationId, ConversationRecord, LegSeq, Number, RouteId, TenantId, TrunkId,
+    ApplicationId, Cause, ConversationId, ConversationRecord, Event, Fact, LegSeq, Number, RouteId, TenantId, TrunkId,
 };
 use strowger_runtime::owner::World;
 use strowger_runtime::{Calls, MediaSink, SipSink, SoundLibrary, Switch, SwitchCalls, SwitchConfig, recovery};
@@ -42,6 +43,27 @@ fn wav(millis: usize) -> Vec<u8> {
     f.extend((data.len() as u32).to_le_bytes());
     f.extend(data);
     f
+}
+
+/// Pushes each end, and says that it may travel with others.
+struct Ends;
+
+impl Projector for Ends {
+    fn name(&self) -> &'static str {
+        "ends"
+    }
+
+    fn project(&self, _: &Subscription, _: &ConversationRecord, event: &Event) -> Option<Body> {
+        (event.fact == Fact::Ended).then(|| Body {
+            content_type: "application/json",
+            bytes: b"{}".into(),
+            key: "k".into(),
+            batch: Some(Batching {
+                most: 7,
+                window_ms: 3_600_000,
+            }),
+        })
+    }
 }
 
 async fn platform(ports: std::ops::RangeInclusive<u16>, trunk: SocketAddr) -> Platform {
@@ -97,7 +119,9 @@ async fn platform(ports: std::ops::RangeInclusive<u16>, trunk: SocketAddr) -> Pl
         host: "127.0.0.1".into(),
         max_conversations: 10,
     };
-    let switch = Switch::new(config, store.clone(), sounds, Arc::new(HashMap::new()));
+    let ends: Arc<dyn Projector> = Arc::new(Ends);
+    let projectors = Arc::new(HashMap::from([("ends", ends)]));
+    let switch = Switch::new(config, store.clone(), sounds, projectors);
     let media = strowger_media::Config {
         ports,
         recording_dir: folder.path().join("recordings"),
@@ -231,7 +255,13 @@ async fn a_call_leaves_one_record_and_no_leg() {
     let far = far();
     let p = platform(20_000..=20_199, far.handle.local_addrs()[0]).await;
     let calls = SwitchCalls(p.switch.clone());
-    let (head, plan) = plan();
+    let (mut head, plan) = plan();
+    head.subscriptions = vec![Subscription {
+        topic: Topic::CallRecord,
+        url: "http://127.0.0.1:9/".into(),
+        projector: "ends".into(),
+        context: vec![],
+    }];
     let id = calls.click_to_call(head, plan, None).await.unwrap();
     eventually(async || {
         let live = calls.inspect(TENANT, id).await.ok()?;
@@ -249,6 +279,11 @@ async fn a_call_leaves_one_record_and_no_leg() {
     let record = ended(&p.store, id).await;
     assert_eq!(record.end.unwrap().0, Cause::Admin);
     assert_eq!(record.recordings.len(), 1);
+    // Its push is in the same commit, and waits for others as its projector said.
+    let pushes = p.store.deliveries(TENANT, Default::default()).await.unwrap();
+    let together = pushes[0].delivery.together.unwrap();
+    assert_eq!((pushes.len(), together.most), (1, 7));
+    assert_eq!(together.due, pushes[0].delivery.queued_at.plus_ms(3_600_000));
     eventually(async || (p.switch.running() == 0).then_some(())).await;
     eventually(async || (*far.over.lock().unwrap() == 2).then_some(())).await;
     assert_eq!(far.calls.lock().unwrap().len(), 2);

@@ -36,6 +36,8 @@ fn application() -> Application {
         settings: ApplicationSettings {
             default_cli: Some(number()),
             record_url: Some("https://crm.example/cdr".into()),
+            record_batch_size: 50,
+            record_batch_seconds: 20,
             ..Default::default()
         },
         push_secret: Some(Secret::new("hm4c")),
