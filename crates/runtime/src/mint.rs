@@ -30,9 +30,13 @@ pub fn random() -> u128 {
 
 #[cfg(test)]
 mod tests {
+    use strowger_core::ConversationId;
+
+    // accept: voice-paas 15
     #[test]
-    fn a_million_ids_differ() {
-        let ids: std::collections::HashSet<u128> = (0..1_000_000).map(|_| super::random()).collect();
+    fn a_million_conversations_of_one_millisecond_have_a_million_ids() {
+        let mint = |_| ConversationId::mint(1_700_000_000_000, super::random() as u64);
+        let ids: std::collections::HashSet<ConversationId> = (0..1_000_000).map(mint).collect();
         assert_eq!(ids.len(), 1_000_000);
     }
 }
