@@ -216,7 +216,9 @@ mod tests {
 
     #[test]
     fn pairs_are_even_and_odd_and_run_out() {
-        let pool = PortPool::new(LOOPBACK, &(19_001..=19_006), 1, Duration::from_secs(9)).unwrap();
+        let (block, _lock) = crate::testkit::port_block();
+        let first = block.start() + 1;
+        let pool = PortPool::new(LOOPBACK, &(first..=first + 5), 1, Duration::from_secs(9)).unwrap();
         let a = pool.take().unwrap();
         let b = pool.take().unwrap();
         assert_eq!((a.port % 2, b.port % 2), (0, 0));
@@ -232,7 +234,10 @@ mod tests {
 
     #[test]
     fn after_quarantine_the_pair_is_empty() {
-        let pool = Arc::new(PortPool::new(LOOPBACK, &(19_010..=19_011), 1, Duration::from_millis(1)).unwrap());
+        let (block, _lock) = crate::testkit::port_block();
+        let first = *block.start();
+        let pool = PortPool::new(LOOPBACK, &(first..=first + 1), 1, Duration::from_millis(1)).unwrap();
+        let pool = Arc::new(pool);
         let helper = std::thread::spawn({
             let pool = Arc::clone(&pool);
             move || pool.run()
@@ -260,12 +265,14 @@ mod tests {
 
     #[test]
     fn ports_that_others_hold_are_passed_over() {
-        let held: Vec<UdpSocket> = (19_030..19_060)
+        let (block, _lock) = crate::testkit::port_block();
+        let first = *block.start();
+        let held: Vec<UdpSocket> = (first..first + 30)
             .step_by(2)
             .map(|port| UdpSocket::bind((LOOPBACK, port)).unwrap())
             .collect();
-        let pool = PortPool::new(LOOPBACK, &(19_030..=19_061), 1, Duration::ZERO).unwrap();
-        assert_eq!(pool.take().unwrap().port, 19_060);
+        let pool = PortPool::new(LOOPBACK, &(first..=first + 31), 1, Duration::ZERO).unwrap();
+        assert_eq!(pool.take().unwrap().port, first + 30);
         assert!(matches!(pool.take(), Err(MediaError::PortsExhausted)));
         drop(held);
         assert!(pool.take().is_ok());

@@ -379,3 +379,17 @@ impl EventSink for Events {
         self.arrived.notify_all();
     }
 }
+
+/// A port range that no other test uses at the same time, on any process of this machine: the lowest of a hundred ports
+/// is held as a lock by the socket, which must be kept as long as the range is used.
+///
+/// # Panics
+/// If every range is taken.
+pub fn port_block() -> (std::ops::RangeInclusive<u16>, UdpSocket) {
+    for base in (12_000..19_000).step_by(100) {
+        if let Ok(lock) = UdpSocket::bind(("127.0.0.1", base)) {
+            return (base + 2..=base + 99, lock);
+        }
+    }
+    panic!("no range of ports is free");
+}

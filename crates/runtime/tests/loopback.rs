@@ -26,6 +26,7 @@ struct Platform {
     _media: strowger_media::Engine,
     endpoint: EndpointHandle,
     _folder: tempfile::TempDir,
+    _ports: std::net::UdpSocket,
 }
 
 fn wav(millis: usize) -> Vec<u8> {
@@ -66,7 +67,8 @@ impl Projector for Ends {
     }
 }
 
-async fn platform(ports: std::ops::RangeInclusive<u16>, trunk: SocketAddr) -> Platform {
+async fn platform(trunk: SocketAddr) -> Platform {
+    let (ports, lock) = strowger_media::testkit::port_block();
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(StoreConfig::new(folder.path().join("db"), MasterKey::new([7; 32]))).unwrap();
     store
@@ -139,6 +141,7 @@ async fn platform(ports: std::ops::RangeInclusive<u16>, trunk: SocketAddr) -> Pl
         _media: media,
         endpoint,
         _folder: folder,
+        _ports: lock,
     }
 }
 
@@ -253,7 +256,7 @@ async fn ended(store: &Store, id: ConversationId) -> ConversationRecord {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_call_leaves_one_record_and_no_leg() {
     let far = far();
-    let p = platform(20_000..=20_199, far.handle.local_addrs()[0]).await;
+    let p = platform(far.handle.local_addrs()[0]).await;
     let calls = SwitchCalls(p.switch.clone());
     let (mut head, plan) = plan();
     head.subscriptions = vec![Subscription {
@@ -300,7 +303,7 @@ async fn a_call_leaves_one_record_and_no_leg() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_drained_switch_takes_no_calls_and_records_those_it_ends() {
     let far = far();
-    let p = platform(20_200..=20_399, far.handle.local_addrs()[0]).await;
+    let p = platform(far.handle.local_addrs()[0]).await;
     let calls = SwitchCalls(p.switch.clone());
     let (head, first) = plan();
     let id = calls.click_to_call(head.clone(), first, None).await.unwrap();
@@ -326,7 +329,7 @@ fn named(key: &str, request: &str) -> Option<CommandId> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_named_command_is_executed_once() {
     let far = far();
-    let p = platform(20_400..=20_599, far.handle.local_addrs()[0]).await;
+    let p = platform(far.handle.local_addrs()[0]).await;
     // One conversation at a time: what is repeated needs no second place.
     let mut app = Application::clone(p.store.snapshot().application(APP).unwrap());
     app.settings.max_conversations = 1;
@@ -387,7 +390,7 @@ async fn a_named_command_is_executed_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_route_to_a_trunk_goes_there_only_with_the_number_rewritten() {
     let (carrier, pbx, foreign) = (far(), far(), far());
-    let p = platform(20_600..=20_799, carrier.handle.local_addrs()[0]).await;
+    let p = platform(carrier.handle.local_addrs()[0]).await;
     let trunk = |id, far: &Far, tenant, priority| Trunk {
         id: TrunkId(id),
         tenant,

@@ -17,16 +17,6 @@ pub struct Bench {
     pub dir: tempfile::TempDir,
 }
 
-/// A port range that no other test uses at the same time: the lowest of a hundred ports is held as a lock by a socket.
-fn range() -> (std::ops::RangeInclusive<u16>, UdpSocket) {
-    for base in (12_000..19_000).step_by(100) {
-        if let Ok(lock) = UdpSocket::bind(("127.0.0.1", base)) {
-            return (base + 2..=base + 99, lock);
-        }
-    }
-    panic!("no range of ports is free");
-}
-
 thread_local! {
     static LOCKS: std::cell::RefCell<Vec<UdpSocket>> = const { std::cell::RefCell::new(Vec::new()) };
 }
@@ -37,7 +27,7 @@ impl Bench {
     }
 
     pub fn with(change: impl FnOnce(&mut Config)) -> Bench {
-        let (ports, lock) = range();
+        let (ports, lock) = strowger_media::testkit::port_block();
         LOCKS.with_borrow_mut(|l| l.push(lock));
         let dir = tempfile::tempdir().unwrap();
         let events = Events::shared();
