@@ -387,7 +387,11 @@ impl EventSink for Events {
 /// If every range is taken.
 pub fn port_block() -> (std::ops::RangeInclusive<u16>, UdpSocket) {
     for base in (12_000..19_000).step_by(100) {
-        if let Ok(lock) = UdpSocket::bind(("127.0.0.1", base)) {
+        let Ok(lock) = UdpSocket::bind(("127.0.0.1", base)) else {
+            continue;
+        };
+        // A process that is just ending may have let its lock go before the rest.
+        if (base + 1..base + 100).all(|port| UdpSocket::bind(("127.0.0.1", port)).is_ok()) {
             return (base + 2..=base + 99, lock);
         }
     }
