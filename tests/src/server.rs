@@ -7,7 +7,7 @@ use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// How long the server may take to start, recovery included.
@@ -44,19 +44,30 @@ pub fn free_tcp() -> u16 {
     socket.local_addr().expect("a bound socket has an address").port()
 }
 
-/// First port of a range of `n` that no other caller in this process has, below the kernel's ephemeral range.
+/// First port of a range of `n` UDP ports that no other test has, in this process or another, below the kernel's
+/// ephemeral range. A range is taken by listening on the TCP port with the number of its first port, for as long as the
+/// process lives: no number of the range itself is used up, and a process that dies leaves nothing behind.
+///
+/// # Panics
+/// If there is none left.
 pub fn port_block(n: u16) -> u16 {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    // Test processes that run side by side begin at different places.
-    let start = (std::process::id() % 40) as u16 * 300;
-    loop {
-        let offset = NEXT.fetch_add(n, Ordering::Relaxed);
-        let base = 20_000 + (start + offset) % (12_000 - n) / 2 * 2;
-        let probes = [base, base + n / 2, base + n - 2];
-        if probes.iter().all(|p| UdpSocket::bind(("127.0.0.1", *p)).is_ok()) {
+    static TAKEN: Mutex<Vec<TcpListener>> = Mutex::new(Vec::new());
+    // Many small ranges (SIPp) and fewer large ones (servers).
+    let (from, to, step) = if n <= 10 {
+        (28_000, 32_000, 10)
+    } else {
+        (20_000, 28_000, 250.max(n + n % 2))
+    };
+    for base in (from..to - n).step_by(usize::from(step)) {
+        let Ok(lock) = TcpListener::bind(("127.0.0.1", base)) else {
+            continue;
+        };
+        if (base..base + n).all(|port| UdpSocket::bind(("127.0.0.1", port)).is_ok()) {
+            TAKEN.lock().unwrap_or_else(PoisonError::into_inner).push(lock);
             return base;
         }
     }
+    panic!("no range of {n} ports is free");
 }
 
 /// What a test may choose about its server.
