@@ -50,6 +50,8 @@ pub struct LegRecord {
     pub attempts: Vec<(Via, Option<u16>)>,
     /// The newest dialog.
     pub dialog: Option<DialogRef>,
+    /// Dialogs of attempts that were given up without any response: they may have reached the far side after all.
+    pub given_up: Vec<DialogRef>,
     /// Dialling began.
     pub start: Stamp,
     /// First 180 or 183.
@@ -211,6 +213,7 @@ impl ConversationRecord {
                     to: to.clone(),
                     attempts: Vec::new(),
                     dialog: None,
+                    given_up: Vec::new(),
                     start: at,
                     ring: None,
                     answer: None,
@@ -300,6 +303,9 @@ impl ConversationRecord {
             Fact::LegAttemptFailed { via, status, .. } => {
                 if let Some(a) = leg.attempts.iter_mut().rev().find(|(v, s)| v == via && s.is_none()) {
                     a.1 = Some(*status);
+                }
+                if *status == 0 {
+                    leg.given_up.extend(leg.dialog.take());
                 }
             }
             Fact::LegRinging { .. } => leg.ring = leg.ring.or(Some(at)),

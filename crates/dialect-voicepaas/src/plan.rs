@@ -5,18 +5,14 @@ use crate::code::{Code, Failure};
 use crate::directory::Directory;
 use crate::http::Settings;
 use crate::params::{Params, invalid, number};
-use crate::project::SubscriptionContext;
+use crate::project::{SubscriptionContext, batching};
 use strowger_core::call::{AddPlan, ClickPlan, PartyPlan, Prompt, Ringback, Target};
 use strowger_core::event::{Created, Kind, RecordMode};
-use strowger_core::project::Batching;
 use strowger_core::routing::{Denied, permitted};
 use strowger_core::{ConversationId, Number};
 
 /// Seconds that an added party may ring when the request does not say (voice-paas §10).
 const ADD_TIMEOUT: u32 = 120;
-
-/// Most call records in one request (voice-paas §13.3).
-const MAX_BATCH: u32 = 100;
 
 /// What plans are made with.
 pub(crate) struct Planner<'a> {
@@ -124,10 +120,7 @@ impl Planner<'_> {
             zone_minutes: app.zone_minutes,
             strict_causes: app.strict_causes,
             recording_base: self.settings.recording_base.clone(),
-            batch: (app.record_batch_size > 0).then(|| Batching {
-                most: app.record_batch_size.min(MAX_BATCH),
-                window_ms: u64::from(app.record_batch_seconds) * 1000,
-            }),
+            batch: batching(app),
         };
         let head = Created {
             tenant: self.caller.account.tenant,

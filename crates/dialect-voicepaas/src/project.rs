@@ -6,6 +6,7 @@ use serde::Serialize;
 use strowger_core::event::{Direction, Event, Fact};
 use strowger_core::project::{Batching, Body, Projector, Subscription, Topic};
 use strowger_core::record::{ConversationRecord, LegRecord, RecordingRecord};
+use strowger_core::resource::ApplicationSettings;
 use strowger_core::{AccountId, ApplicationId, Stamp};
 
 /// The projector's name in subscriptions.
@@ -33,6 +34,24 @@ pub struct SubscriptionContext {
 }
 
 impl SubscriptionContext {
+    /// With an application's settings and this dialect's default label; for calls that no request asked for.
+    pub fn of_application(
+        application: ApplicationId,
+        account: Option<AccountId>,
+        settings: &ApplicationSettings,
+        recording_base: String,
+    ) -> SubscriptionContext {
+        SubscriptionContext {
+            account,
+            application,
+            version: String::new(),
+            zone_minutes: settings.zone_minutes,
+            strict_causes: settings.strict_causes,
+            recording_base,
+            batch: batching(settings),
+        }
+    }
+
     /// Subscriptions for the URLs that are there; both are fixed when the conversation is created.
     pub fn subscriptions(&self, status_url: Option<&str>, record_url: Option<&str>) -> Vec<Subscription> {
         let make = |topic, url: &str| Subscription {
@@ -67,6 +86,17 @@ impl SubscriptionContext {
         .map(|(k, v)| (k.to_owned(), v))
         .collect()
     }
+}
+
+/// Most call records in one request (voice-paas §13.3).
+const MAX_BATCH: u32 = 100;
+
+/// How call records of an application travel together.
+pub(crate) fn batching(settings: &ApplicationSettings) -> Option<Batching> {
+    (settings.record_batch_size > 0).then(|| Batching {
+        most: settings.record_batch_size.min(MAX_BATCH),
+        window_ms: u64::from(settings.record_batch_seconds) * 1000,
+    })
 }
 
 /// The settings as a projection reads them back out of a subscription.

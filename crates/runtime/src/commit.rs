@@ -45,6 +45,8 @@ pub struct Committer {
     /// Events that nobody waits for, not sent yet.
     held: Vec<Event>,
     held_until: Option<Instant>,
+    /// The journal took longer than effects may be held back.
+    impatient: bool,
 }
 
 /// Makes the batch of new events: advances `published` and freezes what they mean for each subscription.
@@ -162,6 +164,7 @@ impl Committer {
             journal_at: 0,
             held: Vec::new(),
             held_until: None,
+            impatient: false,
         }
     }
 
@@ -232,6 +235,7 @@ impl Committer {
         };
         match result {
             Ok(_) => {
+                self.impatient = false;
                 self.unconfirmed.drain(..confirmed.min(self.unconfirmed.len()));
                 Ok(())
             }
@@ -248,18 +252,35 @@ impl Committer {
     }
 
     /// Waits until everything is committed. The first batch of a conversation is not tried twice: it is refused, and
-    /// so is the call. Later ones are tried for as long as an effect may be held back.
+    /// so is the call. For later ones effects are held back for [`PATIENCE`] at most, also when the disk says nothing at
+    /// all; after that not again until the journal takes something.
+    ///
+    /// # Errors
+    /// The journal's, or [`AppendError::Overloaded`] when patience ran out. The facts are kept in either case.
     pub async fn settle(&mut self) -> Result<(), AppendError> {
         self.flush();
         let started = Instant::now();
         loop {
-            let error = match self.settle_one().await {
+            let opening = self.unconfirmed.front().is_some_and(Batch::opens);
+            let patience = if self.impatient { Duration::ZERO } else { PATIENCE };
+            let settled = if opening {
+                self.settle_one().await
+            } else {
+                // Nothing is lost by giving up the wait: the commit stays on its way.
+                tokio::time::timeout_at(started + patience, self.settle_one())
+                    .await
+                    .unwrap_or(Err(AppendError::Overloaded))
+            };
+            let error = match settled {
                 Ok(()) if self.is_idle() => return Ok(()),
                 Ok(()) => continue,
                 Err(error) => error,
             };
-            let opening = self.unconfirmed.front().is_some_and(Batch::opens);
-            if opening || !retryable(&error) || started.elapsed() > PATIENCE {
+            if opening || !retryable(&error) {
+                return Err(error);
+            }
+            if started.elapsed() >= patience {
+                self.impatient = true;
                 return Err(error);
             }
             tokio::time::sleep(PAUSE).await;

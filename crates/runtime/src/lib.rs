@@ -27,4 +27,4 @@ mod task;
 pub use calls::{Answer, CallError, Calls, Live};
 pub use commit::Projectors;
 pub use sounds::SoundLibrary;
-pub use switch::{MediaSink, SipSink, Switch, SwitchCalls, SwitchConfig};
+pub use switch::{IncomingSubscriptions, MediaSink, SipSink, Switch, SwitchCalls, SwitchConfig};

@@ -65,17 +65,30 @@ impl Mailbox {
         )
     }
 
-    /// Puts a letter in; false if the owner is gone or the box is full.
-    pub fn post(&self, mail: Mail) -> bool {
-        match self.tx.try_send(mail) {
-            Ok(()) => true,
-            Err(mpsc::error::TrySendError::Full(_)) => {
-                self.overflowed.store(true, Ordering::Release);
-                false
+    /// Puts a letter in.
+    ///
+    /// # Errors
+    /// [`Undelivered`]. A lost letter of an engine marks the box; one of a face is the face's to repeat.
+    pub fn post(&self, mail: Mail) -> Result<(), Undelivered> {
+        self.tx.try_send(mail).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(mail) => {
+                if matches!(mail, Mail::Input(_)) {
+                    self.overflowed.store(true, Ordering::Release);
+                }
+                Undelivered::Full
             }
-            Err(mpsc::error::TrySendError::Closed(_)) => false,
-        }
+            mpsc::error::TrySendError::Closed(_) => Undelivered::Gone,
+        })
     }
+}
+
+/// Why a letter was not delivered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Undelivered {
+    /// The box is full: its owner waits for the journal.
+    Full,
+    /// There is no such owner, or not any more.
+    Gone,
 }
 
 impl Inbox {
@@ -119,10 +132,13 @@ impl<K: Hash + Eq + Copy> Directory<K> {
         self.with(key, |m| m.remove(&key));
     }
 
-    /// Posts to an entry; false if there is none or its box is full.
-    pub fn post(&self, key: K, mail: Mail) -> bool {
+    /// Posts to an entry.
+    ///
+    /// # Errors
+    /// [`Undelivered`].
+    pub fn post(&self, key: K, mail: Mail) -> Result<(), Undelivered> {
         let mailbox = self.with(key, |m| m.get(&key).cloned());
-        mailbox.is_some_and(|m| m.post(mail))
+        mailbox.ok_or(Undelivered::Gone)?.post(mail)
     }
 
     /// Number of entries.

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use strowger_core::{ConversationRecord, Fact};
-use strowger_store::StoreError;
+use strowger_store::{AppendError, Batch, StoreError};
 
 /// What recovery did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -54,26 +54,22 @@ pub async fn recover(switch: &Arc<Switch>, recordings: &Path) -> Result<Recovere
             alive,
             || switch.dialog_handle(),
             |n| salvage(recordings, conversation.0, n),
+            |via| switch.credentials(via),
         );
         let mut published = Some(record);
         let mut version = 0;
-        if let Some(batch) = batch_of(&mut published, &mut version, closing.events, switch.projectors()) {
-            let mut tries = 0;
-            while let Err(error) = store.append(batch.clone()).await {
-                tries += 1;
-                if !error.may_retry() || tries > 50 {
-                    tracing::error!(%conversation, code = error.code(), "recovery: {error}");
-                    done.unreadable += 1;
-                    break;
-                }
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            }
+        if let Some(batch) = batch_of(&mut published, &mut version, closing.events, switch.projectors())
+            && let Err(error) = append(switch, batch).await
+        {
+            // What is not recorded is not done: its dialogs are left to the next start.
+            tracing::error!(%conversation, code = error.code(), "recovery: {error}");
+            done.unreadable += 1;
+            continue;
         }
         // After the commit: whoever still rings or talks at the far side is released.
         for command in closing.commands {
-            if switch.sip().send(command).is_err() {
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
+            // An error means that the engine is gone; then so is the process.
+            let _ = switch.sip().submit(command).await;
         }
         done.closed += 1;
     }
@@ -85,6 +81,19 @@ pub async fn recover(switch: &Arc<Switch>, recordings: &Path) -> Result<Recovere
         );
     }
     Ok(done)
+}
+
+/// Appends, trying again for some seconds while that can help.
+async fn append(switch: &Switch, batch: Batch) -> Result<(), AppendError> {
+    let mut tries = 0;
+    loop {
+        match switch.store().append(batch.clone()).await {
+            Ok(_) => return Ok(()),
+            Err(error) if error.may_retry() && tries < 50 => tries += 1,
+            Err(error) => return Err(error),
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }
 
 /// What became of a recording whose writer died: what reached the disk is completed and served.

@@ -5,7 +5,7 @@ use crate::clock::{Clock, wall_now};
 use crate::commit::{Committer, Projectors};
 use crate::gate::{Full, Gates, Place};
 use crate::health::Health;
-use crate::mailbox::{Directory, Mail, Mailbox};
+use crate::mailbox::{Directory, Mail, Mailbox, Undelivered};
 use crate::mint;
 use crate::names::Names;
 use crate::owner::{Incoming, Owner, OwnerInput, Permit, Turn, Way, World};
@@ -19,22 +19,28 @@ use std::time::Duration;
 use strowger_core::call::{Accepted, ClickPlan, Command, ForwardPlan, PartyPlan, Prompt, Refusal, Sound, Target};
 use strowger_core::event::{Created, Kind, RecordMode, Via};
 use strowger_core::number::CHINA;
+use strowger_core::project::Subscription;
 use strowger_core::resource::{RouteTarget, Trunk, TrunkAuth};
 use strowger_core::{ApplicationId, ConversationId, Number, TenantId, routing};
 use strowger_media::{CallKey, MediaError, SoundRef};
 use strowger_sip::EndpointHandle;
 use strowger_sip_core::{Command as SipCommand, Credentials, DialogHandle, IncomingInvite, SipEvent};
-use strowger_store::{CommandId, Config, Store};
+use strowger_store::{Application, CommandId, Config, Store};
 use tokio::sync::{Notify, oneshot};
 
 /// Settings of the switch.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct SwitchConfig {
     /// Host part of our own URIs: the advertised address of the SIP interface, or a domain.
     pub host: String,
     /// Conversations held at once; beyond it new calls are refused with 503 and Retry-After.
     pub max_conversations: usize,
+    /// Who is told about a call that came in for an application; the runtime itself knows no projector.
+    pub incoming: IncomingSubscriptions,
 }
+
+/// Makes the subscriptions of a call that came in for an application.
+pub type IncomingSubscriptions = Arc<dyn Fn(&Application) -> Vec<Subscription> + Send + Sync>;
 
 /// What all conversations of a process share.
 pub struct Switch {
@@ -118,6 +124,14 @@ impl Switch {
         &self.sounds
     }
 
+    /// What a trunk's challenge is answered with.
+    pub(crate) fn credentials(&self, via: Via) -> Option<Credentials> {
+        match via {
+            Via::Trunk(id) => self.store.snapshot().trunk(id).and_then(|t| credentials_of(t)),
+            Via::Device(_) => None,
+        }
+    }
+
     pub(crate) fn projectors(&self) -> &Projectors {
         &self.projectors
     }
@@ -173,7 +187,8 @@ impl Switch {
             return;
         }
         for (_, mailbox) in self.conversations.all() {
-            mailbox.post(Mail::input(OwnerInput::SystemEnd));
+            // One that is gone has ended, one that is full marks itself and ends.
+            let _ = mailbox.post(Mail::input(OwnerInput::SystemEnd));
         }
         let rest = async {
             loop {
@@ -253,15 +268,19 @@ impl Switch {
 
     fn spawn(
         self: &Arc<Self>,
-        id: ConversationId,
         owner: Owner,
         first: Turn,
         clock: Clock,
         places: Vec<Place>,
         once: Option<CommandId>,
+        incoming: Option<DialogHandle>,
     ) -> oneshot::Receiver<Result<ConversationId, CallError>> {
         let (mailbox, inbox) = Mailbox::new();
-        self.conversations.insert(id, mailbox.clone());
+        self.conversations.insert(owner.machine().id(), mailbox.clone());
+        // A caller may give up while its conversation is being committed.
+        if let Some(handle) = incoming {
+            self.dialogs.insert(handle.0, mailbox.clone());
+        }
         let task = Task {
             switch: self.clone(),
             owner,
@@ -269,7 +288,7 @@ impl Switch {
             inbox,
             mailbox,
             committer: Committer::new(self.store.clone(), self.projectors.clone()),
-            dialogs: Vec::with_capacity(2),
+            dialogs: incoming.into_iter().collect(),
             done: VecDeque::new(),
             _places: places,
         };
@@ -303,10 +322,10 @@ impl Switch {
     fn admit(self: &Arc<Self>, handle: DialogHandle, invite: IncomingInvite) -> Result<(), (u16, &'static str)> {
         let config = self.store.snapshot();
         let source = invite.source.addr;
-        let carrier = config.trunks().iter().find(|t| !t.disabled && is_source(t, source));
-        let Some(trunk) = carrier else {
+        let mut carriers = config.trunks().iter().filter(|t| !t.disabled && is_source(t, source));
+        if carriers.clone().next().is_none() {
             return Err((403, "its source is no trunk of ours"));
-        };
+        }
         let called = user_of(&invite.request_uri).and_then(|u| Number::parse(&u, CHINA).ok());
         let called = called.ok_or((404, "the called number is none"))?;
         let route = config.route(&called).ok_or((404, "no route for the called number"))?;
@@ -314,10 +333,11 @@ impl Switch {
             .application(route.application)
             .filter(|a| !a.disabled)
             .ok_or((404, "its application is off"))?;
-        // A number belongs to its owner: a tenant's own trunk reaches that tenant's numbers only (I20).
-        if trunk.tenant.is_some_and(|t| t != app.tenant) {
-            return Err((404, "no route for the called number"));
-        }
+        // A number belongs to its owner: a tenant's own trunk reaches that tenant's numbers only (I20). Tenants may have
+        // trunks to the same carrier.
+        let trunk = carriers
+            .find(|t| t.tenant.is_none_or(|owner| owner == app.tenant))
+            .ok_or((404, "no route for the called number"))?;
         self.room().map_err(|_| (503, "no room for another conversation"))?;
         let places = self
             .claim_places(app.tenant, app.id)
@@ -352,7 +372,7 @@ impl Switch {
             user_data: String::new(),
             max_duration: None,
             record: RecordMode::None,
-            subscriptions: Vec::new(),
+            subscriptions: (self.config.incoming)(app),
         };
         let cli = (!ani.is_empty()).then(|| ani.clone());
         let plan = ForwardPlan {
@@ -373,7 +393,7 @@ impl Switch {
         };
         let (owner, turn) = Owner::forward(id, head, plan, incoming, &**self, clock.now())
             .map_err(|_| (503, "no media port is free"))?;
-        let answer = self.spawn(id, owner, turn, clock, places, None);
+        let answer = self.spawn(owner, turn, clock, places, None, Some(handle));
         let switch = self.clone();
         self.runtime.spawn(async move {
             if let Ok(Err(_)) = answer.await {
@@ -494,13 +514,17 @@ fn way_over(trunk: &Trunk, dialled: &str) -> Way {
         destination: trunk.address,
         uri: format!("sip:{dialled}@{host}"),
         codecs: trunk.codecs.clone(),
-        credentials: match &trunk.auth {
-            TrunkAuth::Address => None,
-            TrunkAuth::Digest { username, password } => Some(Credentials {
-                username: username.clone(),
-                password: password.clone(),
-            }),
-        },
+        credentials: credentials_of(trunk),
+    }
+}
+
+fn credentials_of(trunk: &Trunk) -> Option<Credentials> {
+    match &trunk.auth {
+        TrunkAuth::Address => None,
+        TrunkAuth::Digest { username, password } => Some(Credentials {
+            username: username.clone(),
+            password: password.clone(),
+        }),
     }
 }
 
@@ -532,7 +556,7 @@ impl Calls for SwitchCalls {
             let id = switch.mint_conversation();
             let clock = Clock::start();
             let (owner, turn) = Owner::click_to_call(id, head, plan, &**switch, clock.now());
-            let started = switch.spawn(id, owner, turn, clock, places, once);
+            let started = switch.spawn(owner, turn, clock, places, once, None);
             started
                 .await
                 .unwrap_or(Err(CallError::Overloaded { retry_after_secs: 1 }))
@@ -576,13 +600,11 @@ impl Calls for SwitchCalls {
                 self.0.warm(tenant, live.record.head.application, plan.prompts());
             }
             let (reply, answer) = oneshot::channel();
-            if !self
-                .0
-                .conversations
-                .post(id, Mail::Command(Box::new((command, once)), reply))
-            {
-                return Err(CallError::Refused(Refusal::Ended));
-            }
+            let mail = Mail::Command(Box::new((command, once)), reply);
+            self.0.conversations.post(id, mail).map_err(|why| match why {
+                Undelivered::Full => CallError::Overloaded { retry_after_secs: 1 },
+                Undelivered::Gone => CallError::Refused(Refusal::Ended),
+            })?;
             answer.await.unwrap_or(Err(CallError::Refused(Refusal::Ended)))
         })
     }
@@ -590,9 +612,13 @@ impl Calls for SwitchCalls {
     fn inspect(&self, tenant: TenantId, id: ConversationId) -> Answer<'_, Live> {
         Box::pin(async move {
             let (reply, answer) = oneshot::channel();
-            if !self.0.conversations.post(id, Mail::Inspect(reply)) {
-                return Err(CallError::NotFound);
-            }
+            self.0
+                .conversations
+                .post(id, Mail::Inspect(reply))
+                .map_err(|why| match why {
+                    Undelivered::Full => CallError::Overloaded { retry_after_secs: 1 },
+                    Undelivered::Gone => CallError::NotFound,
+                })?;
             let live = answer.await.map_err(|_| CallError::NotFound)?;
             if live.record.head.tenant == tenant {
                 Ok(live)
@@ -613,7 +639,9 @@ impl strowger_sip::EventSink for SipSink {
             SipEvent::OptionsResult { status } => self.0.health.result(handle, status),
             event => {
                 let terminal = event.is_terminal();
-                self.0
+                // A dialog that nobody owns any more has nobody to tell.
+                let _ = self
+                    .0
                     .dialogs
                     .post(handle.0, Mail::input(OwnerInput::Sip(handle, event)));
                 if terminal {
@@ -629,7 +657,9 @@ pub struct MediaSink(pub Arc<Switch>);
 
 impl strowger_media::EventSink for MediaSink {
     fn event(&self, call: CallKey, event: strowger_media::Event) {
-        self.0
+        // Nor has the media of a call that is over.
+        let _ = self
+            .0
             .conversations
             .post(ConversationId(call.0), Mail::input(OwnerInput::Media(event)));
     }

@@ -120,6 +120,7 @@ async fn platform(trunk: SocketAddr) -> Platform {
     let config = SwitchConfig {
         host: "127.0.0.1".into(),
         max_conversations: 10,
+        incoming: Arc::new(|_| Vec::new()),
     };
     let ends: Arc<dyn Projector> = Arc::new(Ends);
     let projectors = Arc::new(HashMap::from([("ends", ends)]));

@@ -480,6 +480,7 @@ fn killed_at_any_moment_every_far_side_is_released_and_the_log_is_closed() {
                 recording,
                 reason: "gone".into(),
             },
+            |_| None,
         );
         rig.events.extend(closing.events);
         for command in closing.commands {
@@ -535,6 +536,96 @@ fn a_lossy_network_changes_nothing_but_time() {
             "seed {seed}"
         );
     }
+}
+
+#[test]
+fn a_leg_that_is_given_up_tries_no_other_trunk() {
+    for first in [Party::Silent, Party::Refuses(503)] {
+        for cancelled_at in [1_000, 2_500, 3_900, 4_100] {
+            let mut rig = Rig::new(Link::CLEAN, 3);
+            rig.party("1001", Party::Answers(100, 0));
+            rig.party("1002", first.clone());
+            rig.party("1002", Party::Rings);
+            rig.click(|_, _| {});
+            rig.run(150 + cancelled_at);
+            let open = rig.net.sent(rig.platform, "INVITE 1");
+            rig.give(OwnerInput::Command(Command::Cancel { leg: None }));
+            let dialled = rig.record().legs.get(1).map_or(0, |l| l.attempts.len());
+            rig.run(10_000);
+            let record = rig.record();
+            assert!(record.ended_at.is_some());
+            assert_eq!(record.legs[1].attempts.len(), dialled, "{first:?} at {cancelled_at}");
+            // A silent trunk gets its INVITE repeated; no other party gets a new one.
+            let ringing = rig
+                .net
+                .events_of(kit_node(3))
+                .filter(|e| matches!(e, SipEvent::Incoming(_)))
+                .count();
+            let over = rig.net.events_of(kit_node(3)).filter(|e| e.is_terminal()).count();
+            assert_eq!(ringing, over, "{first:?} at {cancelled_at}: {open} INVITEs before");
+        }
+    }
+}
+
+#[test]
+fn without_room_on_another_trunk_a_silent_attempt_goes_on() {
+    let mut rig = Rig::new(Link::CLEAN, 3);
+    rig.party("1001", Party::Answers(100, 0));
+    rig.party("1002", Party::Silent);
+    let full = rig.party("1002", Party::Answers(100, 0));
+    rig.world.full.lock().unwrap().push(full.0 as u128);
+    rig.click(|_, _| {});
+    rig.run(40_000);
+    rig.assert_clean();
+    assert_eq!(rig.record().end.unwrap().0, Cause::SetupTimeout);
+    assert_eq!(rig.record().legs[1].attempts.len(), 1);
+}
+
+#[test]
+fn a_cancel_that_crosses_our_answer_hangs_up() {
+    let mut rig = Rig::new(Link::CLEAN, 5);
+    let caller = rig.net.add_node();
+    rig.party("1002", Party::Answers(500, 0));
+    let invite = rig.net.invite(caller, rig.platform, 7);
+    let handle = invite.handle;
+    rig.net.command(caller, Sip::Invite(Box::new(invite)));
+    rig.run(100);
+    rig.forward("1002");
+    rig.run(300);
+    // The answer is decided and its commit takes a while; meanwhile the caller gives up.
+    rig.hold_back = true;
+    rig.run(300);
+    rig.net.command(caller, Sip::Cancel { handle, reason: None });
+    rig.run(100);
+    rig.hold_back = false;
+    rig.run(3_000);
+    rig.assert_clean();
+    let record = rig.record();
+    assert_eq!(record.end, Some((Cause::Normal, By::Party(LegSeq(0), Role::Caller))));
+    assert!(record.legs[1].stop.unwrap().ms_since(record.legs[0].stop.unwrap()) < 1_000);
+}
+
+#[test]
+fn a_hold_is_not_kept_for_ever() {
+    let mut rig = rig(Party::Answers(100, 0), Party::Answers(100, 0));
+    rig.click(|_, _| {});
+    rig.run(1_000);
+    let callee = rig.net.events().iter().find(|l| l.node == kit_node(2)).unwrap().handle;
+    let sdp = Some(kit::party_sdp(kit_node(2), 2, "sendonly"));
+    rig.net.command(kit_node(2), Sip::ReInvite { handle: callee, sdp });
+    rig.run(1_000);
+    assert!(rig.record().legs[1].held);
+    let due = rig.owner.as_ref().and_then(|o| o.machine().next_deadline()).unwrap();
+    assert_eq!(due.1, strowger_core::call::Deadline::Hold(LegSeq(1)));
+    let owner = rig.owner.as_mut().unwrap();
+    let turn = owner.handle(OwnerInput::Tick, &rig.world, due.0);
+    assert!(turn.events.iter().any(|e| matches!(
+        e.fact,
+        Fact::Ending {
+            cause: Cause::MediaFailure,
+            by: By::Timer
+        }
+    )));
 }
 
 #[test]

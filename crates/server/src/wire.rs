@@ -23,7 +23,8 @@ use strowger_core::{ConversationId, Stamp, TrunkId};
 use strowger_dialect_voicepaas as voicepaas;
 use strowger_notify::Notifier;
 use strowger_runtime::{
-    MediaSink, SipSink, SoundLibrary, Switch, SwitchCalls, SwitchConfig, clock, health, mint, recovery,
+    IncomingSubscriptions, MediaSink, SipSink, SoundLibrary, Switch, SwitchCalls, SwitchConfig, clock, health, mint,
+    recovery,
 };
 use strowger_sip::{Bind, Endpoint, EndpointConfig, EndpointHandle, Placement};
 use strowger_store::{MasterKey, Store, StoreConfig};
@@ -109,6 +110,7 @@ pub async fn start(config: &Config, data: DataFolder) -> Result<Running, StartEr
     let settings = SwitchConfig {
         host: advertised.to_string(),
         max_conversations: config.limits.conversations,
+        incoming: incoming_subscriptions(config),
     };
     let signalling = Signalling::start().map_err(StartError::Thread)?;
     let switch = {
@@ -131,6 +133,8 @@ pub async fn start(config: &Config, data: DataFolder) -> Result<Running, StartEr
     sip.stack.max_dialogs = config.limits.conversations.saturating_mul(4);
     sip.stack.max_transactions = config.limits.conversations.saturating_mul(16).max(100_000);
     sip.placement = Placement::Task;
+    // No call comes in before what an earlier process left is closed.
+    sip.closed = true;
     let endpoint = {
         let _on = signalling.handle().enter();
         Endpoint::start(sip, Arc::new(SipSink(switch.clone())))?
@@ -138,6 +142,8 @@ pub async fn start(config: &Config, data: DataFolder) -> Result<Running, StartEr
     switch.attach(endpoint.clone(), media.handle());
 
     recovery::recover(&switch, &recordings).await?;
+    // An error means that the engine has ended already, which the first command would tell.
+    let _ = endpoint.set_overload(strowger_sip_core::Overload::Accept).await;
     let notifier = start_notifier(config, &store)?;
     let background = vec![
         tokio::spawn(recovery::heartbeat(switch.clone())),
@@ -147,8 +153,9 @@ pub async fn start(config: &Config, data: DataFolder) -> Result<Running, StartEr
 
     let (stop, stopped) = watch::channel(false);
     let api = api_of(&switch, &store, prompts);
-    let (http, public) = listen_http(config, &switch, &store, &api, recordings, stopped.clone()).await?;
-    let (socket, admin) = listen_admin(&data, api, stopped)?;
+    // Readiness is told over HTTP, so the socket of the operators comes first.
+    let (socket, admin) = listen_admin(&data, api.clone(), stopped.clone())?;
+    let (http, public) = listen_http(config, &switch, &store, &api, recordings, stopped).await?;
     Ok(Running {
         http,
         sip: endpoint.local_addrs().first().copied().unwrap_or(sip_addr),
@@ -214,6 +221,25 @@ fn media_config(config: &Config, recordings: PathBuf) -> strowger_media::Config 
     }
 }
 
+/// Records of calls that came in are pushed where the application wants its records.
+fn incoming_subscriptions(config: &Config) -> IncomingSubscriptions {
+    let recording_base = recording_base(config, config.http.listen);
+    Arc::new(move |app| {
+        let base = recording_base.clone();
+        let context = voicepaas::SubscriptionContext::of_application(app.id, app.account, &app.settings, base);
+        context.subscriptions(None, app.settings.record_url.as_deref())
+    })
+}
+
+/// What a recording's name is put behind.
+fn recording_base(config: &Config, address: SocketAddr) -> String {
+    let base = match &config.http.public_url {
+        Some(url) => url.clone(),
+        None => format!("http://{address}"),
+    };
+    format!("{base}/recordings")
+}
+
 fn start_notifier(config: &Config, store: &Store) -> Result<Notifier, StartError> {
     let settings = strowger_notify::NotifyConfig {
         concurrency: config.push.concurrency,
@@ -257,12 +283,8 @@ async fn listen_http(
     };
     let listener = TcpListener::bind(config.http.listen).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
-    let base = match &config.http.public_url {
-        Some(url) => url.clone(),
-        None => format!("http://{address}"),
-    };
     let settings = voicepaas::Settings {
-        recording_base: format!("{base}/recordings"),
+        recording_base: recording_base(config, address),
         max_body: config.http.body_limit,
         ..voicepaas::Settings::default()
     };

@@ -354,15 +354,20 @@ fn the_application_may_hold_the_ack_back() {
 /// A process dies at each stage of an unanswered call; its successor ends it with nothing but the snapshot.
 #[test]
 fn an_imported_attempt_is_cancelled_at_once() {
-    let import = || {
+    let import_with = |credentials: Option<Credentials>| {
         let mut ua = Ua::with(|c| c.seed = [9; 16]);
         let snapshot = Box::new(DialogSnapshot::Inviting(our_invite().snapshot()));
-        ua.command(Command::Import {
-            snapshot,
-            credentials: None,
-        });
+        ua.command(Command::Import { snapshot, credentials });
         ua
     };
+    let import = || {
+        import_with(Some(Credentials {
+            username: "u".into(),
+            password: "p".into(),
+        }))
+    };
+    // Without credentials no second INVITE can have left.
+    assert_eq!(methods(&import_with(None), 0), ["CANCEL"]);
     let original = started().last().to_owned();
     // CANCEL for both requests that may be out there, each like its INVITE.
     let ua = import();

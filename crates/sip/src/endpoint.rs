@@ -51,6 +51,9 @@ pub struct EndpointConfig {
     pub commands: usize,
     /// Where the task runs.
     pub placement: Placement,
+    /// Refuse new calls with 503 until [`EndpointHandle::set_overload`] opens the door: whoever listens to the events may
+    /// not be ready for them yet.
+    pub closed: bool,
 }
 
 impl EndpointConfig {
@@ -71,6 +74,7 @@ impl EndpointConfig {
             stack: StackConfig::new(seed, interface),
             commands: 8_192,
             placement: Placement::default(),
+            closed: false,
         }
     }
 }
@@ -181,7 +185,7 @@ impl Endpoint {
             Placement::Task => {
                 let (sockets, interfaces) = bind_all(&config.binds)?;
                 let locals = interfaces.iter().map(|i| i.local).collect();
-                tokio::spawn(Loop::new(config.stack, interfaces, sockets, sink, shared).run(receiver));
+                tokio::spawn(Loop::new(config.stack, config.closed, interfaces, sockets, sink, shared).run(receiver));
                 locals
             }
             Placement::Thread => on_a_thread(config, sink, shared, receiver)?,
@@ -212,7 +216,7 @@ fn on_a_thread(
                 Ok((sockets, interfaces)) => {
                     let locals = interfaces.iter().map(|i| i.local).collect();
                     let _ = report.send(Ok(locals));
-                    Loop::new(config.stack, interfaces, sockets, sink, stats)
+                    Loop::new(config.stack, config.closed, interfaces, sockets, sink, stats)
                         .run(receiver)
                         .await;
                 }
@@ -335,6 +339,7 @@ struct Loop {
 impl Loop {
     fn new(
         mut config: StackConfig,
+        closed: bool,
         interfaces: Vec<Interface>,
         sockets: Vec<Socket>,
         sink: Arc<dyn EventSink>,
@@ -342,7 +347,11 @@ impl Loop {
     ) -> Loop {
         config.interfaces = interfaces;
         let outgoing = sockets.iter().map(|_| Vec::with_capacity(crate::mmsg::BATCH)).collect();
-        let (stack, arena) = (Stack::new(config), Arena::new());
+        let retry_after = config.retry_after;
+        let (mut stack, arena) = (Stack::new(config), Arena::new());
+        if closed {
+            stack.set_overload(Overload::Refuse { retry_after });
+        }
         let stats = EndpointStats::default();
         Loop {
             stack,

@@ -1,6 +1,6 @@
 //! One leg as the conversation sees it (domain-model §5.2).
 
-use super::{By, Cause, Conversation, Deadline, Effect, Phase, RELEASE_BOUND_MS};
+use super::{By, Cause, Conversation, Deadline, Effect, HOLD_BOUND_MS, Phase, RELEASE_BOUND_MS};
 use crate::cause::Role;
 use crate::event::{DialogRef, Direction, Fact, Quality, Via};
 use crate::id::LegSeq;
@@ -200,6 +200,11 @@ impl Conversation {
                 self.leg_ended(seq, now, Cause::NetworkLost, By::Network, (0, 0), now);
                 self.on_gone(seq, Cause::NetworkLost, By::Network, now);
             }
+            // The caller's CANCEL crossed our 200 on its way through the commit: it has left an answered call.
+            (LegState::Answered | LegState::Bridged | LegState::Held, LegFact::Cancelled) => {
+                self.leg_ended(seq, now, Cause::Normal, by, (487, 0), now);
+                self.on_gone(seq, Cause::Normal, by, now);
+            }
             (LegState::Answered | LegState::Bridged | LegState::Held, LegFact::HungUp { q850 }) => {
                 self.leg_ended(seq, now, Cause::Normal, by, (0, q850), now);
                 self.on_gone(seq, Cause::Normal, by, now);
@@ -219,12 +224,14 @@ impl Conversation {
             (LegState::Bridged, LegFact::Held) => {
                 leg.state = LegState::Held;
                 self.emit(Fact::LegHeld { leg: seq }, now);
+                self.set_deadline(now.plus_ms(HOLD_BOUND_MS), Deadline::Hold(seq));
             }
             // A device may hold us while it hears a greeting; the leg is held as soon as it is joined.
             (LegState::Answered, LegFact::Held) => leg.holds = true,
             (LegState::Answered, LegFact::Retrieved) => leg.holds = false,
             (LegState::Held, LegFact::Retrieved) => {
                 leg.state = LegState::Bridged;
+                self.clear_deadline(Deadline::Hold(seq));
                 self.emit(Fact::LegRetrieved { leg: seq }, now);
             }
             (_, LegFact::Digit(digit)) if leg.answered => {
@@ -279,6 +286,7 @@ impl Conversation {
         leg.state = LegState::Ended;
         self.clear_deadline(Deadline::Ring(seq));
         self.clear_deadline(Deadline::Release(seq));
+        self.clear_deadline(Deadline::Hold(seq));
         // The displayed order start ≤ ring ≤ answer ≤ stop holds because stamps of one conversation never run back.
         let fact = Fact::LegEnded {
             leg: seq,
@@ -302,6 +310,14 @@ impl Conversation {
         self.on_gone(seq, cause, By::Timer, now);
     }
 
+    /// A leg that is held sends no media that could be missed: nothing else would end one whose device is gone.
+    pub(super) fn hold_timeout(&mut self, seq: LegSeq, now: Stamp) {
+        if self.leg(seq).is_some_and(|l| l.state == LegState::Held) {
+            self.release(seq, Cause::MediaFailure, By::Timer, now);
+            self.on_gone(seq, Cause::MediaFailure, By::Timer, now);
+        }
+    }
+
     /// Joins a leg to the bridge, once.
     pub(super) fn bridge(&mut self, seq: LegSeq, now: Stamp) {
         let Some(leg) = self.leg_mut(seq) else { return };
@@ -313,6 +329,7 @@ impl Conversation {
         self.emit(Fact::LegBridged { leg: seq }, now);
         if holds {
             self.emit(Fact::LegHeld { leg: seq }, now);
+            self.set_deadline(now.plus_ms(HOLD_BOUND_MS), Deadline::Hold(seq));
         }
     }
 

@@ -34,6 +34,8 @@ use leg::Leg;
 
 /// The bound on a leg's release: after this the model takes it as ended, whatever its signalling does (§5.2).
 pub const RELEASE_BOUND_MS: u64 = 2_000;
+/// The longest hold: as long as a held leg cannot be seen to be alive, it is not kept for ever.
+pub const HOLD_BOUND_MS: u64 = 4 * 3_600_000;
 /// What a prompt may last beyond its length before the machine goes on without it.
 const PROMPT_GRACE_MS: u64 = 10_000;
 /// How long after its record was published without a link a recording may still come.
@@ -186,6 +188,8 @@ pub enum Deadline {
     Ring(LegSeq),
     /// A leg that is being released has not confirmed.
     Release(LegSeq),
+    /// A device has held us for longer than anybody does.
+    Hold(LegSeq),
     /// A sound should have ended long ago.
     Sound(PlayId),
     /// The announcement before the end of a limited talk.
@@ -358,13 +362,6 @@ impl Conversation {
             at: now,
             fact,
         };
-        // What waits for its commit is what a party or a client learns from the effects that follow it.
-        if !matches!(
-            event.fact,
-            Fact::LegRinging { .. } | Fact::Digit { .. } | Fact::LegQuality { .. }
-        ) {
-            self.step.wait = true;
-        }
         match self.record.apply(&event) {
             Ok(()) => self.step.events.push(event),
             // The machine's own facts always continue its own record; a failure here is a defect of the machine, and
@@ -453,6 +450,7 @@ impl Conversation {
             match why {
                 Deadline::Ring(leg) => self.ring_timeout(leg, now),
                 Deadline::Release(leg) => self.leg_released(leg, now),
+                Deadline::Hold(leg) => self.hold_timeout(leg, now),
                 Deadline::Sound(play) => self.sound_over(play, now),
                 Deadline::LastMinute => self.start_last_minute(now),
                 Deadline::MaxDuration => {

@@ -4,7 +4,7 @@ use super::recover::{confirmed_ref, invite_ref};
 use super::{FIRST_RESPONSE_MS, Incoming, Out, Owner, Permit, Way, World};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use strowger_core::call::{Failure, Input, LegFact, Target};
+use strowger_core::call::{Failure, Input, LegFact, LegState, Target};
 use strowger_core::event::Via;
 use strowger_core::{LegSeq, Stamp};
 use strowger_sip_core::sdp::{LocalMedia, Negotiated, Session};
@@ -190,31 +190,64 @@ impl Owner {
         true
     }
 
-    /// Nothing at all came back: the next trunk is tried, inside the same leg (domain-model §5.5).
-    pub(super) fn no_first_response(&mut self, i: usize, world: &dyn World, now: Stamp) {
-        self.legs[i].first_response_by = None;
-        if self.legs[i].responded {
-            return;
-        }
-        let handle = self.legs[i].handle;
-        self.turn.out.push(Out::Sip(SipCommand::Abandon { handle }));
-        self.fail_over(i, 0, world, now);
+    /// True while the conversation still wants this leg to come up.
+    fn is_wanted(&self, i: usize) -> bool {
+        let state = self.machine.leg_state(LegSeq(i as u16));
+        matches!(state, Some(LegState::Trying | LegState::Ringing))
     }
 
-    /// Tries the next way; reports the failure of the leg if there is none.
+    /// Nothing at all came back: the next trunk is tried, inside the same leg (domain-model §5.5). With none left, or
+    /// none that has room, the attempt goes on.
+    pub(super) fn no_first_response(&mut self, i: usize, world: &dyn World, now: Stamp) {
+        self.legs[i].first_response_by = None;
+        if self.legs[i].responded || !self.is_wanted(i) {
+            return;
+        }
+        let (old, via) = (self.legs[i].handle, self.legs[i].via);
+        let permit = self.legs[i].permit.take();
+        let before = self.turn.out.len();
+        let mut inputs = VecDeque::new();
+        if !self.attempt(i, &mut inputs, world, now) {
+            self.legs[i].permit = permit;
+            return;
+        }
+        self.turn
+            .out
+            .insert(before, Out::Sip(SipCommand::Abandon { handle: old }));
+        self.next_attempt(i, via, 0, inputs, world, now);
+    }
+
+    /// Tries the next way after a final failure; false if there is none, or nobody waits for the leg any more.
     fn fail_over(&mut self, i: usize, status: u16, world: &dyn World, now: Stamp) -> bool {
-        let Some(via) = self.legs[i].via else { return false };
+        if !self.is_wanted(i) {
+            return false;
+        }
+        let via = self.legs[i].via;
         self.legs[i].in_dialog = false;
         self.legs[i].permit = None;
         let mut inputs = VecDeque::new();
         let tried = self.attempt(i, &mut inputs, world, now);
         if tried {
+            self.next_attempt(i, via, status, inputs, world, now);
+        }
+        tried
+    }
+
+    fn next_attempt(
+        &mut self,
+        i: usize,
+        failed: Option<Via>,
+        status: u16,
+        mut inputs: VecDeque<Input>,
+        world: &dyn World,
+        now: Stamp,
+    ) {
+        if let Some(via) = failed {
             inputs.push_front(Input::Leg(LegSeq(i as u16), LegFact::AttemptFailed { via, status }));
         }
         for input in inputs {
             self.feed(input, world, now);
         }
-        tried
     }
 
     pub(super) fn sip_event(&mut self, i: usize, event: SipEvent, world: &dyn World, now: Stamp) {

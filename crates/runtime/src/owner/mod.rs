@@ -267,6 +267,10 @@ impl Owner {
                     self.respond(leg, status, vec![("Reason".into(), reason)], None);
                 }
                 Effect::Cancel { leg, cause } => {
+                    if let Some(io) = self.legs.get_mut(usize::from(leg.0)) {
+                        io.first_response_by = None;
+                        io.ways.clear();
+                    }
                     let command = self.leg_command(leg, |handle| SipCommand::Cancel {
                         handle,
                         reason: Some(Reason::q850(u16::from(cause.q850()), cause.name())),

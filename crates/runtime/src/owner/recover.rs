@@ -1,10 +1,11 @@
 //! After a restart: what an open conversation's log turns into, and the dialogs that the far sides still hold.
 
 use std::net::SocketAddr;
-use strowger_core::event::{DialogRef, Direction, Event, Fact};
+use strowger_core::event::{DialogRef, Direction, Event, Fact, Via};
 use strowger_core::{By, Cause, ConversationRecord, Stamp};
 use strowger_sip_core::{
-    Command, ConfirmedSnapshot, DialogHandle, DialogSnapshot, InviteSnapshot, Party, Reason, Target, Transport,
+    Command, ConfirmedSnapshot, Credentials, DialogHandle, DialogSnapshot, InviteSnapshot, Party, Reason, Target,
+    Transport,
 };
 
 /// A dialog as journalled before its INVITE leaves.
@@ -124,12 +125,14 @@ pub struct Closing {
 /// Closes a conversation after a restart (I19). Its stamps continue from the journal: what ended, ended at
 /// `last_alive`, the last sign of life of the dead process, and never before the last event (I30).
 ///
-/// `recording` tells what became of a recording that was being written.
+/// `recording` tells what became of a recording that was being written, `credentials` what an INVITE over a trunk would
+/// have answered a challenge with: only then can there be a second one to cancel.
 pub fn close(
     record: &mut ConversationRecord,
     last_alive: Option<Stamp>,
     mut handle: impl FnMut() -> DialogHandle,
     recording: impl Fn(u16) -> Fact,
+    credentials: impl Fn(Via) -> Option<Credentials>,
 ) -> Closing {
     let mut closing = Closing::default();
     let at = last_alive.map_or(record.last_at, |alive| alive.max(record.last_at));
@@ -158,6 +161,15 @@ pub fn close(
         let open: Vec<_> = record.legs.iter().filter(|l| l.end.is_none()).cloned().collect();
         for leg in open {
             let answered = leg.answer.is_some();
+            // An attempt that was given up for want of a response may ring all the same.
+            for dialog in &leg.given_up {
+                closing
+                    .commands
+                    .extend(snapshot_of(dialog, handle(), false).map(|snapshot| Command::Import {
+                        snapshot: Box::new(snapshot),
+                        credentials: None,
+                    }));
+            }
             if let Some(dialog) = &leg.dialog
                 && (answered || leg.direction == Direction::Outgoing)
             {
@@ -165,7 +177,7 @@ pub fn close(
                 if let Some(snapshot) = snapshot_of(dialog, handle, answered && !dialog.remote_tag.is_empty()) {
                     closing.commands.push(Command::Import {
                         snapshot: Box::new(snapshot),
-                        credentials: None,
+                        credentials: leg.attempts.last().and_then(|(via, _)| credentials(*via)),
                     });
                     if answered {
                         let reason = Some(Reason::q850(41, "temporary failure"));

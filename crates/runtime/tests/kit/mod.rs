@@ -112,6 +112,10 @@ pub struct Rig {
     pub sound_ms: u64,
     /// Commands are held back while this is set: a commit that never comes.
     pub frozen: bool,
+    /// Turns that wait for a commit are held back, in order, while this is set; nothing else is given to the owner.
+    pub hold_back: bool,
+    held: Vec<Turn>,
+    mail: Vec<OwnerInput>,
 }
 
 impl Rig {
@@ -139,6 +143,9 @@ impl Rig {
             recording: None,
             sound_ms: 1000,
             frozen: false,
+            hold_back: false,
+            held: vec![],
+            mail: vec![],
         }
     }
 
@@ -256,6 +263,10 @@ impl Rig {
     }
 
     pub fn give(&mut self, input: OwnerInput) -> Turn2 {
+        if !self.held.is_empty() {
+            self.mail.push(input);
+            return Turn2::default();
+        }
         let now = self.now();
         let Some(owner) = &mut self.owner else {
             return Turn2::default();
@@ -266,8 +277,12 @@ impl Rig {
         Turn2 { reply }
     }
 
-    fn carry_out(&mut self, turn: Turn) {
-        self.events.extend(turn.events);
+    fn carry_out(&mut self, mut turn: Turn) {
+        self.events.extend(std::mem::take(&mut turn.events));
+        if self.hold_back && turn.wait {
+            self.held.push(turn);
+            return;
+        }
         if self.frozen {
             return;
         }
@@ -329,6 +344,14 @@ impl Rig {
     pub fn run(&mut self, ms: u64) {
         let step = 5;
         for _ in 0..ms.div_ceil(step) {
+            if !self.hold_back && !self.held.is_empty() {
+                for turn in std::mem::take(&mut self.held) {
+                    self.carry_out(turn);
+                }
+                for input in std::mem::take(&mut self.mail) {
+                    self.give(input);
+                }
+            }
             self.net.run_for(step * 1000);
             let now = self.net.now().0 / 1000;
             let fresh: Vec<_> = self.net.events()[self.seen..].to_vec();

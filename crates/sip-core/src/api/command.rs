@@ -137,7 +137,8 @@ pub enum Command {
     Import {
         /// The dialog as data.
         snapshot: Box<DialogSnapshot>,
-        /// Credentials are never part of a snapshot.
+        /// Credentials are never part of a snapshot. For an unanswered INVITE they say that a second one may have left, in
+        /// answer to a challenge, and has to be cancelled too.
         credentials: Option<Credentials>,
     },
 }

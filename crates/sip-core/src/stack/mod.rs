@@ -133,7 +133,7 @@ impl Stack {
             } => self.info(handle, &content_type, &body),
             Command::Options(ping) => self.options(*ping),
             Command::Import { snapshot, credentials } => match *snapshot {
-                DialogSnapshot::Inviting(snapshot) => self.import_inviting(snapshot),
+                DialogSnapshot::Inviting(snapshot) => self.import_inviting(snapshot, credentials.is_some()),
                 DialogSnapshot::Confirmed(snapshot) => self.import_confirmed(snapshot, credentials),
             },
         }

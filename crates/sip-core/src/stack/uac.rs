@@ -147,9 +147,10 @@ impl Stack {
         (writer.finish_sdp(sdp), branch)
     }
 
-    /// Takes over an unanswered call in order to end it: it is not known how far it got, so both requests that may be
-    /// out there are cancelled at once, and their final responses are awaited like any others.
-    pub(super) fn import_inviting(&mut self, snapshot: InviteSnapshot) {
+    /// Takes over an unanswered call in order to end it: it is not known how far it got, so every request that may be out
+    /// there is cancelled at once, and its final response is awaited like any other. A second one exists only if the
+    /// call had credentials to answer a challenge with.
+    pub(super) fn import_inviting(&mut self, snapshot: InviteSnapshot, credentials: bool) {
         let handle = snapshot.handle;
         if self.calls.contains_key(&handle) {
             return self.core.refuse(handle, CommandKind::Import, Refusal::DuplicateHandle);
@@ -159,7 +160,8 @@ impl Stack {
             return self.core.refuse(handle, CommandKind::Import, Refusal::BadArgument);
         };
         let mut txs = [None, None];
-        for (slot, cseq) in txs.iter_mut().zip(1..) {
+        let requests = 1 + u32::from(credentials);
+        for (slot, cseq) in txs.iter_mut().zip(1..=requests) {
             let (bytes, branch) = self.compose_invite(&snapshot, local, cseq, |_| {}, None);
             let machine = ClientInvite::resumed(self.core.config.timers, target.transport.is_reliable(), self.core.now);
             let key = self.core.client_key(branch.as_bytes(), Method::Invite);
@@ -179,7 +181,7 @@ impl Stack {
             call_id: snapshot.call_id,
             local_tag: snapshot.local_tag,
             txs,
-            cseq: 2,
+            cseq: requests,
             credentials: None,
             challenged: true,
             offerless: false,

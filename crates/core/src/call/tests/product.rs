@@ -284,7 +284,7 @@ fn every_input_in_every_state_of_a_click_to_call_with_every_sound() {
 // accept: domain-model I18
 #[test]
 fn every_input_in_every_state_with_an_added_party() {
-    let (states, pairs) = walk(talk_with_log(), 3, 5_000);
+    let (states, pairs) = walk(talk_with_log(), 3, 20_000);
     assert!(states > 1_000 && pairs > 50_000, "{states} states, {pairs} pairs");
 }
 
