@@ -207,7 +207,7 @@ impl Committer {
     }
 
     fn send(&mut self, batch: Batch) {
-        let commit = Box::pin(self.store.append(batch.clone()));
+        let commit = Box::pin(self.store.append_ref(&batch));
         self.unconfirmed.push_back(batch);
         let covered: usize = self.in_flight.iter().map(|(n, _)| n).sum();
         self.in_flight.push_back((self.unconfirmed.len() - covered, commit));

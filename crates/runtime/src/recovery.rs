@@ -59,7 +59,7 @@ pub async fn recover(switch: &Arc<Switch>, recordings: &Path) -> Result<Recovere
         let mut published = Some(record);
         let mut version = 0;
         if let Some(batch) = batch_of(&mut published, &mut version, closing.events, switch.projectors())
-            && let Err(error) = append(switch, batch).await
+            && let Err(error) = append(switch, &batch).await
         {
             // What is not recorded is not done: its dialogs are left to the next start.
             tracing::error!(%conversation, code = error.code(), "recovery: {error}");
@@ -84,10 +84,10 @@ pub async fn recover(switch: &Arc<Switch>, recordings: &Path) -> Result<Recovere
 }
 
 /// Appends, trying again for some seconds while that can help.
-async fn append(switch: &Switch, batch: Batch) -> Result<(), AppendError> {
+async fn append(switch: &Switch, batch: &Batch) -> Result<(), AppendError> {
     let mut tries = 0;
     loop {
-        match switch.store().append(batch.clone()).await {
+        match switch.store().append_ref(batch).await {
             Ok(_) => return Ok(()),
             Err(error) if error.may_retry() && tries < 50 => tries += 1,
             Err(error) => return Err(error),

@@ -191,43 +191,49 @@ impl Task {
         }
     }
 
-    /// Gives the commands of a turn to their engines, in order; those of a run for media with one wake-up.
+    /// Gives the commands of a turn to their engines, each engine's in order. Media comes first, with one wake-up: what a
+    /// party is told in signalling is true when it hears of it.
     async fn carry_out(&mut self, out: Vec<Out>) {
         let mut media = Vec::new();
+        let mut rest = Vec::with_capacity(out.len());
         for out in out {
             match out {
                 Out::Media(command) => media.push(command),
+                other => rest.push(other),
+            }
+        }
+        self.give_media(&media).await;
+        for out in rest {
+            match out {
                 Out::Claim(handle) => {
                     self.dialogs.push(handle);
                     self.switch.dialogs.insert(handle.0, self.mailbox.clone());
                 }
                 Out::Sip(command) => {
-                    self.give_media(&mut media).await;
                     // An error means that the engine is gone; then so is the process.
                     let _ = self.switch.sip().submit(command).await;
                 }
+                Out::Media(_) => {}
             }
         }
-        self.give_media(&mut media).await;
     }
 
     /// An engine that has no room is asked again for a moment; it works its queue off in microseconds.
-    async fn give_media(&mut self, commands: &mut Vec<strowger_media::Command>) {
+    async fn give_media(&mut self, commands: &[strowger_media::Command]) {
         if commands.is_empty() {
             return;
         }
         let key = CallKey(self.id().0);
         for _ in 0..200 {
             match self.switch.media().commands(key, commands) {
-                Ok(()) => break,
+                Ok(()) => return,
                 Err(error) if error.retryable() => tokio::time::sleep(Duration::from_millis(5)).await,
                 Err(error) => {
                     tracing::error!(conversation = %self.id(), code = error.code(), "media: {error}");
-                    break;
+                    return;
                 }
             }
         }
-        commands.clear();
     }
 
     /// Commits what is left.

@@ -227,13 +227,24 @@ impl Store {
     /// # Errors
     /// [`AppendError`]; nothing of the batch is in the journal then.
     pub fn append(&self, batch: Batch) -> impl Future<Output = Result<Committed, AppendError>> + Send + 'static {
+        self.append_ref(&batch)
+    }
+
+    /// As [`Store::append`], for a caller that keeps the batch until it is confirmed.
+    ///
+    /// # Errors
+    /// As [`Store::append`].
+    pub fn append_ref(
+        &self,
+        batch: &Batch,
+    ) -> impl Future<Output = Result<Committed, AppendError>> + Send + use<> + 'static {
         let (reply, answer) = oneshot::channel();
         let shared = self.inner.shared.clone();
         let place = self.place(batch.opens());
         let sealed = match &place {
-            Err(AppendError::Overloaded) if !batch.opens() => seal_batch(&batch, &self.inner.keys),
+            Err(AppendError::Overloaded) if !batch.opens() => seal_batch(batch, &self.inner.keys),
             Err(error) => Err(error.clone()),
-            Ok(()) => seal_batch(&batch, &self.inner.keys).inspect_err(|_| self.inner.shared.queue.room.add_permits(1)),
+            Ok(()) => seal_batch(batch, &self.inner.keys).inspect_err(|_| self.inner.shared.queue.room.add_permits(1)),
         };
         let queued = sealed.and_then(|sealed| {
             let job = Job::Batch(sealed, Some(reply));

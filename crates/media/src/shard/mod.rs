@@ -125,11 +125,12 @@ impl Shard {
         let mut began = 0;
         loop {
             let ready = self.epoll.wait(&mut events, self.timeout());
-            let mut woken = false;
+            let (mut woken, mut packets) = (false, false);
             for event in &events[..ready] {
                 match event.u64 {
                     WAKE => woken = true,
                     token => {
+                        packets = true;
                         let (slot, generation) = ((token & 0xFFFF_FFFF) as u32 >> 1, (token >> 32) as u32);
                         if token & 1 == 0 {
                             self.on_rtp(slot, generation)
@@ -152,7 +153,8 @@ impl Shard {
                 }
             }
             self.run_due();
-            if ready > 0 {
+            // Commands need no rest: their senders gather them by themselves.
+            if packets {
                 began = self.rest(began);
             }
         }
