@@ -16,7 +16,14 @@ pub struct SoundLibrary {
     prompts: PathBuf,
     shipped: HashMap<&'static str, Arc<Sound>>,
     /// By checksum, so that a replaced file is read anew and equal files are kept once.
-    decoded: RwLock<HashMap<String, Arc<Sound>>>,
+    decoded: RwLock<Decoded>,
+}
+
+/// Sounds in memory, with what they take.
+#[derive(Default)]
+struct Decoded {
+    sounds: HashMap<String, Arc<Sound>>,
+    bytes: usize,
 }
 
 /// The shipped sound under a [`Builtin::file`] name that could not be used.
@@ -29,8 +36,10 @@ pub struct BadSound {
     pub why: String,
 }
 
-/// Most decoded prompts kept in memory; beyond it the cache starts anew.
-const MAX_DECODED: usize = 1024;
+/// Memory for decoded prompts, about two hours of them; beyond it the cache starts anew.
+const MAX_DECODED_BYTES: usize = 256 << 20;
+/// A decoded sample: linear, A-law and µ-law.
+const BYTES_A_SAMPLE: usize = 4;
 
 impl SoundLibrary {
     /// A library over a folder of prompt files and the shipped sounds, given as (name, WAV file).
@@ -80,6 +89,7 @@ impl SoundLibrary {
             .decoded
             .read()
             .unwrap_or_else(PoisonError::into_inner)
+            .sounds
             .get(&prompt.checksum)
         {
             return Some(sound.clone());
@@ -89,10 +99,12 @@ impl SoundLibrary {
         let bytes = std::fs::read(self.prompts.join(file)).ok()?;
         let sound = Arc::new(Sound::from_wav(&bytes).ok()?);
         let mut decoded = self.decoded.write().unwrap_or_else(PoisonError::into_inner);
-        if decoded.len() >= MAX_DECODED {
-            decoded.clear();
+        let size = sound.pcm().len() * BYTES_A_SAMPLE;
+        if decoded.bytes + size > MAX_DECODED_BYTES {
+            *decoded = Decoded::default();
         }
-        decoded.insert(prompt.checksum.clone(), sound.clone());
+        decoded.bytes += size;
+        decoded.sounds.insert(prompt.checksum.clone(), sound.clone());
         Some(sound)
     }
 }
