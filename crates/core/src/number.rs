@@ -39,6 +39,9 @@ pub const CHINA: NumberPlan = NumberPlan {
     international_prefix: "00",
 };
 
+/// E.164 allows 15; carriers put prefixes in front.
+const MAX_DIGITS: usize = 20;
+
 impl Number {
     /// Reads a number as a user of `plan` writes it: spaces, hyphens and parentheses are ignored; `+CC`, `00CC` and
     /// a bare country code in front of a national number are accepted (voice-paas §1.5).
@@ -56,7 +59,7 @@ impl Number {
         if digits.is_empty() {
             return Err(BadNumber::Empty);
         }
-        if !(2..=20).contains(&digits.len()) {
+        if !(2..=MAX_DIGITS).contains(&digits.len()) {
             return Err(BadNumber::Length);
         }
         if plus {
@@ -80,6 +83,10 @@ impl Number {
         if let Some(rest) = digits.strip_prefix(plan.trunk_prefix)
             && rest.len() >= 9
         {
+            // The canonical form must be a number itself.
+            if rest.len() + plan.country.len() > MAX_DIGITS {
+                return Err(BadNumber::Length);
+            }
             return Ok(Number(format!("+{}{rest}", plan.country)));
         }
         if digits.len() == 11 && digits.starts_with('1') {
@@ -161,6 +168,11 @@ mod tests {
         assert_eq!(Number::parse("００", CHINA), Err(BadNumber::Character));
         assert_eq!(Number::parse(&"1".repeat(21), CHINA), Err(BadNumber::Length));
         assert_eq!(Number::parse("000", CHINA), Err(BadNumber::Length));
+        // A national number that its country code would make too long.
+        assert_eq!(
+            Number::parse(&format!("0{}", "1".repeat(19)), CHINA),
+            Err(BadNumber::Length)
+        );
     }
 
     #[test]
