@@ -1,5 +1,6 @@
 //! SIP without I/O: messages, transactions, dialogs and a user agent core (RFC 3261), SDP (RFC 8866) with
-//! offer/answer (RFC 3264), and digest authentication as a client (RFC 7616, RFC 8760).
+//! offer/answer (RFC 3264), digest authentication of both sides (RFC 7616, RFC 8760), and what a server that faces the
+//! world needs: a registrar, rates and bans, STUN keep-alives, identities.
 //!
 //! Nothing in this crate reads a clock, opens a socket, spawns a task or draws a random number. Time, datagrams and
 //! identifiers come in; datagrams, events and deadlines go out. The entry point is [`Stack`]:

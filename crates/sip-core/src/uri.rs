@@ -141,28 +141,7 @@ impl Uri {
 
     /// User part with percent escapes undone; bytes that are no UTF-8 are replaced.
     pub fn user_decoded(&self) -> String {
-        let raw = self.user().as_bytes();
-        let hex = |b: u8| (b as char).to_digit(16);
-        let mut out = Vec::with_capacity(raw.len());
-        let mut i = 0;
-        while i < raw.len() {
-            let pair = raw
-                .get(i + 1)
-                .copied()
-                .and_then(hex)
-                .zip(raw.get(i + 2).copied().and_then(hex));
-            match (raw[i], pair) {
-                (b'%', Some((high, low))) => {
-                    out.push((high * 16 + low) as u8);
-                    i += 3;
-                }
-                (byte, _) => {
-                    out.push(byte);
-                    i += 1;
-                }
-            }
-        }
-        String::from_utf8_lossy(&out).into_owned()
+        unescape(self.user().as_bytes())
     }
 
     /// Host as written, with the brackets of an IPv6 reference; empty for tel.
@@ -191,6 +170,31 @@ impl Uri {
             n.eq_ignore_ascii_case(name).then_some(v)
         })
     }
+}
+
+/// Undoes percent escapes; a percent sign without two digits stays, bytes that are no UTF-8 are replaced.
+pub(crate) fn unescape(raw: &[u8]) -> String {
+    let hex = |b: u8| (b as char).to_digit(16);
+    let mut out = Vec::with_capacity(raw.len());
+    let mut i = 0;
+    while i < raw.len() {
+        let pair = raw
+            .get(i + 1)
+            .copied()
+            .and_then(hex)
+            .zip(raw.get(i + 2).copied().and_then(hex));
+        match (raw[i], pair) {
+            (b'%', Some((high, low))) => {
+                out.push((high * 16 + low) as u8);
+                i += 3;
+            }
+            (byte, _) => {
+                out.push(byte);
+                i += 1;
+            }
+        }
+    }
+    String::from_utf8_lossy(&out).into_owned()
 }
 
 impl fmt::Display for Uri {

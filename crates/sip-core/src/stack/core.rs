@@ -227,7 +227,7 @@ impl Core {
                 .field(challenge.nonce.as_bytes())
                 .field(via.as_bytes()),
         );
-        let answer = challenge.answer(who, method.as_str(), &uri, &cnonce, 1);
+        let answer = challenge.answer_body(who, method.as_str(), &uri, &old.body(), &cnonce, 1);
         let mut writer = Writer::request(method, &uri);
         for (name, value) in old.headers() {
             match HeaderName::from_bytes(name) {
