@@ -312,6 +312,7 @@ impl Switch {
                 reason_phrase: None,
                 headers,
                 sdp: None,
+                reliable: false,
             };
             if self.sip().send(refused).is_err() {
                 tracing::warn!("a refusal could not be sent: the SIP engine's queue is full");
@@ -404,6 +405,7 @@ impl Switch {
                     reason_phrase: None,
                     headers,
                     sdp: None,
+                    reliable: false,
                 };
                 if switch.sip().send(refused).is_err() {
                     tracing::warn!("a refusal could not be sent: the SIP engine's queue is full");

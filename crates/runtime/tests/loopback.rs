@@ -180,6 +180,7 @@ fn far() -> Far {
                             reason_phrase: None,
                             headers: vec![],
                             sdp: sdp.map(bytes::Bytes::from_static),
+                            reliable: false,
                         })
                         .unwrap();
                 };
@@ -441,6 +442,9 @@ async fn a_route_to_a_trunk_goes_there_only_with_the_number_rewritten() {
         sdp: Some(bytes::Bytes::from_static(SDP)),
         credentials: None,
         ack: AckMode::Automatic,
+        route: Vec::new(),
+        contact_user: None,
+        reliable: Default::default(),
     };
     carrier.handle.send(Sip::Invite(Box::new(invite))).unwrap();
     eventually(async || (!pbx.calls.lock().unwrap().is_empty()).then_some(())).await;

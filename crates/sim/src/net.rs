@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BinaryHeap};
 use std::fmt;
 use std::net::SocketAddr;
 use strowger_sip_core::{
-    AckMode, Command, DialogHandle, Input, Interface, Invite, Output, Party, Received, SipEvent, Stack, StackConfig,
-    StackStats, Target, Time, Transport,
+    AckMode, Command, DialogHandle, Input, Interface, Invite, Output, Party, Received, Reliable, SipEvent, Stack,
+    StackConfig, StackStats, Target, Time, Transport,
 };
 
 /// A node of the network, numbered from 0; shown as A, B, C, …
@@ -244,6 +244,9 @@ impl SipNet {
             )),
             credentials: None,
             ack: AckMode::Automatic,
+            route: Vec::new(),
+            contact_user: None,
+            reliable: Reliable::Off,
         }
     }
 

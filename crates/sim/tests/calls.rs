@@ -20,6 +20,7 @@ fn respond(handle: DialogHandle, status: u16) -> Command {
         reason_phrase: None,
         headers: Vec::new(),
         sdp,
+        reliable: false,
     }
 }
 
@@ -55,6 +56,17 @@ fn names(net: &SipNet, node: NodeId) -> String {
         SipEvent::ByeReceived { .. } => "bye".into(),
         SipEvent::Ended { cause } => format!("ended({cause:?})"),
         SipEvent::OptionsResult { status } => format!("options({status:?})"),
+        SipEvent::PrackReceived { answer_needed, .. } => format!("prack({answer_needed})"),
+        SipEvent::UpdateReceived { .. } => "update".into(),
+        SipEvent::UpdateAnswered { .. } => "update-answered".into(),
+        SipEvent::UpdateFailed { status, .. } => format!("update-failed({status})"),
+        SipEvent::ReferReceived { .. } => "refer".into(),
+        SipEvent::ReferResult { status, .. } => format!("refer-result({status})"),
+        SipEvent::ReferProgress { status, finished, .. } => format!("refer-progress({status},{finished})"),
+        SipEvent::SessionRefreshed { .. } => "refreshed".into(),
+        SipEvent::Request(_) => "request".into(),
+        SipEvent::RequestExpired => "request-expired".into(),
+        SipEvent::RegisterResult(r) => format!("registered({:?})", r.status),
         SipEvent::CommandRefused { why, .. } => format!("refused({why:?})"),
     };
     net.events_of(node).map(name).collect::<Vec<_>>().join(" ")
@@ -142,6 +154,7 @@ fn a_redirection_lists_contacts_by_preference() {
                     reason_phrase: Some("Elsewhere".into()),
                     headers,
                     sdp: None,
+                    reliable: false,
                 },
             )]
         }

@@ -29,6 +29,7 @@ fn respond(handle: DialogHandle, status: u16) -> Command {
         reason_phrase: None,
         headers: Vec::new(),
         sdp,
+        reliable: false,
     }
 }
 

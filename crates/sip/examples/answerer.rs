@@ -34,6 +34,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
                 reason_phrase: None,
                 headers: Vec::new(),
                 sdp,
+                reliable: false,
             };
             let _ = endpoint.send(command);
         };

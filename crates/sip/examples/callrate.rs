@@ -53,6 +53,9 @@ fn invite(n: u64, to: SocketAddr) -> Command {
         sdp: Some(bytes::Bytes::from_static(SDP)),
         credentials: None,
         ack: AckMode::Automatic,
+        route: Vec::new(),
+        contact_user: None,
+        reliable: Default::default(),
     }))
 }
 
@@ -87,6 +90,7 @@ fn callee(placement: Placement) -> EndpointHandle {
                     reason_phrase: None,
                     headers: Vec::new(),
                     sdp,
+                    reliable: false,
                 };
                 let _ = endpoint.send(respond);
             }

@@ -77,6 +77,9 @@ fn invite(n: u64, from: u8, to: u8) -> Command {
         sdp: Some(Bytes::from_static(SDP)),
         credentials: None,
         ack: AckMode::Automatic,
+        route: Vec::new(),
+        contact_user: None,
+        reliable: Default::default(),
     }))
 }
 
@@ -123,6 +126,7 @@ impl World {
                 reason_phrase: None,
                 headers: Vec::new(),
                 sdp,
+                reliable: false,
             })
         };
         let sdp = || Some(Bytes::from_static(SDP));

@@ -47,6 +47,9 @@ fn invite(n: u64, to: SocketAddr) -> Command {
         sdp: Some(Bytes::from_static(b"v=0\r\n")),
         credentials: None,
         ack: AckMode::Automatic,
+        route: Vec::new(),
+        contact_user: None,
+        reliable: Default::default(),
     }))
 }
 
@@ -57,6 +60,7 @@ fn respond(handle: DialogHandle, status: u16) -> Command {
         reason_phrase: None,
         headers: Vec::new(),
         sdp: (status == 200).then(|| Bytes::from_static(b"v=0\r\n")),
+        reliable: false,
     }
 }
 

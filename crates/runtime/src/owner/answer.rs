@@ -158,6 +158,7 @@ impl Owner {
             reason_phrase: None,
             headers,
             sdp,
+            reliable: false,
         });
     }
 

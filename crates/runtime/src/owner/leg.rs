@@ -169,6 +169,9 @@ impl Owner {
             credentials: way.credentials.clone(),
             // A process that dies between the 2xx and its commit must not leave a confirmed dialog behind.
             ack: AckMode::OnCommand,
+            route: Vec::new(),
+            contact_user: None,
+            reliable: Default::default(),
         };
         let dialog = Box::new(invite_ref(&invite.snapshot()));
         io.handle = invite.handle;
@@ -299,7 +302,7 @@ impl Owner {
             }
             SipEvent::Ended { cause } => {
                 let fact = match cause {
-                    EndCause::PeerLost | EndCause::NoAck => LegFact::Lost,
+                    EndCause::PeerLost | EndCause::NoAck | EndCause::SessionExpired => LegFact::Lost,
                     _ => LegFact::Released,
                 };
                 self.fact(i, fact, world, now);
@@ -315,7 +318,18 @@ impl Owner {
             | SipEvent::ReInviteAnswered { .. }
             | SipEvent::ReInviteFailed { .. }
             | SipEvent::InfoResult { .. }
-            | SipEvent::OptionsResult { .. } => {}
+            | SipEvent::OptionsResult { .. }
+            | SipEvent::PrackReceived { .. }
+            | SipEvent::UpdateReceived { .. }
+            | SipEvent::UpdateAnswered { .. }
+            | SipEvent::UpdateFailed { .. }
+            | SipEvent::ReferReceived { .. }
+            | SipEvent::ReferResult { .. }
+            | SipEvent::ReferProgress { .. }
+            | SipEvent::SessionRefreshed { .. }
+            | SipEvent::Request(_)
+            | SipEvent::RequestExpired
+            | SipEvent::RegisterResult(_) => {}
         }
     }
 

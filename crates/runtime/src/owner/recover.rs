@@ -96,6 +96,7 @@ pub fn snapshot_of(d: &DialogRef, handle: DialogHandle, confirmed: bool) -> Opti
             peer,
             local: local?,
             branch_stem: d.branch_stem.clone(),
+            extras: Default::default(),
         })
     } else {
         DialogSnapshot::Inviting(InviteSnapshot {

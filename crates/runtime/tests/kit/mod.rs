@@ -175,6 +175,7 @@ impl Rig {
                     reason_phrase: None,
                     headers: vec![],
                     sdp,
+                    reliable: false,
                 };
                 let ms = 1000;
                 match event {

@@ -121,6 +121,7 @@ impl Call {
             reason_phrase: None,
             headers: Vec::new(),
             sdp,
+            reliable: false,
         });
     }
 

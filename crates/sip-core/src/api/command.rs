@@ -1,6 +1,6 @@
 //! What the application asks of a stack.
 
-use super::{Credentials, DialogHandle, DialogSnapshot, InviteSnapshot, Target};
+use super::{Credentials, DialogHandle, DialogSnapshot, InviteSnapshot, Register, Target};
 use bytes::Bytes;
 use std::net::SocketAddr;
 
@@ -35,6 +35,18 @@ pub enum AckMode {
     OnCommand,
 }
 
+/// What an INVITE says about reliable provisional responses (RFC 3262).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Reliable {
+    /// Nothing: none will come, or none will be understood.
+    #[default]
+    Off,
+    /// `Supported: 100rel`.
+    Supported,
+    /// `Require: 100rel`: every provisional response but 100 is reliable.
+    Required,
+}
+
 /// Starts a call: one outgoing INVITE.
 #[derive(Debug, Clone)]
 pub struct Invite {
@@ -52,8 +64,16 @@ pub struct Invite {
     pub to: Party,
     /// Caller.
     pub from: Party,
-    /// Further header fields as (name, value); for example P-Asserted-Identity. Line breaks in them are dropped.
+    /// Further header fields as (name, value); for example P-Asserted-Identity, or Replaces with `Require: replaces`
+    /// (RFC 3891). Line breaks in them are dropped. Contact, Route, Supported and Session-Expires are the stack's.
     pub headers: Vec<(String, String)>,
+    /// Pre-loaded route set, one Route value each in the order of travel: an outbound proxy, the Path of a registration
+    /// (RFC 3327), a Service-Route (RFC 3608). The first hop is [`Invite::destination`] all the same.
+    pub route: Vec<String>,
+    /// User part of our Contact in this dialog; `None` takes [`StackConfig::contact_user`](super::StackConfig).
+    pub contact_user: Option<String>,
+    /// Whether reliable provisional responses are asked for.
+    pub reliable: Reliable,
     /// First hop.
     pub destination: Target,
     /// Local address to send from; `None` takes the first interface of the transport.
@@ -114,7 +134,102 @@ pub enum Command {
         headers: Vec<(String, String)>,
         /// Offer or answer.
         sdp: Option<Bytes>,
+        /// Send a provisional response reliably (RFC 3262) if the peer supports that; it is repeated until its PRACK comes.
+        /// A peer that requires it gets every provisional response so. While one is outstanding, later ones wait (eight
+        /// at most), and so does a 2xx if a description is among what is outstanding. Without any PRACK for 64·T1 the
+        /// INVITE is refused with 500 and [`EndCause::Rejected`](super::EndCause) reported. Ignored from 200 on.
+        reliable: bool,
     },
+    /// Acknowledge a reliable provisional response that carried an offer ([`SipEvent::Provisional`] with `prack_needed`).
+    Prack {
+        /// The call.
+        handle: DialogHandle,
+        /// To tag of the early dialog.
+        tag: String,
+        /// Answer.
+        sdp: Option<Bytes>,
+    },
+    /// Answer a PRACK that carried an offer ([`SipEvent::PrackReceived`] with `answer_needed`).
+    RespondPrack {
+        /// The dialog.
+        handle: DialogHandle,
+        /// 200-699.
+        status: u16,
+        /// Answer.
+        sdp: Option<Bytes>,
+    },
+    /// Send UPDATE (RFC 3311) in a confirmed or an early dialog. Ends with [`SipEvent::UpdateAnswered`] or
+    /// [`SipEvent::UpdateFailed`]; the latter comes at once, with 491, while another offer is under way.
+    Update {
+        /// The dialog.
+        handle: DialogHandle,
+        /// The early dialog of a forked call by its To tag; `None` names the only or newest one.
+        tag: Option<String>,
+        /// Offer; `None` refreshes target and session timer only.
+        sdp: Option<Bytes>,
+    },
+    /// Answer [`SipEvent::UpdateReceived`].
+    RespondUpdate {
+        /// The dialog.
+        handle: DialogHandle,
+        /// The tag of the event; `None` names the only one that waits.
+        tag: Option<String>,
+        /// 200-699.
+        status: u16,
+        /// Answer.
+        sdp: Option<Bytes>,
+    },
+    /// Send REFER inside a confirmed dialog (RFC 3515). [`SipEvent::ReferResult`] follows, and after a 2xx
+    /// [`SipEvent::ReferProgress`] until it says `finished`. At most [`MAX_REFERS`] at once.
+    Refer {
+        /// The dialog.
+        handle: DialogHandle,
+        /// URI for Refer-To without angle brackets; a Replaces header (RFC 3891) is part of it, escaped:
+        /// see [`Replaces::in_uri`](super::Replaces::in_uri).
+        refer_to: String,
+        /// Referred-By (RFC 3892) as it is written, with angle brackets.
+        referred_by: Option<String>,
+    },
+    /// Answer [`SipEvent::ReferReceived`]. After a 2xx NOTIFY with `100 Trying` leaves by itself, unless the peer wants
+    /// none (RFC 4488).
+    AnswerRefer {
+        /// The dialog.
+        handle: DialogHandle,
+        /// The `id` of the event.
+        id: u32,
+        /// 200-699; 202 accepts.
+        status: u16,
+    },
+    /// Tell the peer how the referred call goes, by NOTIFY with a status line (message/sipfrag). Nothing leaves if the
+    /// peer wanted no notifications or the subscription has expired (60 s).
+    NotifyRefer {
+        /// The dialog.
+        handle: DialogHandle,
+        /// The `id` of the event.
+        id: u32,
+        /// Status of the referred call, 100-699.
+        status: u16,
+        /// `None` writes the usual phrase.
+        phrase: Option<String>,
+        /// True for the last one: it ends the subscription.
+        finished: bool,
+    },
+    /// Respond to [`SipEvent::Request`]. A final response ends the handle without any further event.
+    Reply {
+        /// The request.
+        handle: DialogHandle,
+        /// 200-699.
+        status: u16,
+        /// `None` writes the usual phrase.
+        phrase: Option<String>,
+        /// Further header fields.
+        headers: Vec<(String, String)>,
+        /// Content-Type and body.
+        body: Option<(String, Bytes)>,
+    },
+    /// Register with a registrar (RFC 3261 §10.2): one REGISTER, and one more after a challenge. Ends with
+    /// [`SipEvent::RegisterResult`].
+    Register(Box<Register>),
     /// Change the session of a confirmed dialog (RFC 3261 §14).
     ReInvite {
         /// The dialog.
@@ -142,6 +257,9 @@ pub enum Command {
         credentials: Option<Credentials>,
     },
 }
+
+/// Most REFERs at once in one dialog, of each direction.
+pub const MAX_REFERS: usize = 8;
 
 /// An OPTIONS request outside any dialog.
 #[derive(Debug, Clone)]

@@ -62,6 +62,37 @@ pub struct StackConfig {
     pub max_transactions: usize,
     /// Seconds in the Retry-After of refusals.
     pub retry_after: u32,
+    /// Session timers (RFC 4028).
+    pub session: SessionConfig,
+    /// A request that is longer goes by TCP instead of UDP where a TCP interface exists, and by UDP again if that fails
+    /// (RFC 3261 §18.1.1). Bytes.
+    pub udp_limit: usize,
+    /// Methods outside dialogs that the application answers itself, see [`SipEvent::Request`](super::SipEvent::Request);
+    /// REGISTER for a registrar. All others are answered by the stack.
+    pub outside: Vec<crate::Method>,
+    /// Such requests held at once; more are refused with 503 and Retry-After.
+    pub max_requests: usize,
+}
+
+/// Session timers (RFC 4028).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SessionConfig {
+    /// Seconds that are asked for and accepted at most; 1800.
+    pub expires: u32,
+    /// Shortest interval that is accepted, in seconds; 90 is the least that the RFC allows.
+    pub min_se: u32,
+    /// False neither asks for a session interval nor agrees to one.
+    pub enabled: bool,
+}
+
+impl Default for SessionConfig {
+    fn default() -> Self {
+        SessionConfig {
+            expires: 1800,
+            min_se: 90,
+            enabled: true,
+        }
+    }
 }
 
 impl StackConfig {
@@ -76,6 +107,10 @@ impl StackConfig {
             max_dialogs: 100_000,
             max_transactions: 1_000_000,
             retry_after: 5,
+            session: SessionConfig::default(),
+            udp_limit: 1300,
+            outside: Vec::new(),
+            max_requests: 10_000,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What a stack reports.
 
-use super::{ConfirmedSnapshot, Reason, Target};
+use super::{ConfirmedSnapshot, OutsideRequest, Reason, ReferTo, Registration, Reliable, Replaced, Target};
 use bytes::Bytes;
 use std::net::SocketAddr;
 
@@ -25,8 +25,12 @@ pub struct IncomingInvite {
     pub source: Target,
     /// Our address it came to.
     pub local: SocketAddr,
-    /// Offer; `None` means that our 2xx must carry one.
+    /// Offer; `None` means that our 2xx must carry one, or a reliable provisional response before it.
     pub sdp: Option<Bytes>,
+    /// What the caller says about reliable provisional responses.
+    pub reliable: Reliable,
+    /// The dialog of ours that the INVITE wants to replace (RFC 3891). What does not match has been refused already.
+    pub replaces: Option<Replaced>,
     /// The dialog as it will be once a 2xx has been sent; write it down before responding 2xx.
     pub snapshot: Box<ConfirmedSnapshot>,
 }
@@ -91,6 +95,8 @@ pub enum EndCause {
     PeerLost,
     /// Our 2xx was never acknowledged; BYE was tried.
     NoAck,
+    /// Nobody refreshed the session in time (RFC 4028 §10); BYE was tried.
+    SessionExpired,
 }
 
 /// Why a command had no effect.
@@ -120,6 +126,15 @@ pub enum CommandKind {
     Info,
     Options,
     Import,
+    Prack,
+    RespondPrack,
+    Update,
+    RespondUpdate,
+    Refer,
+    AnswerRefer,
+    NotifyRefer,
+    Reply,
+    Register,
 }
 
 /// What happened to a dialog.
@@ -128,6 +143,7 @@ pub enum CommandKind {
 /// Incoming: `Incoming`, then `CancelledByPeer`, `Ended(Rejected)`, or after our 2xx `AckReceived` or `NoAck`, and the
 /// life of the dialog. Life: `ReInvite…`, `Info…`, closed by `ByeReceived` or `Ended`.
 /// Every handle gets exactly one terminal event, the last of all its events; after it the stack has forgotten the handle.
+/// Only the handle of a [`SipEvent::Request`] ends with the reply instead, unless that is missing.
 /// [`SipEvent::CommandRefused`] may come at any time.
 #[derive(Debug, Clone)]
 pub enum SipEvent {
@@ -141,8 +157,11 @@ pub enum SipEvent {
         sdp: Option<Bytes>,
         /// The To tag: several values mean that the call was forked. Empty if there was none.
         tag: String,
-        /// RSeq if the response is to be acknowledged by PRACK (RFC 3262).
-        rseq: Option<u32>,
+        /// True if it came reliably (RFC 3262); each such response is reported once.
+        reliable: bool,
+        /// True if it carries an offer, so that [`Command::Prack`](super::Command::Prack) must bring the answer. All other
+        /// reliable responses are acknowledged by the stack.
+        prack_needed: bool,
         /// Reason headers.
         reasons: Vec<Reason>,
     },
@@ -201,6 +220,74 @@ pub enum SipEvent {
         /// After 491: microseconds to wait before another try (RFC 3261 §14.1). After 5xx: Retry-After.
         retry_in: Option<u64>,
     },
+    /// The peer acknowledged our reliable provisional response.
+    PrackReceived {
+        /// Answer to the offer in our response, or a new offer.
+        sdp: Option<Bytes>,
+        /// True if it is an offer: [`Command::RespondPrack`](super::Command::RespondPrack) must bring the answer.
+        answer_needed: bool,
+    },
+    /// The peer offers another session by UPDATE: answer by [`Command::RespondUpdate`](super::Command::RespondUpdate).
+    /// An UPDATE without an offer is answered by the stack.
+    UpdateReceived {
+        /// The peer's tag, which tells early dialogs of a forked call apart.
+        tag: String,
+        /// Offer.
+        sdp: Bytes,
+    },
+    /// Our UPDATE was accepted.
+    UpdateAnswered {
+        /// The peer's tag.
+        tag: String,
+        /// Answer.
+        sdp: Option<Bytes>,
+    },
+    /// Our UPDATE was refused; the session is as before.
+    UpdateFailed {
+        /// The peer's tag.
+        tag: String,
+        /// Final status; 408 stands in for a timeout.
+        status: u16,
+        /// After 491: microseconds to wait before another try (RFC 3261 §14.1). After 5xx: Retry-After.
+        retry_in: Option<u64>,
+    },
+    /// The peer asks us to call somebody: answer by [`Command::AnswerRefer`](super::Command::AnswerRefer), then report by
+    /// [`Command::NotifyRefer`](super::Command::NotifyRefer).
+    ReferReceived {
+        /// Tells REFERs of one dialog apart.
+        id: u32,
+        /// Whom to call.
+        refer_to: Box<ReferTo>,
+        /// Referred-By as written.
+        referred_by: Option<String>,
+    },
+    /// Our REFER was answered.
+    ReferResult {
+        /// Tells REFERs of one dialog apart; it grows from one [`Command::Refer`](super::Command::Refer) to the next.
+        id: u32,
+        /// Final status; 408 stands in for a timeout. From 300 on nothing more comes of this REFER.
+        status: u16,
+    },
+    /// NOTIFY came for our REFER. It may overtake [`SipEvent::ReferResult`].
+    ReferProgress {
+        /// As in [`SipEvent::ReferResult`].
+        id: u32,
+        /// Status of the referred call; 0 if the body could not be read; 408 if the peer fell silent.
+        status: u16,
+        /// True for the last one.
+        finished: bool,
+    },
+    /// The session was refreshed by us, or by the peer without a new description (RFC 4028).
+    SessionRefreshed {
+        /// The peer's description, where our refresh carried one.
+        sdp: Option<Bytes>,
+    },
+    /// A request outside dialogs: answer by [`Command::Reply`](super::Command::Reply).
+    Request(Box<OutsideRequest>),
+    /// Terminal: nobody replied to [`SipEvent::Request`] within 10 s; 503 has been sent.
+    RequestExpired,
+    /// Terminal: what came of our REGISTER.
+    RegisterResult(Box<Registration>),
     /// INFO arrived; 200 has been sent.
     InfoReceived {
         /// Content-Type, lower case, without parameters.
@@ -247,6 +334,8 @@ impl SipEvent {
                 | SipEvent::ByeReceived { .. }
                 | SipEvent::Ended { .. }
                 | SipEvent::OptionsResult { .. }
+                | SipEvent::RequestExpired
+                | SipEvent::RegisterResult(_)
         )
     }
 }

@@ -5,12 +5,16 @@
 mod command;
 mod config;
 mod event;
+mod outside;
 mod snapshot;
+mod transfer;
 
 pub use command::*;
 pub use config::*;
 pub use event::*;
+pub use outside::*;
 pub use snapshot::*;
+pub use transfer::*;
 
 use bytes::Bytes;
 use std::net::SocketAddr;

@@ -1,6 +1,7 @@
 //! Dialogs as plain data, for whoever takes them over.
 
 use super::{DialogHandle, Party, Target};
+use bytes::Bytes;
 use std::net::SocketAddr;
 
 /// A dialog, or an attempt at one, as plain data.
@@ -77,6 +78,30 @@ pub struct ConfirmedSnapshot {
     pub local: SocketAddr,
     /// See [`Invite::branch_stem`].
     pub branch_stem: String,
+    /// What a successor can do without, if it must.
+    pub extras: DialogExtras,
+}
+
+/// The part of a dialog whose loss costs comfort and not the dialog: the default stands in for what was not kept.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct DialogExtras {
+    /// The session timer (RFC 4028); without it a dead peer is noticed by other means only.
+    pub session: Option<SessionTimer>,
+    /// True if the peer allows UPDATE.
+    pub peer_updates: bool,
+    /// User part of our Contact; `None` takes the configured one.
+    pub contact_user: Option<String>,
+    /// The description that we sent last, for a refresh by re-INVITE.
+    pub local_sdp: Option<Bytes>,
+}
+
+/// An agreed session interval (RFC 4028).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SessionTimer {
+    /// Seconds.
+    pub expires: u32,
+    /// True if the refreshes are ours to send.
+    pub we_refresh: bool,
 }
 
 impl ConfirmedSnapshot {

@@ -68,6 +68,7 @@ impl ConfirmedSnapshot {
             peer: tx.target,
             local: tx.local,
             branch_stem: stem.to_owned(),
+            extras: DialogExtras::default(),
         }
     }
 
@@ -104,6 +105,7 @@ impl ConfirmedSnapshot {
             peer: source,
             local,
             call_id,
+            extras: DialogExtras::default(),
         })
     }
 

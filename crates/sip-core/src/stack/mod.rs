@@ -114,6 +114,7 @@ impl Stack {
                 reason_phrase,
                 headers,
                 sdp,
+                reliable,
             } => {
                 self.respond(
                     handle,
@@ -122,8 +123,30 @@ impl Stack {
                         phrase: reason_phrase,
                         headers,
                         sdp,
+                        reliable,
                     },
                 );
+            }
+            Command::Prack { handle, .. } => self.core.refuse(handle, CommandKind::Prack, Refusal::WrongState),
+            Command::RespondPrack { handle, .. } => {
+                self.core.refuse(handle, CommandKind::RespondPrack, Refusal::WrongState)
+            }
+            Command::Update { handle, .. } => self.core.refuse(handle, CommandKind::Update, Refusal::WrongState),
+            Command::RespondUpdate { handle, .. } => {
+                self.core
+                    .refuse(handle, CommandKind::RespondUpdate, Refusal::WrongState)
+            }
+            Command::Refer { handle, .. } => self.core.refuse(handle, CommandKind::Refer, Refusal::WrongState),
+            Command::AnswerRefer { handle, .. } => {
+                self.core.refuse(handle, CommandKind::AnswerRefer, Refusal::WrongState)
+            }
+            Command::NotifyRefer { handle, .. } => {
+                self.core.refuse(handle, CommandKind::NotifyRefer, Refusal::WrongState)
+            }
+            Command::Reply { handle, .. } => self.core.refuse(handle, CommandKind::Reply, Refusal::WrongState),
+            Command::Register(register) => {
+                self.core
+                    .refuse(register.handle, CommandKind::Register, Refusal::WrongState)
             }
             Command::ReInvite { handle, sdp } => self.reinvite(handle, sdp),
             Command::Info {

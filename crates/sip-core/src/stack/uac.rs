@@ -6,7 +6,7 @@ use super::table::{Machine, SentAck, Tx, TxId};
 use super::{Call, Origin, Owner, Stack};
 use crate::api::*;
 use crate::headers::{contacts_by_preference, reasons, retry_after};
-use crate::message::{HeaderName, Message, Method};
+use crate::message::{Message, Method};
 use crate::transaction::ClientInvite;
 use crate::uri::Uri;
 use crate::write::{Writer, party_value};
@@ -355,18 +355,12 @@ impl Stack {
             self.core.dialogs.insert(key, handle);
             inviting.early.push(tag.clone());
         }
-        let requires = message
-            .list(HeaderName::Require)
-            .any(|o| o.eq_ignore_ascii_case("100rel"));
-        let rseq = message
-            .value(HeaderName::RSeq)
-            .filter(|_| requires)
-            .and_then(|v| v.trim().parse().ok());
         let event = SipEvent::Provisional {
             status,
             sdp: message.sdp(),
             tag,
-            rseq,
+            reliable: false,
+            prack_needed: false,
             reasons: reasons(message),
         };
         self.core.event(handle, event);

@@ -25,6 +25,7 @@ pub(super) struct Answer {
     pub phrase: Option<String>,
     pub headers: Vec<(String, String)>,
     pub sdp: Option<Bytes>,
+    pub reliable: bool,
 }
 
 /// Why the content of a request cannot be taken, if so: 415.
@@ -109,6 +110,8 @@ impl Stack {
             source: origin.source,
             local: origin.local,
             sdp: message.sdp(),
+            reliable: Reliable::Off,
+            replaces: None,
             snapshot: Box::new(dialog.clone()),
             message: message.clone(),
         };
@@ -286,6 +289,7 @@ impl Answer {
             phrase: None,
             headers: Vec::new(),
             sdp: None,
+            reliable: false,
         }
     }
 }

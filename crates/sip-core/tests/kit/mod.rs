@@ -210,6 +210,9 @@ pub fn our_invite() -> Invite {
         sdp: Some(Bytes::from_static(SDP.as_bytes())),
         credentials: None,
         ack: AckMode::Automatic,
+        route: Vec::new(),
+        contact_user: None,
+        reliable: Reliable::Off,
     }
 }
 
@@ -221,5 +224,6 @@ pub fn respond(handle: DialogHandle, status: u16, sdp: bool) -> Command {
         reason_phrase: None,
         headers: Vec::new(),
         sdp,
+        reliable: false,
     }
 }
