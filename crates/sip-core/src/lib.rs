@@ -20,6 +20,7 @@ mod header_name;
 pub mod headers;
 mod keyed;
 pub mod message;
+pub mod registrar;
 pub mod sdp;
 mod stack;
 pub mod transaction;

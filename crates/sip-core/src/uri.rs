@@ -163,6 +163,57 @@ impl Uri {
         }
     }
 
+    /// The header part behind `?`, without it; empty if there is none.
+    pub fn headers(&self) -> &str {
+        let end = usize::from(self.params.1);
+        match self.scheme {
+            Scheme::Sip | Scheme::Sips => self.text.get(end + 1..).unwrap_or_default(),
+            Scheme::Tel | Scheme::Other => "",
+        }
+    }
+
+    fn password(&self) -> Option<&str> {
+        let (end, host) = (usize::from(self.user.1), usize::from(self.host.0));
+        (self.user != (0, 0) && end + 1 < host).then(|| &self.text[end + 1..host - 1])
+    }
+
+    /// True if both name the same resource (RFC 3261 §19.1.4): a port that is written differs from one that is not, and
+    /// of the parameters `transport`, `user`, `ttl`, `method` and `maddr` count even if only one side has them.
+    pub fn same_as(&self, other: &Uri) -> bool {
+        if self.text == other.text {
+            return true;
+        }
+        if !matches!(self.scheme, Scheme::Sip | Scheme::Sips) || self.scheme != other.scheme {
+            return false;
+        }
+        let escaped = self.text.contains('%') || other.text.contains('%');
+        let same = |a: &str, b: &str| a == b || escaped && unescape(a.as_bytes()) == unescape(b.as_bytes());
+        let address = same(self.user(), other.user())
+            && self.password() == other.password()
+            && self.host().eq_ignore_ascii_case(other.host())
+            && self.port == other.port;
+        address && self.params_agree(other) && other.params_agree(self) && {
+            let sorted = |uri: &Uri| {
+                let mut headers: Vec<String> = uri.headers().split('&').map(str::to_ascii_lowercase).collect();
+                headers.sort();
+                headers
+            };
+            self.headers() == other.headers() || sorted(self) == sorted(other)
+        }
+    }
+
+    fn params_agree(&self, other: &Uri) -> bool {
+        self.part(self.params).split(';').skip(1).all(|p| {
+            let (name, value) = p.split_once('=').unwrap_or((p, ""));
+            match other.param(name) {
+                Some(theirs) => theirs.eq_ignore_ascii_case(value),
+                None => !["transport", "user", "ttl", "method", "maddr"]
+                    .iter()
+                    .any(|n| n.eq_ignore_ascii_case(name)),
+            }
+        })
+    }
+
     /// A URI parameter; empty if it stands alone.
     pub fn param(&self, name: &str) -> Option<&str> {
         self.part(self.params).split(';').skip(1).find_map(|p| {
@@ -195,6 +246,25 @@ pub(crate) fn unescape(raw: &[u8]) -> String {
         }
     }
     String::from_utf8_lossy(&out).into_owned()
+}
+
+/// Escapes a text for the user part of a SIP URI (RFC 3261 §25.1).
+pub fn escape_user(user: &str) -> String {
+    escape(user, |b| b"-_.!~*'()&=+$,;?/".contains(&b))
+}
+
+/// Escapes everything but letters, digits and what is allowed besides.
+pub(crate) fn escape(text: &str, allowed: impl Fn(u8) -> bool) -> String {
+    use fmt::Write as _;
+    let mut out = String::with_capacity(text.len());
+    for b in text.bytes() {
+        if b.is_ascii_alphanumeric() || allowed(b) {
+            out.push(b as char);
+        } else {
+            let _ = write!(out, "%{b:02X}");
+        }
+    }
+    out
 }
 
 impl fmt::Display for Uri {
