@@ -16,6 +16,7 @@
 
 pub mod api;
 pub mod digest;
+pub mod guard;
 mod header_name;
 pub mod headers;
 mod keyed;
@@ -23,6 +24,7 @@ pub mod message;
 pub mod registrar;
 pub mod sdp;
 mod stack;
+pub mod stun;
 pub mod transaction;
 pub mod uri;
 pub mod write;
