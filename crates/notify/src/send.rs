@@ -84,7 +84,8 @@ impl Sender {
             .redirect(redirect::Policy::none())
             .connect_timeout(timeout)
             .pool_idle_timeout(Duration::from_secs(30))
-            .pool_max_idle_per_host(8)
+            // Results come in bursts of a group commit: fewer would close and open connections all the time.
+            .pool_max_idle_per_host(64)
             .tcp_nodelay(true)
             .user_agent(concat!("Strowger/", env!("CARGO_PKG_VERSION")));
         for root in roots {

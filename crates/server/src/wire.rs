@@ -117,6 +117,10 @@ pub async fn start(config: &Config, data: DataFolder) -> Result<Running, StartEr
         let _on = signalling.handle().enter();
         Switch::new(settings, store.clone(), sounds, projectors)
     };
+    // Owners wait for their commits on the signalling loop: a group commit wakes it once.
+    if let Some(answers) = store.relay_answers() {
+        signalling.handle().spawn(answers.run());
+    }
 
     let media = strowger_media::Engine::start(
         media_config(config, recordings.clone()),

@@ -44,4 +44,4 @@ pub use outbox::{
 pub use push::{Offer, Offers};
 pub use records::{RecordPage, RecordQuery};
 pub use sqlite::files::Check;
-pub use store::{Durability, OpenConversation, Rejected, Stats, Store, StoreConfig};
+pub use store::{Answers, Durability, OpenConversation, Rejected, Stats, Store, StoreConfig};

@@ -14,7 +14,7 @@ use crate::sqlite::{files, in_transaction, records, writer};
 use rusqlite::Connection;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use strowger_core::{ConversationId, ConversationRecord, Event, Stamp, TenantId};
@@ -151,6 +151,23 @@ impl Drop for Inner {
     }
 }
 
+/// Passes the answers of group commits on; see [`Store::relay_answers`].
+pub struct Answers {
+    receiver: mpsc::Receiver<Vec<writer::Answer>>,
+}
+
+impl Answers {
+    /// Runs until the store is gone.
+    pub async fn run(mut self) {
+        while let Some(group) = self.receiver.recv().await {
+            for (reply, result) in group {
+                // Whoever gave up waiting is told nothing.
+                let _ = reply.send(result);
+            }
+        }
+    }
+}
+
 impl std::fmt::Debug for Store {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Store").finish_non_exhaustive()
@@ -184,6 +201,7 @@ impl Store {
             rescan: true.into(),
             rescan_wake: tokio::sync::Notify::new(),
             offers,
+            answers: OnceLock::new(),
             folder: config.path,
             min_free: config.min_free,
         });
@@ -261,6 +279,15 @@ impl Store {
             }
             answer.await.unwrap_or(Err(AppendError::Closed))
         }
+    }
+
+    /// Hands the answers of [`Store::append`] to a relay that the caller runs on the event loop where they are awaited:
+    /// a group commit then wakes that loop once and not once a batch. Without a relay, or while it is behind, answers
+    /// are given directly. There is one relay; the second call gets `None`.
+    pub fn relay_answers(&self) -> Option<Answers> {
+        let (sender, receiver) = mpsc::channel(64);
+        self.inner.shared.answers.set(sender).ok()?;
+        Some(Answers { receiver })
     }
 
     /// Appends a batch of facts that nobody waits for (ringing, digits, quality), in order with all other appends.

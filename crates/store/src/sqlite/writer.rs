@@ -8,8 +8,9 @@ use rusqlite::Connection;
 use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::{Duration, Instant};
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Notify, mpsc};
 
 /// How often the free space is looked at.
@@ -80,6 +81,9 @@ impl Leases {
     }
 }
 
+/// What became of a batch, for whoever waits for it.
+pub(crate) type Answer = (super::queue::Reply<crate::Committed>, Result<crate::Committed, AppendError>);
+
 /// What the writer shares with the handles.
 pub(crate) struct Shared {
     pub queue: Queue,
@@ -89,6 +93,8 @@ pub(crate) struct Shared {
     pub rescan: AtomicBool,
     pub rescan_wake: Notify,
     pub offers: mpsc::Sender<SealedDelivery>,
+    /// Where the answers of a group go together, once somebody passes them on ([`crate::Answers`]).
+    pub answers: OnceLock<mpsc::Sender<Vec<Answer>>>,
     pub folder: PathBuf,
     pub min_free: u64,
 }
@@ -129,7 +135,9 @@ pub(crate) fn run(conn: &Connection, shared: &Arc<Shared>, position: u64) -> rus
                     run(conn);
                 }
                 Job::Batch(batch, reply) if short && batch.opens => {
-                    answer(shared, reply, Err(AppendError::DiskFull));
+                    let refused = Err(AppendError::DiskFull);
+                    count(shared, reply.is_some(), &refused);
+                    give(shared, reply.map(|reply| (reply, refused)).into_iter().collect());
                 }
                 job => group.push(job),
             }
@@ -157,11 +165,14 @@ fn write_group(writer: &mut Writer<'_>, shared: &Shared, group: Vec<Job>) {
         }
     };
     shared.counters.groups.fetch_add(1, Relaxed);
+    let mut answers = Vec::with_capacity(group.len());
     for (job, result) in group.into_iter().zip(results) {
         match job {
             Job::Batch(_, reply) => {
                 shared.counters.batches.fetch_add(1, Relaxed);
-                answer(shared, reply, result.map(|position| crate::Committed { position }));
+                let result = result.map(|position| crate::Committed { position });
+                count(shared, reply.is_some(), &result);
+                answers.extend(reply.map(|reply| (reply, result)));
             }
             Job::Attempts(attempts, reply) => {
                 if result.is_ok() {
@@ -172,19 +183,31 @@ fn write_group(writer: &mut Writer<'_>, shared: &Shared, group: Vec<Job>) {
             Job::Alive(_) | Job::Admin(_) => {}
         }
     }
+    give(shared, answers);
 }
 
-fn answer<T>(shared: &Shared, reply: Option<super::queue::Reply<T>>, result: Result<T, AppendError>) {
-    if let Err(error) = &result {
-        shared.counters.failures.fetch_add(1, Relaxed);
-        if reply.is_none() {
-            // The owner finds out by the conflict of its next batch.
-            shared.counters.lost.fetch_add(1, Relaxed);
-            tracing::error!(code = error.code(), "a batch that nobody waited for was not written");
-        }
-    }
-    if let Some(reply) = reply {
+/// Answers those who waited: all at once through the relay if there is one with room, else one by one.
+fn give(shared: &Shared, answers: Vec<Answer>) {
+    let alone = match shared.answers.get() {
+        Some(relay) if !answers.is_empty() => match relay.try_send(answers) {
+            Ok(()) => return,
+            Err(TrySendError::Full(answers) | TrySendError::Closed(answers)) => answers,
+        },
+        _ => answers,
+    };
+    for (reply, result) in alone {
+        // Whoever gave up waiting is told nothing.
         let _ = reply.send(result);
+    }
+}
+
+fn count(shared: &Shared, awaited: bool, result: &Result<crate::Committed, AppendError>) {
+    let Err(error) = result else { return };
+    shared.counters.failures.fetch_add(1, Relaxed);
+    if !awaited {
+        // The owner finds out by the conflict of its next batch.
+        shared.counters.lost.fetch_add(1, Relaxed);
+        tracing::error!(code = error.code(), "a batch that nobody waited for was not written");
     }
 }
 
