@@ -296,9 +296,9 @@ mod tests {
         ] {
             let stun = Stun::parse(&hex(text)).unwrap();
             assert_eq!((stun.id, stun.fingerprint), (ID, true));
-            let mapped = Some(mapped.parse().unwrap());
-            assert_eq!(stun.kind, Kind::Success { mapped });
-            assert_eq!(stun.answer(mapped.unwrap()), None, "a response is not answered");
+            let mapped: SocketAddr = mapped.parse().unwrap();
+            assert_eq!(stun.kind, Kind::Success { mapped: Some(mapped) });
+            assert_eq!(stun.answer(mapped), None, "a response is not answered");
         }
     }
 
