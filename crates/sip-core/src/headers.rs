@@ -138,6 +138,47 @@ fn after_address(value: &[u8]) -> &[u8] {
     &value[semicolon..]
 }
 
+/// False for a From or To value whose quotes or angle brackets never end: where its URI begins cannot be known.
+pub(crate) fn is_balanced(value: &[u8]) -> bool {
+    let (mut quoted, mut angle, mut escaped) = (false, false, false);
+    for b in value {
+        match b {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' if !angle => quoted = !quoted,
+            b'<' if !quoted => angle = true,
+            b'>' if !quoted => angle = false,
+            _ => {}
+        }
+    }
+    !quoted && !angle
+}
+
+/// True if two separators of lists or parameters follow one another. One at the end is forgiven: devices write it.
+pub(crate) fn has_stray_separators(value: &[u8]) -> bool {
+    let (mut quoted, mut angle, mut escaped, mut pending) = (false, false, false, false);
+    for b in value {
+        match b {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' if !angle => quoted = !quoted,
+            b'<' if !quoted => angle = true,
+            b'>' if !quoted => angle = false,
+            b';' | b',' if !quoted && !angle => {
+                if pending {
+                    return true;
+                }
+                pending = true;
+                continue;
+            }
+            b' ' | b'\t' => continue,
+            _ => {}
+        }
+        pending = false;
+    }
+    false
+}
+
 /// The tag parameter of a From or To value.
 pub fn tag_of(value: &[u8]) -> Option<&[u8]> {
     Params::new(after_address(value)).get("tag").filter(|t| !t.is_empty())
@@ -184,6 +225,8 @@ impl NameAddr {
                 let name = head[..open].trim_ascii();
                 ((!name.is_empty()).then(|| unquote(name)), uri)
             }
+            // §20.10: a URI with these characters must stand in brackets, or nobody knows to what they belong.
+            None if head.iter().any(|b| matches!(b, b'?' | b',')) => return None,
             None => (None, head.trim_ascii()),
         };
         let uri = Uri::parse(std::str::from_utf8(uri.trim_ascii()).ok()?).ok()?;

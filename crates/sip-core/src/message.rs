@@ -113,6 +113,8 @@ pub enum Defect {
     MethodMismatch,
     /// The request line contains white space in the wrong places: 400.
     RequestLine,
+    /// Via or Contact of a request has separators with nothing between them: 400 (RFC 4475 §3.1.2.1).
+    Separators(HeaderName),
 }
 
 impl Defect {
@@ -128,6 +130,7 @@ impl Defect {
             Defect::Mandatory(_) => (400, "Missing or Bad Mandatory Header"),
             Defect::MethodMismatch => (400, "CSeq Method Does Not Match"),
             Defect::RequestLine => (400, "Malformed Request-Line"),
+            Defect::Separators(_) => (400, "Stray Separators In Header"),
         }
     }
 }
@@ -315,7 +318,9 @@ impl Message {
             let first = values.next();
             let repeated = name != HeaderName::Via && values.next().is_some();
             drop(values);
-            if first.is_none_or(<[u8]>::is_empty) || repeated {
+            let address = matches!(name, HeaderName::From | HeaderName::To);
+            let readable = |value: &[u8]| !value.is_empty() && (!address || crate::headers::is_balanced(value));
+            if !first.is_some_and(readable) || repeated {
                 self.defect = Some(Defect::Mandatory(name));
                 return;
             }
@@ -330,6 +335,13 @@ impl Message {
                 if cseq.method != method || cseq.name.as_bytes() != name.of(&self.raw) =>
             {
                 self.defect = Some(Defect::MethodMismatch);
+            }
+            (_, Start::Request { .. }) => {
+                let stray = |name| self.raw_values(name).any(crate::headers::has_stray_separators);
+                self.defect = [HeaderName::Via, HeaderName::Contact]
+                    .into_iter()
+                    .find(|name| stray(*name))
+                    .map(Defect::Separators);
             }
             _ => {}
         }

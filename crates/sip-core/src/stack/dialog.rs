@@ -100,7 +100,7 @@ impl ConfirmedSnapshot {
             remote_party: party(HeaderName::From),
             local_seq: 0,
             remote_seq: invite.cseq().map(|c| c.number),
-            remote_target: contact_uri(invite)?,
+            remote_target: contact_uri(invite).or_else(|| old_target(invite))?,
             route_set: routes(invite),
             peer: source,
             local,
@@ -157,4 +157,14 @@ impl ConfirmedSnapshot {
         draft.writer.copy(invite, HeaderName::ProxyAuthorization);
         draft
     }
+}
+
+/// RFC 2543 knew INVITEs without Contact, whose sender is called back at From. A branch without the magic cookie tells
+/// them from broken ones (RFC 4475 §3.4.1).
+fn old_target(invite: &Message) -> Option<String> {
+    if invite.via()?.has_magic() {
+        return None;
+    }
+    let from = crate::headers::NameAddr::parse(invite.raw_values(HeaderName::From).next()?)?;
+    Some(from.uri.as_str().to_owned())
 }

@@ -28,6 +28,19 @@ pub(super) struct Answer {
     pub reliable: bool,
 }
 
+/// RFC 3261 §20.1, RFC 4475 §3.3.15: true if Accept leaves no way to answer with a session description: 406. An empty
+/// one refuses all types, as it may.
+fn unacceptable_answer(message: &Message) -> bool {
+    let mut ranges = message.raw_values(HeaderName::Accept).peekable();
+    ranges.peek().is_some()
+        && !ranges.flat_map(crate::headers::CommaList::new).any(|range| {
+            let kind = range.split(|b| *b == b';').next().unwrap_or_default().trim_ascii();
+            [&b"application/sdp"[..], b"application/*", b"*/*"]
+                .iter()
+                .any(|known| known.eq_ignore_ascii_case(kind))
+        })
+}
+
 /// Why the content of a request cannot be taken, if so: 415.
 fn unsupported_content(message: &Message) -> bool {
     let encoded = message
@@ -66,6 +79,9 @@ impl Stack {
             return self
                 .core
                 .reply(&message, origin, 415, None, &[("Accept", "application/sdp")]);
+        }
+        if unacceptable_answer(&message) {
+            return self.core.reply(&message, origin, 406, None, &[]);
         }
         self.incoming_invite(message, origin, merged);
     }

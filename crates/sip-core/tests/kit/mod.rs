@@ -88,6 +88,15 @@ impl Ua {
         self.sent[before..].iter().map(|(_, text)| text.clone()).collect()
     }
 
+    /// A message from the peer by any transport; a connection has number 1.
+    pub fn hear_over(&mut self, transport: Transport, bytes: &[u8]) {
+        self.input(Input::Received(Received {
+            transport,
+            flow: transport.is_reliable().then_some(FlowId(1)),
+            ..Received::udp(us(), them(), Bytes::copy_from_slice(bytes))
+        }));
+    }
+
     /// Any bytes; what is sent in return is kept without being checked.
     pub fn stack_input(&mut self, bytes: &[u8]) {
         self.lenient = true;
