@@ -1,18 +1,16 @@
 //! The load generator, a process of its own: it holds the telephones and the receiver of call records. It is told what to
 //! run by lines of JSON on its standard input, and answers each with a line.
 
-use crate::tally::count;
-use crate::uac::{self, Click};
+use crate::uac;
 use crate::uas::{Shared, Uas};
+use crate::web::{self, Click};
 use serde_json::{Value, json};
-use std::collections::HashSet;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::io::{BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpListener};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-use strowger_tests::http::read_head;
 use strowger_tests::wait;
 
 /// How long calls may take to end after the last one was started.
@@ -94,15 +92,7 @@ pub fn main() {
     );
     std::thread::spawn(move || uas.run());
     let receiving = Arc::clone(&shared);
-    std::thread::spawn(move || {
-        let seen: Arc<Mutex<HashSet<[u8; 16]>>> = Arc::default();
-        for stream in listener.incoming().flatten() {
-            let (shared, seen) = (Arc::clone(&receiving), Arc::clone(&seen));
-            std::thread::spawn(move || {
-                let _ = receive(&shared, &seen, stream);
-            });
-        }
-    });
+    std::thread::spawn(move || web::receive(&receiving, listener));
     for line in std::io::stdin().lock().lines().map_while(Result::ok) {
         let load: Value = serde_json::from_str(&line).expect("the bench writes JSON");
         println!("{}", run(&shared, &load));
@@ -127,7 +117,7 @@ fn run(shared: &Arc<Shared>, load: &Value) -> Value {
             authorization: text("authorization"),
             body: text("body"),
         };
-        uac::click(shared, &click, number("rate"), length);
+        web::click(shared, &click, number("rate"), length);
     } else {
         uac::trunk(shared, address("platform"), &text("number"), number("rate"), length);
     }
@@ -149,29 +139,4 @@ fn run(shared: &Arc<Shared>, load: &Value) -> Value {
     let mut tally = shared.tally.take();
     tally["busy"] = json!(busy);
     tally
-}
-
-/// Takes call records, each conversation once.
-fn receive(shared: &Shared, seen: &Mutex<HashSet<[u8; 16]>>, stream: TcpStream) -> std::io::Result<()> {
-    stream.set_nodelay(true)?;
-    let mut stream = BufReader::new(stream);
-    loop {
-        let (_, headers) = read_head(&mut stream)?;
-        let length = headers.iter().find(|(n, _)| n == "content-length");
-        let mut body = vec![0; length.and_then(|(_, v)| v.parse().ok()).unwrap_or(0)];
-        stream.read_exact(&mut body)?;
-        // {"conversationSid":"CV" and 32 digits; half of them tell conversations apart.
-        let id = body
-            .windows(3)
-            .position(|w| w == b"\"CV")
-            .and_then(|at| body.get(at + 19..at + 35));
-        if let Some(id) = id.and_then(|id| id.try_into().ok())
-            && seen.lock().expect("no thread of the generator panicked").insert(id)
-        {
-            count(&shared.tally.records);
-        }
-        stream
-            .get_mut()
-            .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")?;
-    }
 }

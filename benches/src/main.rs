@@ -16,6 +16,7 @@ mod soak;
 mod tally;
 mod uac;
 mod uas;
+mod web;
 
 use calls::{Kind, Rig, head, highest};
 

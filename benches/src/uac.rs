@@ -1,122 +1,24 @@
-//! The calling sides of the load: click2call requests over kept connections, and INVITEs from a trunk. Both are open loops:
-//! a request leaves when its time has come, whatever became of those before it.
+//! The calling side of a trunk. It is an open loop, as `web` is: a request leaves when its time has come, whatever became of
+//! those before it.
 
 use crate::tally::count;
 use crate::uas::{SDP, Shared, header, socket};
+use crate::web::NAP;
 use std::collections::{HashMap, VecDeque};
-use std::io::BufReader;
-use std::net::{SocketAddr, TcpStream, UdpSocket};
-use std::os::fd::AsRawFd;
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
-use strowger_tests::http::{read_answer, write_request};
-use strowger_tests::wait;
 
-/// Connections that carry click2call requests.
-const CONNECTIONS: usize = 96;
 /// Patience for an answer to an INVITE or a BYE.
 const PATIENCE: Duration = Duration::from_secs(10);
 const REPEAT: Duration = Duration::from_millis(1000);
-
-/// A click2call load.
-pub struct Click {
-    /// The integrators' API.
-    pub http: SocketAddr,
-    /// Path of the requests.
-    pub path: String,
-    /// Authorization header.
-    pub authorization: String,
-    /// Body, with `{n}` for the last digits of both numbers.
-    pub body: String,
-}
-
-/// Sends `rate` requests a second for a time.
-pub fn click(shared: &Arc<Shared>, click: &Click, rate: f64, length: Duration) {
-    let next = AtomicU64::new(0);
-    let begin = Instant::now();
-    let total = (length.as_secs_f64() * rate) as u64;
-    std::thread::scope(|scope| {
-        for _ in 0..CONNECTIONS.min(total as usize) {
-            scope.spawn(|| {
-                let mut stream: Option<BufReader<TcpStream>> = None;
-                loop {
-                    let n = next.fetch_add(1, Ordering::Relaxed);
-                    if n >= total {
-                        return;
-                    }
-                    let due = begin + Duration::from_secs_f64(n as f64 / rate);
-                    wait::pause(due.saturating_duration_since(Instant::now()));
-                    shared.tally.lateness.add(due.elapsed());
-                    count(&shared.tally.started);
-                    let sent = Instant::now();
-                    match ask(&mut stream, click, n) {
-                        Ok(true) => {
-                            count(&shared.tally.accepted);
-                            shared.tally.setup.add(sent.elapsed());
-                        }
-                        Ok(false) => count(&shared.tally.failed),
-                        Err(_) => {
-                            stream = None;
-                            count(&shared.tally.failed);
-                        }
-                    }
-                }
-            });
-        }
-    });
-}
-
-fn ask(stream: &mut Option<BufReader<TcpStream>>, click: &Click, n: u64) -> std::io::Result<bool> {
-    let stream = match stream {
-        Some(s) => s,
-        None => {
-            let fresh = TcpStream::connect(click.http)?;
-            fresh.set_nodelay(true)?;
-            fresh.set_read_timeout(Some(PATIENCE))?;
-            stream.insert(BufReader::new(fresh))
-        }
-    };
-    let headers = [
-        ("Authorization", click.authorization.as_str()),
-        ("Content-Type", "application/json"),
-    ];
-    let body = click.body.replace("{n}", &format!("{:07}", n % 10_000_000));
-    write_request(
-        stream.get_mut(),
-        "POST",
-        &click.path,
-        &headers,
-        Some(body.as_bytes()),
-        true,
-    )?;
-    let answer = read_answer(stream)?;
-    Ok(answer.status == 200 && answer.body.windows(7).any(|w| w == b"\"00000\""))
-}
 
 struct Call {
     begun: Instant,
     request: String,
     answered: bool,
     tries: u32,
-}
-
-/// Waits for a datagram, to the microsecond: a socket's own time limit is counted in ticks of some milliseconds, which
-/// would send INVITEs in bunches.
-fn wait_readable(socket: &UdpSocket, at_most: Duration) {
-    let mut watched = libc::pollfd {
-        fd: socket.as_raw_fd(),
-        events: libc::POLLIN,
-        revents: 0,
-    };
-    let time = libc::timespec {
-        tv_sec: 0,
-        tv_nsec: i64::from(at_most.subsec_nanos()),
-    };
-    // SAFETY: one pollfd and one timespec, which both live through the call; no signal mask.
-    unsafe {
-        libc::ppoll(&raw mut watched, 1, &raw const time, std::ptr::null());
-    }
 }
 
 /// What a timer means.
@@ -203,7 +105,8 @@ pub fn trunk(shared: &Arc<Shared>, platform: SocketAddr, number: &str, rate: f64
             .saturating_duration_since(Instant::now())
             .min(Duration::from_millis(2));
         let Ok((size, _)) = socket.recv_from(&mut buffer) else {
-            wait_readable(&socket, left);
+            // As in `web`: a receiver that sleeps in its socket is woken at the server's expense.
+            std::thread::sleep(left.min(NAP));
             continue;
         };
         let Ok(text) = std::str::from_utf8(&buffer[..size]) else {

@@ -2,6 +2,7 @@
 //! Messages are built from the lines of the request, so that the generator costs little beside what it measures.
 
 use crate::tally::{Tally, count};
+use crate::web::NAP;
 use std::collections::{HashMap, VecDeque};
 use std::fmt::Write as _;
 use std::net::{SocketAddr, UdpSocket};
@@ -127,17 +128,17 @@ impl Uas {
 
     /// Serves for ever.
     pub fn run(mut self) {
-        self.socket
-            .set_read_timeout(Some(Duration::from_millis(2)))
-            .expect("a timeout above zero");
+        self.socket.set_nonblocking(true).expect("a socket can be non-blocking");
         let mut buffer = [0; 4096];
         loop {
-            if let Ok((n, from)) = self.socket.recv_from(&mut buffer)
-                && let Ok(text) = std::str::from_utf8(&buffer[..n])
-            {
-                self.message(text, from);
+            while let Ok((n, from)) = self.socket.recv_from(&mut buffer) {
+                if let Ok(text) = std::str::from_utf8(&buffer[..n]) {
+                    self.message(text, from);
+                }
             }
             self.timers();
+            // As in `web`: a receiver that sleeps in its socket is woken at the server's expense.
+            std::thread::sleep(NAP);
         }
     }
 
