@@ -73,6 +73,8 @@ pub enum Cause {
     AnsweredElsewhere,
     /// The leg was replaced by another one after a 3xx.
     Redirected,
+    /// The party handed its talk over, and another leg has its place.
+    Transferred,
     /// An API command or an administrator.
     Admin,
     /// The process died or failed.
@@ -101,6 +103,7 @@ impl Cause {
             Cause::MaxDuration => "max-duration",
             Cause::AnsweredElsewhere => "answered-elsewhere",
             Cause::Redirected => "redirected",
+            Cause::Transferred => "transferred",
             Cause::Admin => "admin",
             Cause::SystemError => "system-error",
             Cause::Failed => "failed",
@@ -108,7 +111,7 @@ impl Cause {
     }
 
     /// Every cause, for tables and tests.
-    pub const ALL: [Cause; 19] = [
+    pub const ALL: [Cause; 20] = [
         Cause::Normal,
         Cause::Cancelled,
         Cause::NoAnswer,
@@ -125,6 +128,7 @@ impl Cause {
         Cause::MaxDuration,
         Cause::AnsweredElsewhere,
         Cause::Redirected,
+        Cause::Transferred,
         Cause::Admin,
         Cause::SystemError,
         Cause::Failed,
@@ -174,7 +178,7 @@ impl Cause {
     /// The Q.850 cause that our BYE carries for this reason.
     pub const fn q850(self) -> u8 {
         match self {
-            Cause::Normal | Cause::Cancelled | Cause::Admin | Cause::AnsweredElsewhere => 16,
+            Cause::Normal | Cause::Cancelled | Cause::Admin | Cause::AnsweredElsewhere | Cause::Transferred => 16,
             Cause::MediaFailure | Cause::NetworkLost | Cause::SystemError => 41,
             Cause::MaxDuration => 102,
             other => other.to_status().1,

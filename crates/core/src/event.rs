@@ -56,6 +56,20 @@ pub enum Fact {
         via: Via,
         /// The SIP status, 0 if nothing came back.
         status: u16,
+        /// Call-ID of the attempt's dialog: several attempts of a leg may run at once. Empty in logs of the first
+        /// version, where one followed the other.
+        call_id: String,
+    },
+    /// A device sent the call on to somebody else (RFC 3261 §8.1.3.4); the leg goes on there.
+    LegDiverted {
+        /// The leg.
+        leg: LegSeq,
+        /// The device that diverted.
+        via: Via,
+        /// Its SIP status, 300-399.
+        status: u16,
+        /// The URI that it named.
+        to: String,
     },
     /// The far side alerts: the first 180 or 183.
     LegRinging {
@@ -88,6 +102,38 @@ pub enum Fact {
     LegRetrieved {
         /// The leg.
         leg: LegSeq,
+    },
+    /// A party hands its talk over: this leg is called to take its place (RFC 3515).
+    LegTransferring {
+        /// The new leg.
+        leg: LegSeq,
+        /// The leg that asked for it.
+        by: LegSeq,
+        /// The new leg takes the place of a call that the party already has with its target (RFC 3891).
+        attended: bool,
+    },
+    /// The transfer is done: the leg has the place of the one that asked for it.
+    LegTransferred {
+        /// The new leg.
+        leg: LegSeq,
+        /// The leg that asked for it.
+        by: LegSeq,
+    },
+    /// The transfer failed; the talk goes on as before while both its parties are there.
+    LegTransferFailed {
+        /// The leg that was called.
+        leg: LegSeq,
+        /// The leg that asked for it.
+        by: LegSeq,
+        /// The SIP status that it was told.
+        status: u16,
+    },
+    /// Another leg took the place of this one (RFC 3891).
+    LegReplaced {
+        /// The leg that lost its place.
+        leg: LegSeq,
+        /// The leg that has it now.
+        with: LegSeq,
     },
     /// The leg is over. Nothing about it follows except late quality figures.
     LegEnded {
@@ -171,6 +217,11 @@ impl Fact {
             Fact::LegUnbridged { .. } => "leg.unbridged",
             Fact::LegHeld { .. } => "leg.held",
             Fact::LegRetrieved { .. } => "leg.retrieved",
+            Fact::LegDiverted { .. } => "leg.diverted",
+            Fact::LegTransferring { .. } => "leg.transferring",
+            Fact::LegTransferred { .. } => "leg.transferred",
+            Fact::LegTransferFailed { .. } => "leg.transfer-failed",
+            Fact::LegReplaced { .. } => "leg.replaced",
             Fact::LegEnded { .. } => "leg.ended",
             Fact::Digit { .. } => "media.digit",
             Fact::RecordingStarted { .. } => "recording.started",
@@ -246,6 +297,8 @@ pub enum Via {
     Trunk(TrunkId),
     /// A device of the tenant.
     Device(DeviceId),
+    /// The platform itself: one conversation calls another one, to take the place of a leg of it.
+    Platform,
 }
 
 /// A SIP dialog as data: what a restarted process needs to cancel or end it (RFC 3261 §9.1, §12).

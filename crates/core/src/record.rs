@@ -48,10 +48,17 @@ pub struct LegRecord {
     pub to: String,
     /// Trunks and devices tried, with the status of those that failed.
     pub attempts: Vec<(Via, Option<u16>)>,
-    /// The newest dialog.
+    /// The newest dialog; the answered one from the answer on.
     pub dialog: Option<DialogRef>,
-    /// Dialogs of attempts that were given up without any response: they may have reached the far side after all.
-    pub given_up: Vec<DialogRef>,
+    /// Dialogs of attempts that are not known to be over: those that ring side by side, those that lost to the one that
+    /// answered, and those that were given up without any response and may have reached the far side after all.
+    pub open: Vec<(Via, DialogRef)>,
+    /// Devices that sent the call on, with the URI that they named.
+    pub diverted: Vec<(Via, String)>,
+    /// Set for a leg that was called to take another one's place.
+    pub transfer: Option<TransferRecord>,
+    /// The leg that had the place of this one before.
+    pub replaces: Option<LegSeq>,
     /// Dialling began.
     pub start: Stamp,
     /// First 180 or 183.
@@ -72,6 +79,17 @@ pub struct LegRecord {
     pub held: bool,
     /// Media figures, when they are known.
     pub quality: Option<Quality>,
+}
+
+/// How a leg came to be called in the place of another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TransferRecord {
+    /// The leg that asked for it.
+    pub by: LegSeq,
+    /// It had a call of its own with the target before.
+    pub attended: bool,
+    /// `None` while it runs, then success or the SIP status of the failure.
+    pub result: Option<Result<(), u16>>,
 }
 
 impl LegRecord {
@@ -213,7 +231,10 @@ impl ConversationRecord {
                     to: to.clone(),
                     attempts: Vec::new(),
                     dialog: None,
-                    given_up: Vec::new(),
+                    open: Vec::new(),
+                    diverted: Vec::new(),
+                    transfer: None,
+                    replaces: None,
                     start: at,
                     ring: None,
                     answer: None,
@@ -263,10 +284,28 @@ impl ConversationRecord {
                 }
             }
             Fact::RecordDue => self.record_due = true,
+            // These tell how two legs stand to one another; either of them may have ended in the same moment.
+            Fact::LegTransferred { leg, .. } => self.transfer_result(*leg, Ok(())).map_err(broken)?,
+            Fact::LegTransferFailed { leg, status, .. } => {
+                self.transfer_result(*leg, Err(*status)).map_err(broken)?;
+            }
+            Fact::LegReplaced { leg, with } => {
+                let new = self.legs.get_mut(usize::from(with.0));
+                new.ok_or(broken("no such leg"))?.replaces = Some(*leg);
+            }
             fact => self.apply_to_leg(fact, at).map_err(broken)?,
         }
         self.seq = event.seq;
         self.last_at = at;
+        Ok(())
+    }
+
+    fn transfer_result(&mut self, leg: LegSeq, result: Result<(), u16>) -> Result<(), &'static str> {
+        let leg = self.legs.get_mut(usize::from(leg.0)).ok_or("no such leg")?;
+        leg.transfer
+            .as_mut()
+            .ok_or("the leg was not called by a transfer")?
+            .result = Some(result);
         Ok(())
     }
 
@@ -280,6 +319,8 @@ impl ConversationRecord {
         let seq = match fact {
             Fact::LegAttempt { leg, .. }
             | Fact::LegAttemptFailed { leg, .. }
+            | Fact::LegDiverted { leg, .. }
+            | Fact::LegTransferring { leg, .. }
             | Fact::LegRinging { leg }
             | Fact::LegAnswered { leg, .. }
             | Fact::LegBridged { leg }
@@ -298,22 +339,38 @@ impl ConversationRecord {
         match fact {
             Fact::LegAttempt { via, dialog, .. } => {
                 leg.attempts.push((*via, None));
+                leg.open.push((*via, (**dialog).clone()));
                 leg.dialog = Some((**dialog).clone());
             }
-            Fact::LegAttemptFailed { via, status, .. } => {
+            Fact::LegAttemptFailed {
+                via, status, call_id, ..
+            } => {
                 if let Some(a) = leg.attempts.iter_mut().rev().find(|(v, s)| v == via && s.is_none()) {
                     a.1 = Some(*status);
                 }
-                if *status == 0 {
-                    leg.given_up.extend(leg.dialog.take());
+                // Nothing came back, so that it may have arrived after all: it stays open.
+                if *status != 0 {
+                    let is_it = |(v, d): &(Via, DialogRef)| v == via && (call_id.is_empty() || d.call_id == *call_id);
+                    if let Some(i) = leg.open.iter().rposition(is_it) {
+                        leg.open.remove(i);
+                    }
                 }
             }
+            Fact::LegDiverted { via, to, .. } => leg.diverted.push((*via, to.clone())),
             Fact::LegRinging { .. } => leg.ring = leg.ring.or(Some(at)),
             Fact::LegAnswered { dialog, .. } => {
                 leg.answer = leg.answer.or(Some(at));
                 if let Some(d) = dialog {
                     leg.dialog = Some((**d).clone());
+                    leg.open.retain(|(_, o)| o.call_id != d.call_id);
                 }
+            }
+            Fact::LegTransferring { by, attended, .. } => {
+                leg.transfer = Some(TransferRecord {
+                    by: *by,
+                    attended: *attended,
+                    result: None,
+                });
             }
             Fact::LegBridged { .. } => leg.bridge = leg.bridge.or(Some(at)),
             Fact::LegHeld { .. } => leg.held = true,

@@ -6,6 +6,8 @@
 //! digits, optional members are left out. A field that is added later gets a default here and needs no new version; a
 //! change of meaning does: the older objects then pass through [`upcast`] before they are read.
 
+mod moved;
+
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -105,6 +107,8 @@ struct AttemptFailedV1<'a> {
     #[serde(borrow)]
     via: Text<'a>,
     status: u16,
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    call_id: Text<'a>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -247,6 +251,7 @@ fn via_name(via: Via) -> Text<'static> {
     Cow::Owned(match via {
         Via::Trunk(id) => format!("trunk:{id}"),
         Via::Device(id) => format!("device:{id}"),
+        Via::Platform => return Cow::Borrowed("platform"),
     })
 }
 
@@ -255,6 +260,7 @@ fn via_of(name: &str) -> Result<Via, DecodeError> {
     match name.split_once(':') {
         Some(("trunk", id)) => id.parse().map(Via::Trunk).map_err(|_| bad),
         Some(("device", id)) => id.parse().map(Via::Device).map_err(|_| bad),
+        None if name == "platform" => Ok(Via::Platform),
         _ => Err(bad),
     }
 }
@@ -469,16 +475,25 @@ pub fn encode(event: &Event, out: &mut Vec<u8>) {
                 },
             );
         }
-        Fact::LegAttemptFailed { leg, via, status } => {
-            rest(
-                out,
-                &AttemptFailedV1 {
-                    leg: leg.0,
-                    via: via_name(*via),
-                    status: *status,
-                },
-            );
-        }
+        Fact::LegAttemptFailed {
+            leg,
+            via,
+            status,
+            call_id,
+        } => rest(
+            out,
+            &AttemptFailedV1 {
+                leg: leg.0,
+                via: via_name(*via),
+                status: *status,
+                call_id: text(call_id),
+            },
+        ),
+        Fact::LegDiverted { .. }
+        | Fact::LegTransferring { .. }
+        | Fact::LegTransferred { .. }
+        | Fact::LegTransferFailed { .. }
+        | Fact::LegReplaced { .. } => moved::encode(&event.fact, out),
         Fact::LegAnswered { leg, dialog } => {
             rest(
                 out,
@@ -625,6 +640,7 @@ fn decode_fact(kind: &str, json: &str) -> Result<Fact, DecodeError> {
                 leg: LegSeq(f.leg),
                 via: via_of(&f.via)?,
                 status: f.status,
+                call_id: f.call_id.into_owned(),
             }
         }
         "leg.ringing" => Fact::LegRinging { leg: leg()? },
@@ -679,6 +695,9 @@ fn decode_fact(kind: &str, json: &str) -> Result<Fact, DecodeError> {
         }
         "conversation.ended" => Fact::Ended,
         "record.due" => Fact::RecordDue,
+        "leg.diverted" | "leg.transferring" | "leg.transferred" | "leg.transfer-failed" | "leg.replaced" => {
+            moved::decode(kind, json)?
+        }
         other => decode_recording(other, json)?,
     })
 }

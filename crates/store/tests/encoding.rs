@@ -19,7 +19,29 @@ fn every_kind() -> Vec<Fact> {
             leg,
             via: Via::Device(DeviceId(5)),
             status: 503,
+            call_id: String::new(),
         },
+        Fact::LegDiverted {
+            leg,
+            via: Via::Device(DeviceId(5)),
+            status: 302,
+            to: "sip:13900139000@example.com".into(),
+        },
+        Fact::LegTransferring {
+            leg: LegSeq(2),
+            by: leg,
+            attended: true,
+        },
+        Fact::LegTransferred {
+            leg: LegSeq(2),
+            by: leg,
+        },
+        Fact::LegTransferFailed {
+            leg: LegSeq(2),
+            by: leg,
+            status: 486,
+        },
+        Fact::LegReplaced { leg, with: LegSeq(3) },
         Fact::LegUnbridged { leg },
         Fact::LegHeld { leg },
         Fact::LegRetrieved { leg },
@@ -50,7 +72,7 @@ fn every_kind() -> Vec<Fact> {
     ]);
     let mut seen = std::collections::BTreeSet::new();
     facts.retain(|f| seen.insert(f.kind()));
-    assert_eq!(seen.len(), 19, "a kind has no sample here: {seen:?}");
+    assert_eq!(seen.len(), 24, "a kind has no sample here: {seen:?}");
     facts
 }
 
@@ -159,6 +181,33 @@ fn any_fact() -> impl Strategy<Value = Fact> {
             via: Via::Trunk(TrunkId(id)),
             dialog
         }),
+        (leg.clone(), any::<bool>(), ".*").prop_map(|(leg, platform, call_id)| Fact::LegAttemptFailed {
+            leg,
+            via: if platform {
+                Via::Platform
+            } else {
+                Via::Device(DeviceId(7))
+            },
+            status: 486,
+            call_id,
+        }),
+        (leg.clone(), any::<u16>(), ".*").prop_map(|(leg, status, to)| Fact::LegDiverted {
+            leg,
+            via: Via::Device(DeviceId(1)),
+            status,
+            to
+        }),
+        (leg.clone(), leg.clone(), any::<bool>()).prop_map(|(leg, by, attended)| Fact::LegTransferring {
+            leg,
+            by,
+            attended
+        }),
+        (leg.clone(), leg.clone(), any::<u16>()).prop_map(|(leg, by, status)| Fact::LegTransferFailed {
+            leg,
+            by,
+            status
+        }),
+        (leg.clone(), leg.clone()).prop_map(|(leg, with)| Fact::LegReplaced { leg, with }),
         (leg.clone(), proptest::option::of(any_dialog())).prop_map(|(leg, dialog)| Fact::LegAnswered { leg, dialog }),
         (
             leg.clone(),

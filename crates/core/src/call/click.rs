@@ -3,8 +3,7 @@
 use super::layout::{Builtin, PlayId, Sound};
 use super::party::Talk;
 use super::{
-    By, Cause, ClickPlan, Conversation, Created, Deadline, Effect, Flow, LegSeq, Phase, RecordMode, Ringback, Role,
-    Step,
+    By, Cause, ClickPlan, Conversation, Created, Deadline, Effect, Flow, Phase, RecordMode, Ringback, Role, Step,
 };
 use crate::event::Fact;
 use crate::id::ConversationId;
@@ -43,7 +42,7 @@ impl Conversation {
         };
         let ringback = self.new_play();
         self.phase = Phase::CallingSecond { ringback };
-        self.dial(Role::Callee, &party, timeout, now);
+        self.callee = self.dial(Role::Callee, &party, timeout, now);
     }
 
     /// Step 7: the callee rings.
@@ -59,7 +58,7 @@ impl Conversation {
     pub(super) fn second_sends_early_media(&mut self) {
         if let Flow::Forward(_) = self.flow {
             self.effect(Effect::Alert {
-                leg: LegSeq(0),
+                leg: self.caller,
                 early_media: true,
             });
         }
@@ -99,14 +98,16 @@ impl Conversation {
 
     /// Step 11: the bridge.
     fn start_talk(&mut self, now: Stamp) {
-        let members = vec![LegSeq(0), LegSeq(1)];
+        let members = vec![self.caller, self.callee];
         for leg in &members {
             self.bridge(*leg, now);
         }
         let music = self.new_play();
         self.phase = Phase::Talking(Talk {
             members,
+            anchor: self.callee,
             add: None,
+            transfer: None,
             music,
         });
     }
@@ -171,13 +172,13 @@ impl Conversation {
     /// Facts of the incoming leg of a forwarded call follow the outgoing one's.
     pub(super) fn alert_first(&mut self, now: Stamp) {
         self.effect(Effect::Alert {
-            leg: LegSeq(0),
+            leg: self.caller,
             early_media: false,
         });
-        if let Some(leg) = self.leg_mut(LegSeq(0)) {
+        if let Some(leg) = self.leg_mut(self.caller) {
             leg.rang = true;
             leg.state = super::LegState::Ringing;
         }
-        self.emit(Fact::LegRinging { leg: LegSeq(0) }, now);
+        self.emit(Fact::LegRinging { leg: self.caller }, now);
     }
 }

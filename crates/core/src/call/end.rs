@@ -10,6 +10,7 @@ impl Conversation {
         if self.is_ending() {
             return;
         }
+        self.end_transfer(now);
         self.fix_end(cause, by, now);
         self.phase = Phase::Ending;
         self.last_minute = None;

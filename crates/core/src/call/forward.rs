@@ -31,7 +31,7 @@ impl Conversation {
     /// Answers the caller in the step in which the target answered: one commit, then the 200.
     pub(super) fn answer_first(&mut self, now: Stamp) {
         let dialog = self.incoming_dialog();
-        let leg = LegSeq(0);
+        let leg = self.caller;
         if let Some(l) = self.leg_mut(leg)
             && l.is_live()
         {

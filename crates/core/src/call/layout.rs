@@ -157,7 +157,13 @@ fn own_ringback(ringback: &Ringback, id: PlayId) -> Play {
 }
 
 /// What a waiting party hears: the far side's early media, or a sound of ours.
-fn waiting(ringback: &Ringback, rings: bool, early: bool, far: LegSeq, id: PlayId) -> (Vec<LegSeq>, Option<Play>) {
+pub(super) fn waiting(
+    ringback: &Ringback,
+    rings: bool,
+    early: bool,
+    far: LegSeq,
+    id: PlayId,
+) -> (Vec<LegSeq>, Option<Play>) {
     match ringback {
         Ringback::Transparent if early => (vec![far], None),
         _ if rings => (vec![], Some(own_ringback(ringback, id))),
@@ -168,7 +174,7 @@ fn waiting(ringback: &Ringback, rings: bool, early: bool, far: LegSeq, id: PlayI
 impl Conversation {
     /// The layout of the present phase.
     pub(super) fn layout(&self) -> Layout {
-        let (caller, callee) = (LegSeq(0), LegSeq(1));
+        let (caller, callee) = (self.caller, self.callee);
         let mut legs = Vec::new();
         match &self.phase {
             Phase::CallingFirst | Phase::Ending | Phase::Ended => {}
@@ -286,6 +292,9 @@ impl Conversation {
                 LegLayout { leg, hears, play }
             })
             .collect();
+        if let Some(transfer) = &talk.transfer {
+            self.layout_transfer(transfer, talk.music, &mut legs);
+        }
         let Some(add) = &talk.add else { return legs };
         let mut host_hears = Vec::new();
         let mut host_play = None;
@@ -332,8 +341,8 @@ impl Conversation {
             return None;
         }
         let left = match &self.phase {
-            Phase::Talking(talk) => talk.host().unwrap_or(LegSeq(0)),
-            _ => LegSeq(0),
+            Phase::Talking(talk) => talk.host().unwrap_or(self.caller),
+            _ => self.caller,
         };
         Some(Recorder {
             recording: self.record.recordings.len().saturating_sub(1) as u16,

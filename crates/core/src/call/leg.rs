@@ -41,6 +41,17 @@ pub enum LegFact {
         via: Via,
         /// SIP status, 0 if nothing came.
         status: u16,
+        /// Call-ID of the attempt's dialog.
+        call_id: String,
+    },
+    /// A device sent the call on (RFC 3261 §8.1.3.4); its new attempts follow.
+    Diverted {
+        /// The device.
+        via: Via,
+        /// Its SIP status.
+        status: u16,
+        /// The URI that it named.
+        to: String,
     },
     /// First 180 or 183.
     Ringing,
@@ -70,6 +81,9 @@ pub enum LegFact {
     Retrieved,
     /// Nothing received for the media time-out.
     Silent,
+    /// The dialog has a session timer (RFC 4028), or has it no more: while it has one, a device that is gone is found
+    /// out even on hold.
+    Watched(bool),
     /// A digit was pressed.
     Digit(char),
     /// Media figures at the end.
@@ -107,6 +121,8 @@ pub(super) struct Leg {
     pub answered: bool,
     /// The device holds us, although the leg is not joined yet.
     holds: bool,
+    /// Its dialog has a session timer.
+    pub watched: bool,
     /// Set while releasing: what the leg's end fact will say.
     release: Option<(Stamp, Cause, By)>,
 }
@@ -122,6 +138,7 @@ impl Leg {
             early: false,
             answered: false,
             holds: false,
+            watched: false,
             release: None,
         }
     }
@@ -162,13 +179,42 @@ impl Conversation {
                 _,
                 LegFact::Attempt { .. }
                 | LegFact::AttemptFailed { .. }
+                | LegFact::Diverted { .. }
                 | LegFact::Ringing
                 | LegFact::EarlyMedia
                 | LegFact::Answered { .. },
             ) if leg.direction == Direction::Incoming => {}
             (_, LegFact::Attempt { via, dialog }) => self.emit(Fact::LegAttempt { leg: seq, via, dialog }, now),
-            (_, LegFact::AttemptFailed { via, status }) => {
-                self.emit(Fact::LegAttemptFailed { leg: seq, via, status }, now);
+            (_, LegFact::AttemptFailed { via, status, call_id }) => {
+                let leg = seq;
+                self.emit(
+                    Fact::LegAttemptFailed {
+                        leg,
+                        via,
+                        status,
+                        call_id,
+                    },
+                    now,
+                );
+            }
+            (LegState::Trying | LegState::Ringing, LegFact::Diverted { via, status, to }) => {
+                self.emit(
+                    Fact::LegDiverted {
+                        leg: seq,
+                        via,
+                        status,
+                        to,
+                    },
+                    now,
+                );
+            }
+            (_, LegFact::Watched(watched)) => {
+                leg.watched = watched;
+                let held = leg.state == LegState::Held;
+                self.clear_deadline(Deadline::Hold(seq));
+                if held {
+                    self.bound_hold(seq, now);
+                }
             }
             (LegState::Trying, LegFact::Ringing) => {
                 leg.rang = true;
@@ -224,7 +270,7 @@ impl Conversation {
             (LegState::Bridged, LegFact::Held) => {
                 leg.state = LegState::Held;
                 self.emit(Fact::LegHeld { leg: seq }, now);
-                self.set_deadline(now.plus_ms(HOLD_BOUND_MS), Deadline::Hold(seq));
+                self.bound_hold(seq, now);
             }
             // A device may hold us while it hears a greeting; the leg is held as soon as it is joined.
             (LegState::Answered, LegFact::Held) => leg.holds = true,
@@ -329,26 +375,35 @@ impl Conversation {
         self.emit(Fact::LegBridged { leg: seq }, now);
         if holds {
             self.emit(Fact::LegHeld { leg: seq }, now);
+            self.bound_hold(seq, now);
+        }
+    }
+
+    /// A hold ends some day, unless the session timer tells whether the device is still there.
+    fn bound_hold(&mut self, seq: LegSeq, now: Stamp) {
+        if self.leg(seq).is_some_and(|l| !l.watched) {
             self.set_deadline(now.plus_ms(HOLD_BOUND_MS), Deadline::Hold(seq));
         }
     }
 
     fn on_ringing(&mut self, seq: LegSeq, now: Stamp) {
-        if matches!(self.phase, Phase::CallingSecond { .. }) && seq == LegSeq(1) {
-            self.second_rings(now);
+        match self.phase {
+            Phase::CallingSecond { .. } if seq == self.callee => self.second_rings(now),
+            Phase::Talking(_) => self.transfer_rings(seq),
+            _ => {}
         }
     }
 
     fn on_early_media(&mut self, seq: LegSeq) {
-        if matches!(self.phase, Phase::CallingSecond { .. }) && seq == LegSeq(1) {
+        if matches!(self.phase, Phase::CallingSecond { .. }) && seq == self.callee {
             self.second_sends_early_media();
         }
     }
 
     fn on_answered(&mut self, seq: LegSeq, now: Stamp) {
         match self.phase {
-            Phase::CallingFirst if seq == LegSeq(0) => self.first_answered(now),
-            Phase::CallingSecond { .. } if seq == LegSeq(1) => self.second_answered(now),
+            Phase::CallingFirst if seq == self.caller => self.first_answered(now),
+            Phase::CallingSecond { .. } if seq == self.callee => self.second_answered(now),
             Phase::Talking(_) => self.added_answered(seq, now),
             _ => {}
         }
@@ -358,7 +413,7 @@ impl Conversation {
     fn on_gone(&mut self, seq: LegSeq, cause: Cause, by: By, now: Stamp) {
         match &self.phase {
             Phase::Ending | Phase::Ended => {}
-            Phase::CallingSecond { .. } if seq == LegSeq(1) => self.second_failed(cause, by, now),
+            Phase::CallingSecond { .. } if seq == self.callee => self.second_failed(cause, by, now),
             Phase::FailNotice { .. } => self.fail_notice_over(now),
             Phase::Talking(_) => self.member_gone(seq, cause, by, now),
             _ => self.end_all(cause, by, now),

@@ -18,12 +18,14 @@ mod layout;
 mod leg;
 mod party;
 mod plan;
+mod replace;
 #[cfg(test)]
 mod tests;
+mod transfer;
 
 pub use layout::{Builtin, Layout, LegLayout, Play, PlayId, Recorder, Sound, Tone};
 pub use leg::{Failure, LegFact, LegState};
-pub use plan::{AddPlan, ClickPlan, ForwardPlan, PartyPlan, Prompt, Ringback, Target};
+pub use plan::{AddPlan, ClickPlan, ForwardPlan, PartyPlan, Prompt, ReplacePlan, Ringback, Target, TransferPlan};
 
 use crate::cause::{By, Cause, Role};
 use crate::event::{Created, DialogRef, Direction, Event, Fact, RecordMode};
@@ -50,6 +52,20 @@ pub enum Input {
     Command(Command),
     /// Something happened to a leg's signalling or media.
     Leg(LegSeq, LegFact),
+    /// The party of a leg asks to hand its talk over (RFC 3515). Answered by [`Effect::AnswerRefer`].
+    Transfer {
+        /// The leg that asks.
+        by: LegSeq,
+        /// To whom.
+        plan: Box<TransferPlan>,
+    },
+    /// A call came in that takes the place of a leg (RFC 3891). Dropped unless [`Conversation::may_replace`] allows it.
+    Replace {
+        /// The leg that loses its place.
+        leg: LegSeq,
+        /// The call.
+        plan: Box<ReplacePlan>,
+    },
     /// A sound was played to its end, or could not be played.
     Played(PlayId),
     /// A recording's file is complete.
@@ -159,6 +175,22 @@ pub enum Effect {
         /// Why; [`Cause::q850`] gives the Reason header.
         cause: Cause,
     },
+    /// Answer a party that asked to hand its talk over: 202, or why not.
+    AnswerRefer {
+        /// The leg that asked.
+        leg: LegSeq,
+        /// SIP status.
+        status: u16,
+    },
+    /// Tell a party how its transfer goes on.
+    NotifyRefer {
+        /// The leg that asked.
+        leg: LegSeq,
+        /// SIP status of the new leg.
+        status: u16,
+        /// Nothing follows.
+        finished: bool,
+    },
     /// Who hears what from now on. Sent when it differs from the last one.
     Layout(Layout),
     /// The leg is over: release its media.
@@ -241,6 +273,9 @@ pub struct Conversation {
     flow: Flow,
     phase: Phase,
     legs: Vec<Leg>,
+    /// The leg that calls and the one that is called, or whichever took their places.
+    caller: LegSeq,
+    callee: LegSeq,
     deadlines: Vec<(Stamp, Deadline)>,
     last_minute: Option<PlayId>,
     next_play: u32,
@@ -273,6 +308,8 @@ impl Conversation {
             flow,
             phase,
             legs: Vec::with_capacity(2),
+            caller: LegSeq(0),
+            callee: LegSeq(1),
             deadlines: Vec::with_capacity(4),
             last_minute: None,
             next_play: 1,
@@ -326,6 +363,8 @@ impl Conversation {
             Input::Command(Command::Cancel { leg }) => self.cancel(leg, now),
             Input::Command(Command::Add(plan)) => self.add(*plan, now),
             Input::Leg(leg, fact) => self.leg_fact(leg, fact, now),
+            Input::Transfer { by, plan } => self.transfer(by, &plan, now),
+            Input::Replace { leg, plan } => self.replace(leg, *plan, now),
             Input::Played(play) => self.sound_over(play, now),
             Input::RecordingDone { recording, result } => self.recording_done(recording, result, now),
             Input::Tick => self.tick(now),

@@ -1,6 +1,7 @@
 //! The talk, and parties that are added to it (voice-paas §10).
 
 use super::layout::{Builtin, PlayId, Sound};
+use super::transfer::Transfer;
 use super::{AddPlan, By, Cause, Conversation, Deadline, LegSeq, MAX_LEGS, Phase, Refusal, Ringback, Role};
 use crate::time::Stamp;
 
@@ -13,8 +14,12 @@ const BUILTIN_MS: u32 = 20_000;
 pub(super) struct Talk {
     /// Joined legs.
     pub members: Vec<LegSeq>,
+    /// The called party: the talk ends when it leaves (A1). Whoever takes its place takes this over.
+    pub anchor: LegSeq,
     /// The add in progress.
     pub add: Option<Box<Add>>,
+    /// The transfer in progress; never beside an add.
+    pub transfer: Option<Transfer>,
     /// Identity of the hold music, so that it goes on undisturbed.
     pub music: PlayId,
 }
@@ -72,6 +77,7 @@ impl Conversation {
             .add
             .as_ref()
             .is_some_and(|a| !matches!(a.stage, Stage::Failed { .. }));
+        let pending = pending || talk.transfer.is_some();
         if talk.members.len() >= MAX_PARTIES || pending || self.legs.len() >= usize::from(MAX_LEGS) {
             return self.refuse(Refusal::PartyLimit);
         }
@@ -117,6 +123,9 @@ impl Conversation {
     }
 
     pub(super) fn added_answered(&mut self, seq: LegSeq, now: Stamp) {
+        if self.transfer_answered(seq, now) {
+            return;
+        }
         let Some(mut add) = self.take_add() else { return };
         if !matches!(add.stage, Stage::Calling { leg, .. } if leg == seq) {
             self.set_add(Some(add));
@@ -206,14 +215,18 @@ impl Conversation {
 
     /// A leg of the talk, or of the add, is gone.
     pub(super) fn member_gone(&mut self, seq: LegSeq, cause: Cause, by: By, now: Stamp) {
+        if self.transfer_gone(seq, cause, by, now) {
+            return;
+        }
         let Phase::Talking(talk) = &mut self.phase else { return };
         if talk.add.as_ref().is_some_and(|a| a.leg() == Some(seq)) {
             return self.added_gone(cause, now);
         }
         talk.members.retain(|m| *m != seq);
+        let anchor = talk.anchor;
         // The callee is the anchor: its leaving ends everything (A1). Otherwise the rest goes on while it is at least
         // a pair (A2, A8); one party alone is never kept.
-        if self.role(seq) == Role::Callee || talk_size(&self.phase) < 2 {
+        if seq == anchor || talk_size(&self.phase) < 2 {
             self.end_all(cause, by, now);
         }
     }

@@ -138,3 +138,23 @@ pub struct ForwardPlan {
     /// Seconds that the record's first publication waits for its recording.
     pub record_wait: u32,
 }
+
+/// A party hands its talk over.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TransferPlan {
+    /// To whom, by the tenant's routing and toll rules.
+    pub party: PartyPlan,
+    /// The party had a call of its own with the target before, and the new leg takes its place (RFC 3891).
+    pub attended: bool,
+}
+
+/// A call that came in and takes the place of a leg.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ReplacePlan {
+    /// The dialog of the incoming leg.
+    pub dialog: DialogRef,
+    /// Calling number as received.
+    pub from: String,
+    /// Called number as received.
+    pub to: String,
+}

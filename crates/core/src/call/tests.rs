@@ -1,6 +1,7 @@
 //! The machine by itself: defects that were found in it, and every input in every state that it can come to.
 
 mod product;
+mod transfer;
 
 use super::*;
 use crate::event::{Created, Kind};
@@ -71,6 +72,21 @@ fn add_plan(rich: bool) -> AddPlan {
         callee_voice: click.callee_voice,
         record: rich,
         ring_timeout: 120,
+    }
+}
+
+fn transfer_plan() -> TransferPlan {
+    TransferPlan {
+        party: party("13600000004"),
+        attended: false,
+    }
+}
+
+fn replace_plan() -> ReplacePlan {
+    ReplacePlan {
+        dialog: DialogRef::default(),
+        from: "13700000003".into(),
+        to: "02161230000".into(),
     }
 }
 

@@ -22,11 +22,18 @@ fn signature(c: &Conversation) -> String {
         Phase::CallingSecond { .. } => "second".to_owned(),
         Phase::FailNotice { .. } => "notice".to_owned(),
         Phase::Private { caller, callee, .. } => format!("private {} {}", caller.is_some(), callee.is_some()),
-        Phase::Talking(t) => format!("talk {:?} {:?}", t.members, t.add.as_ref().map(|a| stage(&a.stage))),
+        Phase::Talking(t) => {
+            format!("talk {:?} {:?}", t.members, t.add.as_ref().map(|a| stage(&a.stage)))
+                + &format!("{:?} {:?}", t.anchor, t.transfer.map(|t| (t.by, t.leg, t.called)))
+        }
         Phase::Ending => "ending".to_owned(),
         Phase::Ended => "ended".to_owned(),
     };
-    let legs: Vec<_> = c.legs.iter().map(|l| (l.state, l.rang, l.early, l.answered)).collect();
+    let legs: Vec<_> = c
+        .legs
+        .iter()
+        .map(|l| (l.state, l.rang, l.early, l.answered, l.watched))
+        .collect();
     let recordings: Vec<_> = c.record.recordings.iter().map(std::mem::discriminant).collect();
     let mut due: Vec<_> = c
         .deadlines
@@ -39,7 +46,9 @@ fn signature(c: &Conversation) -> String {
     due.sort();
     due.dedup();
     format!(
-        "{phase} {legs:?} {recordings:?} {due:?} {} {} {}",
+        "{phase} {} {} {legs:?} {recordings:?} {due:?} {} {} {}",
+        c.caller,
+        c.callee,
         c.recording,
         c.last_minute.is_some(),
         c.record.record_due
@@ -53,6 +62,14 @@ fn inputs(c: &Conversation, most_legs: usize) -> Vec<(Input, Stamp)> {
     for n in 0..=c.legs.len().min(most_legs) as u16 {
         for fact in facts() {
             all.push(leg(n, fact));
+        }
+    }
+    if c.legs.len() < most_legs {
+        for n in 0..=c.legs.len() as u16 {
+            let (by, plan) = (LegSeq(n), Box::new(transfer_plan()));
+            all.push(Input::Transfer { by, plan });
+            let (leg, plan) = (LegSeq(n), Box::new(replace_plan()));
+            all.push(Input::Replace { leg, plan });
         }
     }
     let mut plays: Vec<PlayId> = c
@@ -101,7 +118,17 @@ fn facts() -> Vec<LegFact> {
             via,
             dialog: Box::default(),
         },
-        LegFact::AttemptFailed { via, status: 503 },
+        LegFact::AttemptFailed {
+            via,
+            status: 503,
+            call_id: String::new(),
+        },
+        LegFact::Diverted {
+            via,
+            status: 302,
+            to: String::new(),
+        },
+        LegFact::Watched(true),
         LegFact::Ringing,
         LegFact::EarlyMedia,
         answered(),
@@ -160,7 +187,7 @@ fn private_sounds_are_private(c: &Conversation) {
             "greet" | "caller" | "ring" => {
                 let host = match &c.phase {
                     Phase::Talking(t) => t.host(),
-                    _ => Some(LegSeq(0)),
+                    _ => Some(c.caller),
                 };
                 assert_eq!(Some(l.leg), host, "{name} is the caller's");
             }
