@@ -126,6 +126,7 @@ fn leg(l: &LegRecord, config: &Config) -> LegView {
         Via::Device(d) => config
             .device(*d)
             .map_or_else(|| d.to_string(), |d| d.device.username.clone()),
+        Via::Platform => "platform".to_owned(),
     };
     let quality = |q: Quality| QualityView {
         packets_in: q.packets_in,

@@ -58,12 +58,15 @@ impl Conversation {
 
     /// A party asks to hand its talk over: allowed while exactly two talk.
     pub(super) fn transfer(&mut self, by: LegSeq, plan: &TransferPlan, now: Stamp) {
+        // A leg that is over has nobody to answer.
+        if self.leg(by).is_none_or(|l| l.state == LegState::Ended) {
+            return;
+        }
         if let Some(status) = self.transfer_barred(by) {
             return self.effect(Effect::AnswerRefer { leg: by, status });
         }
-        // The acceptance leaves with the commit that the new INVITE waits for.
+        // The acceptance leaves with the commit that the new INVITE waits for. The first NOTIFY goes with it.
         self.effect(Effect::AnswerRefer { leg: by, status: 202 });
-        self.notify(by, 100, false);
         let timeout = self.ring_secs();
         let ringback = self.new_play();
         let leg = self.dial(Role::Third, &plan.party, timeout, now);

@@ -29,11 +29,7 @@ fn signature(c: &Conversation) -> String {
         Phase::Ending => "ending".to_owned(),
         Phase::Ended => "ended".to_owned(),
     };
-    let legs: Vec<_> = c
-        .legs
-        .iter()
-        .map(|l| (l.state, l.rang, l.early, l.answered, l.watched))
-        .collect();
+    let legs: Vec<_> = c.legs.iter().map(|l| (l.state, l.rang, l.early, l.answered)).collect();
     let recordings: Vec<_> = c.record.recordings.iter().map(std::mem::discriminant).collect();
     let mut due: Vec<_> = c
         .deadlines
@@ -128,7 +124,6 @@ fn facts() -> Vec<LegFact> {
             status: 302,
             to: String::new(),
         },
-        LegFact::Watched(true),
         LegFact::Ringing,
         LegFact::EarlyMedia,
         answered(),
@@ -282,7 +277,11 @@ fn walk(start: (Conversation, Step), most_legs: usize, most_states: usize) -> (u
                 open.push_back((c, log));
             }
         }
-        assert!(seen.len() <= most_states, "more states than there should be");
+        assert!(
+            seen.len() <= most_states,
+            "more states than there should be: {}",
+            seen.len()
+        );
     }
     (seen.len(), pairs)
 }
