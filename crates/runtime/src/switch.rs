@@ -8,7 +8,7 @@ use crate::health::Health;
 use crate::mailbox::{Directory, Mail, Mailbox, Undelivered};
 use crate::mint;
 use crate::names::Names;
-use crate::owner::{Incoming, Owner, OwnerInput, Permit, Turn, Way, World};
+use crate::owner::{Diversion, Incoming, Owner, OwnerInput, Permit, Turn, Way, World, diversion_headers};
 use crate::sounds::SoundLibrary;
 use crate::task::Task;
 use std::collections::VecDeque;
@@ -24,7 +24,9 @@ use strowger_core::resource::{RouteTarget, Trunk, TrunkAuth};
 use strowger_core::{ApplicationId, ConversationId, Number, TenantId, routing};
 use strowger_media::{CallKey, MediaError, SoundRef};
 use strowger_sip::EndpointHandle;
-use strowger_sip_core::{Command as SipCommand, Credentials, DialogHandle, IncomingInvite, SipEvent};
+use strowger_sip_core::{
+    Command as SipCommand, Credentials, DialogHandle, IncomingInvite, ReferTo, Replaces, SipEvent, Target as SipTarget,
+};
 use strowger_store::{Application, CommandId, Config, Store};
 use tokio::sync::{Notify, oneshot};
 
@@ -128,7 +130,7 @@ impl Switch {
     pub(crate) fn credentials(&self, via: Via) -> Option<Credentials> {
         match via {
             Via::Trunk(id) => self.store.snapshot().trunk(id).and_then(|t| credentials_of(t)),
-            Via::Device(_) => None,
+            Via::Device(_) | Via::Platform => None,
         }
     }
 
@@ -250,7 +252,8 @@ impl Switch {
         routing::candidates(trunks, tenant, number, |t| self.health.is_up(t), spread)
             .into_iter()
             .filter_map(|c| Some((config.trunk(c.trunk)?, c.dialled)))
-            .map(|(trunk, dialled)| way_over(trunk, &dialled))
+            .zip(0..)
+            .map(|((trunk, dialled), group)| way_over(trunk, &dialled, group))
             .collect()
     }
 
@@ -360,6 +363,7 @@ impl Switch {
         let text = match &target {
             Target::Number(n) | Target::Trunk(_, n) => n.as_str().to_owned(),
             Target::Device(d) => config.device(*d).map(|d| d.device.username.clone()).unwrap_or_default(),
+            Target::Dialog => String::new(),
         };
         let dnis = user_of(&invite.request_uri).unwrap_or_default();
         let settings = &app.settings;
@@ -440,6 +444,17 @@ fn user_of(value: &str) -> Option<String> {
     (!user.is_empty() && user.len() <= 64).then_some(user)
 }
 
+/// The host of a SIP URI, or of what is written like its end, without port and parameters.
+fn host_of(uri: &str) -> Option<&str> {
+    let rest = uri.rsplit_once('@').map_or(uri, |(_, host)| host);
+    let rest = rest.strip_prefix("sip:").unwrap_or(rest);
+    let end = match rest.strip_prefix('[') {
+        Some(v6) => v6.find(']').map(|i| i + 2)?,
+        None => rest.find([':', ';', '>', '?']).unwrap_or(rest.len()),
+    };
+    rest.get(..end).filter(|host| !host.is_empty())
+}
+
 impl World for Switch {
     fn open_media(&self, call: CallKey, leg: u16) -> Result<SocketAddr, MediaError> {
         self.media().open_leg(call, leg)
@@ -462,17 +477,49 @@ impl World for Switch {
                 .filter(|d| d.device.tenant == tenant && !d.disabled)
                 .and_then(|d| {
                     let contact = d.device.contact?;
-                    Some(Way {
-                        via: Via::Device(*id),
-                        destination: contact,
-                        uri: format!("sip:{}@{contact}", d.device.username),
-                        codecs: Vec::new(),
-                        credentials: None,
-                    })
+                    let uri = format!("sip:{}@{contact}", d.device.username);
+                    Some(Way::new(Via::Device(*id), SipTarget::udp(contact), uri))
                 })
                 .into_iter()
                 .collect(),
+            // Its owner has the way already.
+            Target::Dialog => Vec::new(),
         }
+    }
+
+    fn divert(&self, tenant: TenantId, application: ApplicationId, diversion: &Diversion<'_>) -> Vec<Way> {
+        let Ok((target, _)) = self.transfer_to(tenant, application, diversion.contact) else {
+            return Vec::new();
+        };
+        let diverting = diversion.uri;
+        let mut ways = self.ways(tenant, &target);
+        for way in &mut ways {
+            way.headers.extend(diversion_headers(
+                diverting,
+                &way.uri,
+                diversion.status,
+                diversion.count,
+            ));
+        }
+        ways
+    }
+
+    fn transfer_to(&self, tenant: TenantId, _: ApplicationId, uri: &str) -> Result<(Target, String), u16> {
+        // Whoever is elsewhere is nobody that the tenant's rules speak of.
+        let here = uri.starts_with("tel:") || host_of(uri) == Some(host_of(&self.config.host).unwrap_or(""));
+        let user = user_of(uri).filter(|_| here).ok_or(404u16)?;
+        let config = self.store.snapshot();
+        if let Some(device) = config.device_by_name(tenant, &user) {
+            return Ok((Target::Device(device.device.id), user));
+        }
+        let number = Number::parse(&user, CHINA).map_err(|_| 404u16)?;
+        let opened = config.tenant(tenant).map(|t| t.opened_prefixes.as_slice());
+        routing::permitted(&number, CHINA, opened.unwrap_or_default()).map_err(|_| 403u16)?;
+        Ok((Target::Number(number), user))
+    }
+
+    fn self_way(&self, _: TenantId, _: &ReferTo, _: &Replaces) -> Option<Way> {
+        None
     }
 
     fn claim(&self, via: Via) -> Option<Permit> {
@@ -482,7 +529,7 @@ impl World for Switch {
                 let trunk = config.trunk(id)?;
                 (trunk.max_channels, trunk.max_rate)
             }
-            Via::Device(_) => (0, 0),
+            Via::Device(_) | Via::Platform => (0, 0),
         };
         let place = self.trunks.claim(&via, max, rate, self.now_ms()).ok()?;
         Some(Box::new(place))
@@ -505,18 +552,21 @@ impl World for Switch {
     }
 }
 
-fn way_over(trunk: &Trunk, dialled: &str) -> Way {
+fn way_over(trunk: &Trunk, dialled: &str, group: u16) -> Way {
     let host = if trunk.domain.is_empty() {
         trunk.address.to_string()
     } else {
         trunk.domain.clone()
     };
     Way {
-        via: Via::Trunk(trunk.id),
-        destination: trunk.address,
-        uri: format!("sip:{dialled}@{host}"),
         codecs: trunk.codecs.clone(),
         credentials: credentials_of(trunk),
+        group,
+        ..Way::new(
+            Via::Trunk(trunk.id),
+            SipTarget::udp(trunk.address),
+            format!("sip:{dialled}@{host}"),
+        )
     }
 }
 

@@ -205,7 +205,7 @@ impl Task {
         self.give_media(&media).await;
         for out in rest {
             match out {
-                Out::Claim(handle) => {
+                Out::Claim(handle, _) => {
                     self.dialogs.push(handle);
                     self.switch.dialogs.insert(handle.0, self.mailbox.clone());
                 }

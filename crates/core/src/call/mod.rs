@@ -425,6 +425,20 @@ impl Conversation {
         matches!(self.phase, Phase::Ending | Phase::Ended)
     }
 
+    /// The leg that this one talks to, or is called for: of several the first. A party that is handing its talk over
+    /// counts no more.
+    pub fn peer(&self, leg: LegSeq) -> Option<LegSeq> {
+        let there = |l: &LegSeq| *l != leg && self.leg(*l).is_some_and(Leg::is_live);
+        match &self.phase {
+            Phase::Talking(talk) => {
+                let leaving = talk.transfer.map(|t| t.by).filter(|by| *by != leg);
+                let mut members = talk.members.iter().copied();
+                members.find(|m| there(m) && leaving != Some(*m))
+            }
+            _ => [self.caller, self.callee].into_iter().find(there),
+        }
+    }
+
     fn leg(&self, leg: LegSeq) -> Option<&Leg> {
         self.legs.get(usize::from(leg.0))
     }

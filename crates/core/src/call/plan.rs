@@ -13,6 +13,8 @@ pub enum Target {
     Device(DeviceId),
     /// A number, over this trunk only.
     Trunk(TrunkId, Number),
+    /// A dialog of another conversation of ours, to take the place of a leg of it; its owner knows the way.
+    Dialog,
 }
 
 /// One party of a plan.

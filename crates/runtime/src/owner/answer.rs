@@ -11,7 +11,7 @@ use strowger_sip_core::Command as SipCommand;
 use strowger_sip_core::sdp::{self, Codec, Direction, LocalMedia, Negotiated, Session};
 
 impl LegIo {
-    fn local(&self, codecs: Vec<Codec>) -> Option<LocalMedia> {
+    pub fn local(&self, codecs: Vec<Codec>) -> Option<LocalMedia> {
         let media = self.media?;
         Some(LocalMedia {
             codecs,
@@ -20,16 +20,16 @@ impl LegIo {
         })
     }
 
-    fn agreed_codec(&self) -> Option<&Codec> {
+    pub fn agreed_codec(&self) -> Option<&Codec> {
         self.agreed.as_ref().and_then(|a| a.codecs.first()).map(|c| &c.codec)
     }
 }
 
-fn is_g711(c: &Codec) -> bool {
+pub(super) fn is_g711(c: &Codec) -> bool {
     c.clock_rate == 8000 && (c.name.eq_ignore_ascii_case("PCMA") || c.name.eq_ignore_ascii_case("PCMU"))
 }
 
-fn g711() -> Vec<Codec> {
+pub(super) fn g711() -> Vec<Codec> {
     vec![Codec::new(8, "PCMA", 8000), Codec::new(0, "PCMU", 8000)]
 }
 
@@ -47,10 +47,15 @@ impl Owner {
     /// a forwarded call adds whatever the caller offered, to be relayed. The codec of the other side comes first, so
     /// that packets can be relayed as they are.
     pub(super) fn codecs_for(&self, i: usize, allowed: &[String]) -> Vec<Codec> {
-        let other = self.legs.first().filter(|_| i != 0);
-        let mut list = match other.and_then(|o| o.remote_offer.as_ref()) {
+        let other = self.machine.peer(LegSeq(i as u16));
+        let other = other.and_then(|p| self.legs.get(usize::from(p.0)));
+        let agreed = other.and_then(LegIo::agreed_codec);
+        let mut list = match (agreed, other.and_then(|o| o.remote_offer.as_ref())) {
+            // What the other side uses; with G.711 behind it, to which the other side can be asked to change.
+            (Some(codec), _) if !is_g711(codec) => [vec![codec.clone()], g711()].concat(),
+            (Some(codec), _) => prefer(g711(), Some(codec)),
             // Everything that the caller offered, in its order.
-            Some(offer) => {
+            (None, Some(offer)) => {
                 let mut all = sdp_codecs(offer);
                 for c in g711() {
                     let had_g711 = all.iter().any(is_g711);
@@ -60,7 +65,7 @@ impl Owner {
                 }
                 if all.is_empty() { g711() } else { all }
             }
-            None => prefer(g711(), other.and_then(LegIo::agreed_codec)),
+            (None, None) => g711(),
         };
         if !allowed.is_empty() {
             let named: Vec<Codec> = list
@@ -88,7 +93,7 @@ impl Owner {
         }
     }
 
-    fn configure(&mut self, i: usize, agreed: Negotiated) {
+    pub(super) fn configure(&mut self, i: usize, agreed: Negotiated) {
         let Some(first) = agreed.codecs.first() else { return };
         let kind = if first.codec.name.eq_ignore_ascii_case("PCMA") {
             CodecKind::Pcma
@@ -119,19 +124,24 @@ impl Owner {
         self.legs[i].agreed = Some(agreed);
     }
 
+    /// Codecs for a description towards a leg, or whatever takes its place: what its partner uses decides.
+    pub(super) fn codecs_towards(&self, leg: LegSeq, default: Vec<Codec>) -> Vec<Codec> {
+        let peer = self.machine.peer(leg).and_then(|p| self.legs.get(usize::from(p.0)));
+        match peer.and_then(LegIo::agreed_codec) {
+            Some(c) if is_g711(c) => prefer(default, Some(c)),
+            // A codec that we cannot decode reaches only a leg with the same codec.
+            Some(c) => vec![c.clone()],
+            None => default,
+        }
+    }
+
     /// Our description towards an incoming leg: an answer to its offer, or our own offer. Repeated unchanged once it
     /// was sent.
     fn describe_incoming(&mut self, i: usize) -> Option<Session> {
         if let Some(sent) = &self.legs[i].described {
             return Some(sent.clone());
         }
-        let far = self.legs.get(1 - i.min(1)).and_then(LegIo::agreed_codec).cloned();
-        let codecs = match &far {
-            Some(c) if is_g711(c) => prefer(g711(), Some(c)),
-            // A codec that we cannot decode reaches only a leg with the same codec.
-            Some(c) => vec![c.clone()],
-            None => g711(),
-        };
+        let codecs = self.codecs_towards(LegSeq(i as u16), g711());
         let local = self.legs[i].local(codecs)?;
         let description = match &self.legs[i].remote_offer {
             Some(offer) => {
@@ -157,8 +167,9 @@ impl Owner {
             status,
             reason_phrase: None,
             headers,
+            // Early media that is lost is a call without ringback: where the far side can acknowledge it, it must.
+            reliable: status < 200 && sdp.is_some(),
             sdp,
-            reliable: false,
         });
     }
 
@@ -203,38 +214,85 @@ impl Owner {
     /// The far side changes its session: hold in any spelling, a new address, a new codec.
     pub(super) fn reinvite(&mut self, i: usize, body: Option<Bytes>, world: &dyn World, now: Stamp) {
         let leg = LegSeq(i as u16);
-        // What we use now stays first; a leg that is relayed must not change its codec alone unless it can be
-        // transcoded.
-        let present = self.legs[i].agreed_codec().cloned();
-        let codecs = match &present {
-            Some(c) if !is_g711(c) => vec![c.clone()],
-            other => prefer(g711(), other.as_ref()),
-        };
+        if let Some(body) = body {
+            // Refused, the session stays as it was (RFC 3261 §14.2).
+            let (status, answer) = self.take_offer(i, &body);
+            self.respond(leg, status, Vec::new(), answer);
+            return self.hold_facts(i, world, now);
+        }
         self.legs[i].version += 1;
-        let Some(local) = self.legs[i].local(codecs) else {
+        let Some(local) = self.legs[i].local(self.codecs_kept(i)) else {
             return;
         };
-        let Some(body) = body else {
-            let offer = sdp::offer(&local);
-            self.legs[i].offer = Some(offer.clone());
-            self.legs[i].answer_in_ack = true;
-            self.respond(leg, 200, Vec::new(), Some(offer));
-            return;
-        };
-        let answered = sdp::parse(&body)
-            .ok()
-            .and_then(|offer| sdp::answer(&offer, &local).ok());
-        let Some((answer, agreed)) = answered else {
-            // The session stays as it was (RFC 3261 §14.2).
-            self.respond(leg, 488, Vec::new(), None);
-            return;
-        };
-        self.configure(i, agreed);
-        self.respond(leg, 200, Vec::new(), Some(answer));
+        let offer = sdp::offer(&local);
+        self.legs[i].offer = Some(offer.clone());
+        self.legs[i].described = Some(offer.clone());
+        self.legs[i].answer_in_ack = true;
+        self.respond(leg, 200, Vec::new(), Some(offer));
+    }
+
+    /// The same by UPDATE (RFC 3311), also before the answer.
+    pub(super) fn update(&mut self, i: usize, tag: String, body: &Bytes, world: &dyn World, now: Stamp) {
+        let (status, answer) = self.take_offer(i, body);
+        self.leg_command(LegSeq(i as u16), |handle| SipCommand::RespondUpdate {
+            handle,
+            tag: Some(tag),
+            status,
+            sdp: answer.map(|s| s.to_string().into_bytes().into()),
+        });
         self.hold_facts(i, world, now);
     }
 
-    fn hold_facts(&mut self, i: usize, world: &dyn World, now: Stamp) {
+    /// The PRACK of our early media: it may bring the answer to an offer of ours, or a new offer.
+    pub(super) fn pracked(
+        &mut self,
+        i: usize,
+        body: Option<Bytes>,
+        answer_needed: bool,
+        world: &dyn World,
+        now: Stamp,
+    ) {
+        let Some(body) = body else { return };
+        if answer_needed {
+            let (status, answer) = self.take_offer(i, &body);
+            self.leg_command(LegSeq(i as u16), |handle| SipCommand::RespondPrack {
+                handle,
+                status,
+                sdp: answer.map(|s| s.to_string().into_bytes().into()),
+            });
+        } else {
+            self.take_answer(i, &body);
+        }
+        self.hold_facts(i, world, now);
+    }
+
+    /// What we use now stays first; a leg that is relayed must not change its codec alone unless it can be transcoded.
+    fn codecs_kept(&self, i: usize) -> Vec<Codec> {
+        match self.legs[i].agreed_codec() {
+            Some(c) if !is_g711(c) => vec![c.clone()],
+            other => prefer(g711(), other),
+        }
+    }
+
+    /// Answers an offer inside a dialog: the status, and the answer of a 200. An offer that cannot be answered changes
+    /// nothing.
+    fn take_offer(&mut self, i: usize, body: &Bytes) -> (u16, Option<Session>) {
+        let codecs = self.codecs_kept(i);
+        self.legs[i].version += 1;
+        let answered = self.legs[i].local(codecs).and_then(|local| {
+            let offer = sdp::parse(body).ok()?;
+            sdp::answer(&offer, &local).ok()
+        });
+        let Some((answer, agreed)) = answered else {
+            self.legs[i].version -= 1;
+            return (488, None);
+        };
+        self.configure(i, agreed);
+        self.legs[i].described = Some(answer.clone());
+        (200, Some(answer))
+    }
+
+    pub(super) fn hold_facts(&mut self, i: usize, world: &dyn World, now: Stamp) {
         let held = self.legs[i]
             .agreed
             .as_ref()

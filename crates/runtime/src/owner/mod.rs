@@ -4,13 +4,20 @@
 //! surroundings in between (a media port, a route, an id) it asks of a [`World`]. The async shell around it only commits
 //! the turn's events and then carries its commands out in order; so the whole owner runs in virtual time in tests.
 
+mod align;
 mod answer;
+mod branch;
+mod dial;
 mod leg;
 pub mod recover;
+mod refer;
 mod sound;
+mod way;
+
+pub use way::{Diversion, Way, diversion_headers};
 
 use crate::calls::CallError;
-use leg::LegIo;
+use leg::{LegIo, Place};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use strowger_core::call::{
@@ -18,24 +25,9 @@ use strowger_core::call::{
     Refusal, Sound, Step, Target,
 };
 use strowger_core::event::{Created, Event, Quality, Via};
-use strowger_core::{ApplicationId, ConversationId, LegSeq, Stamp, TenantId};
+use strowger_core::{ApplicationId, Cause, ConversationId, LegSeq, Stamp, TenantId};
 use strowger_media::{CallKey, Command as MediaCommand, Event as MediaEvent, MediaError, SoundRef};
-use strowger_sip_core::{Command as SipCommand, Credentials, DialogHandle, IncomingInvite, Reason, SipEvent};
-
-/// One way to reach a target: a trunk or a device, and how the call is written there.
-#[derive(Clone, Debug)]
-pub struct Way {
-    /// The trunk or device.
-    pub via: Via,
-    /// First hop.
-    pub destination: SocketAddr,
-    /// Request-URI and To.
-    pub uri: String,
-    /// Codec names in order of preference; empty takes the default.
-    pub codecs: Vec<String>,
-    /// For a challenge.
-    pub credentials: Option<Credentials>,
-}
+use strowger_sip_core::{Command as SipCommand, DialogHandle, IncomingInvite, Reason, ReferTo, Replaces, SipEvent};
 
 /// A place on a trunk, given back when it is dropped.
 pub type Permit = Box<dyn Send + Sync>;
@@ -48,6 +40,18 @@ pub trait World: Send + Sync {
     fn ways(&self, tenant: TenantId, target: &Target) -> Vec<Way>;
     /// Takes a place on a trunk or device; `None` if it is full (I27).
     fn claim(&self, via: Via) -> Option<Permit>;
+    /// Whom a device sent a call on to may be called instead, best first, with the header fields that tell of it
+    /// ([`diversion_headers`]): a number by the tenant's routing and toll rules, a device of the tenant, or a foreign
+    /// URI where the tenant allows that. Empty refuses.
+    fn divert(&self, tenant: TenantId, application: ApplicationId, diversion: &Diversion<'_>) -> Vec<Way>;
+    /// Whom a party may hand its talk over to by this URI, and the number or name as the record shows it.
+    ///
+    /// # Errors
+    /// The SIP status that the party is refused with: 403 by the toll rules, 404 for nobody.
+    fn transfer_to(&self, tenant: TenantId, application: ApplicationId, uri: &str) -> Result<(Target, String), u16>;
+    /// The way to our own SIP address if the Replaces names a dialog of another conversation of the same tenant; `None`
+    /// if the dialog is somebody else's. The owner adds the header fields.
+    fn self_way(&self, tenant: TenantId, refer_to: &ReferTo, replaces: &Replaces) -> Option<Way>;
     /// A sound by name; `None` if there is none.
     fn sound(&self, tenant: TenantId, application: ApplicationId, sound: &Sound) -> Option<SoundRef>;
     /// 128 random bits.
@@ -65,6 +69,8 @@ pub enum OwnerInput {
     Command(strowger_core::call::Command),
     /// From a SIP dialog of the conversation.
     Sip(DialogHandle, SipEvent),
+    /// An INVITE that takes the place of a leg (RFC 3891).
+    Replace(Box<Replacing>),
     /// From the media engine.
     Media(MediaEvent),
     /// A deadline has come.
@@ -79,7 +85,7 @@ pub enum Out {
     /// To the SIP stack. Events of `handle` belong to this conversation from now on.
     Sip(SipCommand),
     /// The SIP stack's events about this handle belong to this conversation.
-    Claim(DialogHandle),
+    Claim(DialogHandle, DialogName),
     /// To the media engine.
     Media(MediaCommand),
 }
@@ -110,6 +116,8 @@ pub struct Owner {
     stem: String,
     closed_media: usize,
     turn: Turn,
+    /// The transfer that is being asked for.
+    asking: Option<refer::Asking>,
 }
 
 /// A call that came in, as the owner needs it.
@@ -124,6 +132,36 @@ pub struct Incoming {
     pub permit: Option<Permit>,
 }
 
+/// An INVITE that takes the place of a leg, for the leg's owner.
+pub struct Replacing {
+    /// The call.
+    pub incoming: Incoming,
+    /// The dialog that it replaces.
+    pub replaced: DialogHandle,
+    /// Whose call it is; an owner of another tenant does not know the dialog (I20).
+    pub tenant: TenantId,
+    /// Calling number as received.
+    pub from: String,
+    /// Called number as received.
+    pub to: String,
+}
+
+impl std::fmt::Debug for Replacing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Replacing").field("replaced", &self.replaced).finish()
+    }
+}
+
+/// The half of a dialog's name that we know from the start; a Replaces that comes to us has it as Call-ID and to-tag, an
+/// INVITE of ours as Call-ID and From tag.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct DialogName {
+    /// Call-ID.
+    pub call_id: String,
+    /// Our tag.
+    pub local_tag: String,
+}
+
 impl Owner {
     fn new(machine: Conversation) -> Owner {
         let head = &machine.record().head;
@@ -136,6 +174,7 @@ impl Owner {
             stem: String::new(),
             closed_media: 0,
             turn: Turn::default(),
+            asking: None,
         }
     }
 
@@ -171,7 +210,7 @@ impl Owner {
             .map_err(|_| CallError::Overloaded { retry_after_secs: 5 })?;
         let (machine, step) = Conversation::forward(id, head, plan, now);
         let mut owner = Owner::new(machine);
-        owner.turn.out.push(Out::Claim(incoming.handle));
+        owner.turn.out.push(claim_of(&incoming));
         owner.legs.push(LegIo::incoming(incoming, media, world.random() as u64));
         owner.absorb(step, world, now);
         let turn = std::mem::take(&mut owner.turn);
@@ -191,11 +230,7 @@ impl Owner {
     /// The next moment at which [`OwnerInput::Tick`] is due.
     pub fn next_deadline(&self) -> Option<Stamp> {
         let machine = self.machine.next_deadline().map(|(at, _)| at);
-        self.legs
-            .iter()
-            .filter_map(|l| l.first_response_by)
-            .chain(machine)
-            .min()
+        self.legs.iter().filter_map(LegIo::next_deadline).chain(machine).min()
     }
 
     /// True when the record is closed, nothing late is expected and every leg's media has reported its figures.
@@ -208,16 +243,19 @@ impl Owner {
         match input {
             OwnerInput::Command(command) => self.feed(Input::Command(command), world, now),
             OwnerInput::Sip(handle, event) => {
-                if let Some(i) = self.legs.iter().position(|l| l.handle == handle) {
-                    self.sip_event(i, event, world, now);
+                if let Some((i, place)) = self.find(handle) {
+                    match place {
+                        Place::Dialog => self.sip_event(i, event, world, now),
+                        Place::Branch(b) => self.branch_event(i, b, event, world, now),
+                        Place::Lost(b) => self.lost_event(i, b, event, world, now),
+                    }
                 }
             }
+            OwnerInput::Replace(replacing) => self.replace(*replacing, world, now),
             OwnerInput::Media(event) => self.media_event(event, world, now),
             OwnerInput::Tick => {
                 for i in 0..self.legs.len() {
-                    if self.legs[i].first_response_by.is_some_and(|at| at <= now) {
-                        self.no_first_response(i, world, now);
-                    }
+                    self.leg_tick(i, world, now);
                 }
                 self.feed(Input::Tick, world, now);
             }
@@ -267,30 +305,23 @@ impl Owner {
                     self.respond(leg, status, vec![("Reason".into(), reason)], None);
                 }
                 Effect::Cancel { leg, cause } => {
-                    if let Some(io) = self.legs.get_mut(usize::from(leg.0)) {
-                        io.first_response_by = None;
-                        io.ways.clear();
-                    }
-                    let command = self.leg_command(leg, |handle| SipCommand::Cancel {
-                        handle,
-                        reason: Some(Reason::q850(u16::from(cause.q850()), cause.name())),
-                    });
                     // Between two attempts there is nothing to cancel.
-                    if !command {
+                    if !self.cancel_branches(usize::from(leg.0), &reason_of(cause)) {
                         inputs.push_back(Input::Leg(leg, LegFact::Released));
                     }
                 }
                 Effect::Hangup { leg, cause } => {
                     self.leg_command(leg, |handle| SipCommand::Bye {
                         handle,
-                        reason: Some(Reason::q850(u16::from(cause.q850()), cause.name())),
+                        reason: Some(reason_of(cause)),
                     });
                 }
+                Effect::AnswerRefer { leg, status } => self.answer_refer(leg, status),
+                Effect::NotifyRefer { leg, status, finished } => self.notify_refer(leg, status, finished),
                 Effect::Layout(layout) => self.show(&layout, inputs, world),
                 Effect::Release { leg } => {
                     if let Some(io) = self.legs.get_mut(usize::from(leg.0)) {
-                        io.permit = None;
-                        io.first_response_by = None;
+                        io.release();
                         if io.media.is_some() {
                             self.turn.out.push(Out::Media(MediaCommand::CloseLeg { leg: leg.0 }));
                         } else {
@@ -364,6 +395,26 @@ impl Owner {
     fn failed(&mut self, leg: usize, failure: Failure, world: &dyn World, now: Stamp) {
         self.fact(leg, LegFact::Failed(failure), world, now);
     }
+}
+
+/// What we say when we end a leg.
+fn reason_of(cause: Cause) -> Reason {
+    match cause {
+        // RFC 3326 §3.1: the devices that lose show no missed call.
+        Cause::AnsweredElsewhere => Reason::sip(200, "Call completed elsewhere"),
+        cause => Reason::q850(u16::from(cause.q850()), cause.name()),
+    }
+}
+
+fn claim_of(incoming: &Incoming) -> Out {
+    let snapshot = &incoming.invite.snapshot;
+    Out::Claim(
+        incoming.handle,
+        DialogName {
+            call_id: snapshot.call_id.clone(),
+            local_tag: snapshot.local_tag.clone(),
+        },
+    )
 }
 
 fn hex(bytes: [u8; 32]) -> String {

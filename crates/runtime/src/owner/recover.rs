@@ -1,7 +1,7 @@
 //! After a restart: what an open conversation's log turns into, and the dialogs that the far sides still hold.
 
 use std::net::SocketAddr;
-use strowger_core::event::{DialogRef, Direction, Event, Fact, Via};
+use strowger_core::event::{DialogRef, Event, Fact, Via};
 use strowger_core::{By, Cause, ConversationRecord, Stamp};
 use strowger_sip_core::{
     Command, ConfirmedSnapshot, Credentials, DialogHandle, DialogSnapshot, InviteSnapshot, Party, Reason, Target,
@@ -162,28 +162,26 @@ pub fn close(
         let open: Vec<_> = record.legs.iter().filter(|l| l.end.is_none()).cloned().collect();
         for leg in open {
             let answered = leg.answer.is_some();
-            // An attempt that was given up for want of a response may ring all the same.
-            for dialog in &leg.given_up {
+            // Attempts that ring side by side, that lost and are not known to be over, or that were given up for want of a
+            // response and may ring all the same.
+            for (via, dialog) in &leg.open {
                 closing
                     .commands
                     .extend(snapshot_of(dialog, handle(), false).map(|snapshot| Command::Import {
                         snapshot: Box::new(snapshot),
-                        credentials: None,
+                        credentials: credentials(*via),
                     }));
             }
-            if let Some(dialog) = &leg.dialog
-                && (answered || leg.direction == Direction::Outgoing)
-            {
+            if let Some(dialog) = leg.dialog.as_ref().filter(|_| answered) {
                 let handle = handle();
-                if let Some(snapshot) = snapshot_of(dialog, handle, answered && !dialog.remote_tag.is_empty()) {
+                if let Some(snapshot) = snapshot_of(dialog, handle, !dialog.remote_tag.is_empty()) {
+                    let via = leg.attempts.last().map(|(via, _)| *via);
                     closing.commands.push(Command::Import {
                         snapshot: Box::new(snapshot),
-                        credentials: leg.attempts.last().and_then(|(via, _)| credentials(*via)),
+                        credentials: via.and_then(&credentials),
                     });
-                    if answered {
-                        let reason = Some(Reason::q850(41, "temporary failure"));
-                        closing.commands.push(Command::Bye { handle, reason });
-                    }
+                    let reason = Some(Reason::q850(41, "temporary failure"));
+                    closing.commands.push(Command::Bye { handle, reason });
                 }
             }
             emit(

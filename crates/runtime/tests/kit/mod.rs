@@ -11,9 +11,11 @@ use strowger_core::call::{ClickPlan, ForwardPlan, PartyPlan, Ringback, Sound, Ta
 use strowger_core::event::{Created, Event, Kind, RecordMode, Via};
 use strowger_core::{ApplicationId, ConversationId, ConversationRecord, Fact, Number, Stamp, TenantId, TrunkId};
 use strowger_media::{CallKey, Command as MediaCommand, Event as MediaEvent, Layout, MediaError, SoundRef};
-use strowger_runtime::owner::{Incoming, Out, Owner, OwnerInput, Permit, Turn, Way, World};
+use strowger_runtime::owner::{
+    DialogName, Diversion, Incoming, Out, Owner, OwnerInput, Permit, Turn, Way, World, diversion_headers,
+};
 use strowger_sim::{Link, NodeId, SipNet};
-use strowger_sip_core::{Command, DialogHandle, SipEvent};
+use strowger_sip_core::{Command, DialogHandle, ReferTo, Replaces, SipEvent, Target as SipTarget};
 
 pub const BASE: i64 = 1_700_000_000_000;
 pub const ID: ConversationId = ConversationId(0x0190_0000_0000_0000_0000_0000_0001_0000);
@@ -47,6 +49,12 @@ pub fn party_sdp(node: NodeId, version: u64, direction: &str) -> bytes::Bytes {
 /// The platform's surroundings.
 pub struct TestWorld {
     pub routes: HashMap<String, Vec<(u128, SocketAddr)>>,
+    /// Users that are reached at devices.
+    pub devices: HashMap<String, Vec<Way>>,
+    /// Dialogs of ours, as a Replaces names them.
+    pub names: Mutex<Vec<DialogName>>,
+    /// Where our own INVITEs go.
+    pub own: Option<SocketAddr>,
     pub full: Mutex<Vec<u128>>,
     pub claimed: Mutex<Vec<Via>>,
     next: AtomicU64,
@@ -58,19 +66,58 @@ impl World for TestWorld {
     }
     fn ways(&self, _: TenantId, target: &Target) -> Vec<Way> {
         let Target::Number(n) = target else { return vec![] };
+        if let Some(ways) = self.devices.get(n.as_str()) {
+            return ways.clone();
+        }
         let ways = self.routes.get(n.as_str()).cloned().unwrap_or_default();
         ways.into_iter()
-            .map(|(trunk, destination)| Way {
-                via: Via::Trunk(TrunkId(trunk)),
-                destination,
-                uri: format!("sip:{}@{destination}", n.as_str()),
-                codecs: vec![],
-                credentials: None,
+            .zip(0..)
+            .map(|((trunk, destination), group)| Way {
+                group,
+                ..Way::new(
+                    Via::Trunk(TrunkId(trunk)),
+                    SipTarget::udp(destination),
+                    format!("sip:{}@{destination}", n.as_str()),
+                )
             })
             .collect()
     }
+    fn divert(&self, tenant: TenantId, application: ApplicationId, diversion: &Diversion<'_>) -> Vec<Way> {
+        let target = self.transfer_to(tenant, application, diversion.contact);
+        let mut ways = target.map(|(t, _)| self.ways(tenant, &t)).unwrap_or_default();
+        for way in &mut ways {
+            let headers = diversion_headers("sip:1002@10.0.0.1", &way.uri, diversion.status, diversion.count);
+            way.headers.extend(headers);
+        }
+        ways
+    }
+    fn transfer_to(&self, _: TenantId, _: ApplicationId, uri: &str) -> Result<(Target, String), u16> {
+        let user = uri
+            .strip_prefix("sip:")
+            .and_then(|u| u.split_once('@'))
+            .map(|(user, _)| user);
+        let user = user.ok_or(404u16)?;
+        if user == "110" {
+            return Err(403);
+        }
+        let known = self.routes.contains_key(user) || self.devices.contains_key(user);
+        let target = Target::Number(Number::from_canonical(user));
+        known.then(|| (target, user.to_owned())).ok_or(404)
+    }
+    fn self_way(&self, _: TenantId, refer_to: &ReferTo, replaces: &Replaces) -> Option<Way> {
+        let own = self.own?;
+        let known = self
+            .names
+            .lock()
+            .unwrap()
+            .iter()
+            .any(|n| n.call_id == replaces.call_id && n.local_tag == replaces.to_tag);
+        known.then(|| Way::new(Via::Platform, SipTarget::udp(own), refer_to.uri.clone()))
+    }
     fn claim(&self, via: Via) -> Option<Permit> {
-        let Via::Trunk(TrunkId(id)) = via else { return None };
+        let Via::Trunk(TrunkId(id)) = via else {
+            return Some(Box::new(()));
+        };
         if self.full.lock().unwrap().contains(&id) {
             return None;
         }
@@ -127,6 +174,9 @@ impl Rig {
             platform,
             world: TestWorld {
                 routes: HashMap::new(),
+                devices: HashMap::new(),
+                names: Mutex::default(),
+                own: None,
                 full: Mutex::default(),
                 claimed: Mutex::default(),
                 next: AtomicU64::new(1),
@@ -290,7 +340,10 @@ impl Rig {
         let now = self.net.now().0 / 1000;
         for out in turn.out {
             match out {
-                Out::Claim(handle) => self.handles.push(handle),
+                Out::Claim(handle, name) => {
+                    self.handles.push(handle);
+                    self.world.names.lock().unwrap().push(name);
+                }
                 Out::Sip(command) => self.net.command(self.platform, command),
                 Out::Media(command) => {
                     self.media.push(command.clone());
