@@ -220,7 +220,12 @@ impl World {
                     }
                 }
                 Effect::Layout(layout) => self.lay_out(id, layout),
-                Effect::Alert { .. } | Effect::Answer { .. } | Effect::Refuse { .. } | Effect::Release { .. } => {}
+                Effect::Alert { .. }
+                | Effect::Answer { .. }
+                | Effect::Refuse { .. }
+                | Effect::AnswerRefer { .. }
+                | Effect::NotifyRefer { .. }
+                | Effect::Release { .. } => {}
             }
         }
         step.reply
