@@ -65,6 +65,7 @@ names! {
     ProxyAuthorization = "Proxy-Authorization",
     PAssertedIdentity = "P-Asserted-Identity",
     PPreferredIdentity = "P-Preferred-Identity",
+    RemotePartyId = "Remote-Party-ID",
     Privacy = "Privacy",
     Diversion = "Diversion",
     HistoryInfo = "History-Info",

@@ -19,6 +19,7 @@ pub mod digest;
 pub mod guard;
 mod header_name;
 pub mod headers;
+pub mod identity;
 mod keyed;
 pub mod message;
 pub mod registrar;
