@@ -36,7 +36,9 @@ impl Stack {
                     self.close(handle, reason, EndCause::Bye { status: None });
                 }
             }
-            Some(Call::Closing(_) | Call::Probing) => self.core.refuse(handle, command, Refusal::WrongState),
+            Some(Call::Closing(_) | Call::Probing | Call::Outside(_) | Call::Registering(_)) => {
+                self.core.refuse(handle, command, Refusal::WrongState)
+            }
             None => self.core.refuse(handle, command, Refusal::UnknownHandle),
         }
     }
@@ -56,10 +58,11 @@ impl Stack {
         if self.confirmed(handle).is_none() {
             return;
         }
-        let Some(Call::Confirmed(confirmed)) = self.calls.remove(&handle) else {
+        let Some(Call::Confirmed(mut confirmed)) = self.calls.remove(&handle) else {
             return;
         };
-        self.core.settle(&confirmed);
+        self.core.settle(&mut confirmed);
+        self.core.alarms.clear(handle);
         self.start_bye(handle, confirmed.dialog, confirmed.credentials, reason, cause);
     }
 
@@ -104,7 +107,8 @@ impl Stack {
         status: u16,
     ) {
         let owner = Owner::Bye { handle, retried: true };
-        if matches!(status, 401 | 407) && !retried && self.reissue_in_dialog(id, handle, message, owner).is_some() {
+        if matches!(status, 401 | 407) && !retried && self.reissue_in_dialog(id, handle, None, message, owner).is_some()
+        {
             return;
         }
         self.bye_over(handle, Some(status));
@@ -118,7 +122,7 @@ impl Stack {
         let Some(Call::Closing(closing)) = self.calls.remove(&handle) else {
             return;
         };
-        self.core.dialogs.remove(&closing.dialog.key(&self.core));
+        self.core.dialog_ended(&closing.dialog);
         let cause = match closing.cause {
             EndCause::Bye { .. } => EndCause::Bye { status },
             cause => cause,

@@ -1,6 +1,12 @@
 //! Inside a dialog: ACK, re-INVITE of both sides (RFC 3261 §14), INFO, and what else may come (§12.2.2).
+//! UPDATE, REFER and the session timer have files of their own.
 
 use super::core::{Core, Origin};
+use super::deal::{Deal, parts};
+use super::dialog::allows_update;
+use super::refer::Refers;
+use super::reliable::reliability;
+use super::session::Judgement;
 use super::table::{Machine, TxId};
 use super::uac::next_branch;
 use super::uas::{Answer, send_answer};
@@ -17,6 +23,32 @@ pub(super) struct Confirmed {
     pub exchange: Exchange,
     /// A BYE that waits for the ACK to our 2xx (§15).
     pub bye_after_ack: Option<Option<Reason>>,
+    pub deal: Deal,
+    /// When the session is over unless it is refreshed (RFC 4028).
+    pub session_end: Option<Time>,
+    pub refers: Option<Box<Refers>>,
+    /// RSeq of a reliable response whose PRACK our final response did not wait for.
+    pub late_prack: Option<u32>,
+}
+
+impl Confirmed {
+    pub fn new(
+        dialog: ConfirmedSnapshot,
+        deal: Deal,
+        credentials: Option<Box<Credentials>>,
+        exchange: Exchange,
+    ) -> Confirmed {
+        Confirmed {
+            dialog,
+            credentials,
+            exchange,
+            bye_after_ack: None,
+            deal,
+            session_end: None,
+            refers: None,
+            late_prack: None,
+        }
+    }
 }
 
 /// The one INVITE that may be under way inside a dialog (§14.1).
@@ -25,8 +57,11 @@ pub(super) enum Exchange {
     /// Our re-INVITE has no final response.
     Ours {
         tx: TxId,
-        offerless: bool,
+        /// Nothing asks the far side for an offer.
+        offer: Option<Bytes>,
         retried: bool,
+        /// It keeps the session alive, and the application knows nothing of it.
+        refresh: bool,
     },
     /// Our INVITE or re-INVITE was answered, and the application has not given the ACK yet.
     OursToAck {
@@ -77,43 +112,51 @@ impl Stack {
             .min((1 << 31) - 1_000_000);
         self.core.dialogs.insert(dialog.key(&self.core), handle);
         let credentials = credentials.map(Box::new);
-        let confirmed = Confirmed {
-            dialog,
-            credentials,
-            exchange: Exchange::Idle,
-            bye_after_ack: None,
-        };
+        let mut deal = Deal::new(self.core.mark(&dialog.remote_tag), false, false);
+        deal.settle();
+        let confirmed = Confirmed::new(dialog, deal, credentials, Exchange::Idle);
         self.calls.insert(handle, Call::Confirmed(Box::new(confirmed)));
+        self.session_imported(handle);
     }
 
     // ---- requests from the far side ----
 
     pub(super) fn request_confirmed(&mut self, handle: DialogHandle, message: Message, origin: &Origin) {
-        let number = message.cseq().map_or(0, |c| c.number);
-        let Some(confirmed) = self.confirmed(handle) else {
-            return;
-        };
-        // §12.2.2: numbers grow. An equal one is no repetition, since no transaction knew it.
-        if confirmed.dialog.remote_seq.is_some_and(|last| number <= last) {
-            return self.core.reply(
-                &message,
-                origin,
-                500,
-                Some("CSeq Out Of Order"),
-                &[("Retry-After", "0")],
-            );
-        }
-        confirmed.dialog.remote_seq = Some(number);
-        if self.refuse_required(&message, origin) {
+        let mark = self.core.mark(&message.from_tag().unwrap_or_default());
+        if self.out_of_order(handle, mark, &message, origin) || self.refuse_required(&message, origin) {
             return;
         }
         match message.method() {
             Some(Method::Bye) => self.bye_received(handle, &message, origin),
             Some(Method::Invite) => self.reinvite_received(handle, message, origin),
+            Some(Method::Update) => self.update_received(handle, message, origin),
+            Some(Method::Prack) => self.prack_received(handle, message, origin),
+            Some(Method::Refer) => self.refer_received(handle, message, origin),
+            Some(Method::Notify) => self.notify_received(handle, &message, origin),
             Some(Method::Info) => self.info_received(handle, &message, origin),
             Some(Method::Options) => self.reply_options(&message, origin),
             _ => self.reply_unsupported(&message, origin),
         }
+    }
+
+    /// §12.2.2: numbers grow. An equal one is no repetition, since no transaction knew it. PRACK is exempt: a request
+    /// behind it may overtake it, and what it does is told by its RAck. True if the request has been refused.
+    pub(super) fn out_of_order(&mut self, handle: DialogHandle, mark: u32, message: &Message, origin: &Origin) -> bool {
+        let number = message.cseq().map_or(0, |c| c.number);
+        let Some(parts) = parts(&mut self.calls, handle, Some(mark)) else {
+            self.core.reply(message, origin, 481, None, &[]);
+            return true;
+        };
+        if parts.dialog.remote_seq.is_none_or(|last| number > last) {
+            parts.dialog.remote_seq = Some(number);
+            return false;
+        }
+        if message.method() == Some(Method::Prack) {
+            return false;
+        }
+        let extra = [("Retry-After", "0")];
+        self.core.reply(message, origin, 500, Some("CSeq Out Of Order"), &extra);
+        true
     }
 
     pub(super) fn info_received(&mut self, handle: DialogHandle, message: &Message, origin: &Origin) {
@@ -152,6 +195,20 @@ impl Stack {
                 }
             }
         }
+        let Some(confirmed) = self.confirmed(handle) else {
+            return;
+        };
+        let glare = match &confirmed.deal {
+            deal if deal.update.as_ref().is_some_and(|u| u.offer.is_some()) => Some(491),
+            deal if deal.asked.is_some() => Some(500),
+            _ => None,
+        };
+        if let Some(status) = glare {
+            return self.reply_glare(&message, origin, status);
+        }
+        if matches!(self.core.judge_session(&message), Judgement::TooSmall) {
+            return self.core.reply_interval_too_small(&message, origin);
+        }
         if self.core.table.len() >= self.core.config.max_transactions {
             return self.core.reply(&message, origin, 503, None, &[("Retry-After", "5")]);
         }
@@ -171,6 +228,7 @@ impl Stack {
         }
         // A NAT may have given the peer another address since the dialog began; the tags prove that it is the peer.
         confirmed.dialog.peer = origin.source;
+        confirmed.dialog.extras.peer_updates |= allows_update(&message);
         confirmed.exchange = Exchange::Theirs {
             tx,
             request: Box::new(message),
@@ -186,23 +244,22 @@ impl Stack {
         let Exchange::Theirs { tx, request, origin } = &confirmed.exchange else {
             return self.core.refuse(handle, CommandKind::Respond, Refusal::WrongState);
         };
-        send_answer(
-            &mut self.core,
-            *tx,
-            request,
-            origin,
-            &confirmed.dialog.local_tag,
-            answer,
-        );
+        if answer.status < 200 && reliability(request) == Reliable::Required {
+            // A provisional response may not go unreliably then, and inside a dialog it tells nothing worth a PRACK.
+            return;
+        }
+        let (tx, offer_in_2xx) = (*tx, request.sdp().is_none());
+        let cseq = request.cseq().map_or(0, |c| c.number);
+        let timer = self.core.agreed_session(request);
+        send_answer(&mut self.core, tx, request, origin, &confirmed.dialog, answer);
         confirmed.exchange = match answer.status {
             ..200 => return,
             200..300 => {
-                let cseq = request.cseq().map_or(0, |c| c.number);
-                Exchange::TheirsToAck {
-                    tx: *tx,
-                    cseq,
-                    offer_in_2xx: request.sdp().is_none(),
+                if answer.sdp.is_some() {
+                    confirmed.dialog.extras.local_sdp = answer.sdp.clone();
                 }
+                self.core.session_agreed(handle, confirmed, timer);
+                Exchange::TheirsToAck { tx, cseq, offer_in_2xx }
             }
             300.. => Exchange::Idle,
         };
@@ -268,6 +325,9 @@ impl Stack {
             return self.core.refuse(handle, CommandKind::Ack, Refusal::WrongState);
         };
         confirmed.exchange = Exchange::Idle;
+        if sdp.is_some() {
+            confirmed.dialog.extras.local_sdp = sdp.clone();
+        }
         let dialog = confirmed.dialog.clone();
         self.send_ack_of(tx, &dialog, sdp.as_ref());
     }
@@ -290,17 +350,29 @@ impl Stack {
             let why = self.why_not_confirmed(handle);
             return self.core.refuse(handle, CommandKind::ReInvite, why);
         };
-        if !matches!(confirmed.exchange, Exchange::Idle) {
+        let busy = confirmed.deal.update.is_some() || confirmed.deal.asked.is_some();
+        if busy || !matches!(confirmed.exchange, Exchange::Idle) {
             // §14.1 forbids a second one; the application hears what the far side would say.
             let retry_in = Some(self.core.glare_wait(&confirmed.dialog));
             return self
                 .core
                 .event(handle, SipEvent::ReInviteFailed { status: 491, retry_in });
         }
+        self.send_reinvite(handle, sdp, false);
+    }
+
+    pub(super) fn send_reinvite(&mut self, handle: DialogHandle, sdp: Option<Bytes>, refresh: bool) {
+        let Some(Call::Confirmed(confirmed)) = self.calls.get_mut(&handle) else {
+            return;
+        };
         confirmed.dialog.local_seq += 1;
-        let draft = confirmed
+        let mut draft = confirmed
             .dialog
             .draft(&self.core, Method::Invite, confirmed.dialog.local_seq, "");
+        if confirmed.dialog.extras.session.is_some() {
+            self.core
+                .session_request(&mut draft.writer, confirmed.dialog.extras.session);
+        }
         let bytes = draft.writer.finish_sdp(sdp.as_ref());
         let tx = self.core.start_client(
             Method::Invite,
@@ -312,20 +384,23 @@ impl Stack {
         );
         confirmed.exchange = Exchange::Ours {
             tx,
-            offerless: sdp.is_none(),
+            offer: sdp,
             retried: false,
+            refresh,
         };
     }
 
     pub(super) fn reinvite_response(&mut self, id: TxId, handle: DialogHandle, message: &Message, status: u16) {
         let ours = match self.confirmed(handle).map(|c| &c.exchange) {
-            Some(Exchange::Ours { tx, offerless, retried }) if *tx == id => Some((*offerless, *retried)),
+            Some(Exchange::Ours {
+                tx, retried, refresh, ..
+            }) if *tx == id => Some((*retried, *refresh)),
             _ => None,
         };
         match (status, ours) {
             (..200, _) => {}
             (200..300, _) if self.acknowledge_again(id, message) => {}
-            (200..300, Some((offerless, _))) => self.reinvite_answered(id, handle, message, offerless),
+            (200..300, Some(_)) => self.reinvite_answered(id, handle, message),
             // The dialog is being closed: the 2xx still wants its ACK, the BYE is on its way.
             (200..300, None) => {
                 if let Some(Call::Closing(closing)) = self.calls.get(&handle) {
@@ -334,10 +409,10 @@ impl Stack {
                 }
             }
             (_, None) => {}
-            (401 | 407, Some((offerless, false))) if self.retry_reinvite(id, handle, message, offerless) => {}
+            (401 | 407, Some((false, _))) if self.retry_reinvite(id, handle, message) => {}
             // §12.2.1.2: the far side has lost the dialog.
             (408 | 481, Some(_)) => self.reinvite_lost(id, handle, status),
-            (_, Some(_)) => {
+            (_, Some((_, refresh))) => {
                 let Some(Call::Confirmed(confirmed)) = self.calls.get_mut(&handle) else {
                     return;
                 };
@@ -346,53 +421,56 @@ impl Stack {
                     491 => Some(self.core.glare_wait(&confirmed.dialog)),
                     _ => retry_after(message).map(|seconds| u64::from(seconds) * 1_000_000),
                 };
+                if refresh {
+                    return self.refresh_refused(handle, message, status, retry_in);
+                }
                 self.core.event(handle, SipEvent::ReInviteFailed { status, retry_in });
             }
         }
     }
 
-    fn reinvite_answered(&mut self, id: TxId, handle: DialogHandle, message: &Message, offerless: bool) {
-        let Some(confirmed) = self.confirmed(handle) else {
+    fn reinvite_answered(&mut self, id: TxId, handle: DialogHandle, message: &Message) {
+        let Some(Call::Confirmed(confirmed)) = self.calls.get_mut(&handle) else {
             return;
         };
         if let Some(target) = super::dialog::contact_uri(message) {
             confirmed.dialog.remote_target = target;
         }
-        confirmed.exchange = if offerless {
-            Exchange::OursToAck { tx: id }
-        } else {
-            Exchange::Idle
+        let Exchange::Ours { offer, refresh, .. } = std::mem::replace(&mut confirmed.exchange, Exchange::Idle) else {
+            return;
         };
+        let ack_needed = offer.is_none();
+        if ack_needed {
+            confirmed.exchange = Exchange::OursToAck { tx: id };
+        } else {
+            confirmed.dialog.extras.local_sdp = offer;
+        }
+        if confirmed.dialog.extras.session.is_some() {
+            self.core.session_answered(handle, confirmed, message);
+        }
         let dialog = confirmed.dialog.clone();
-        if offerless {
+        if ack_needed {
             self.expect_ack(id, &dialog);
         } else {
             self.send_ack_of(id, &dialog, None);
         }
-        self.core.event(
-            handle,
-            SipEvent::ReInviteAnswered {
-                sdp: message.sdp(),
-                ack_needed: offerless,
-            },
-        );
+        let sdp = message.sdp();
+        let event = if refresh {
+            SipEvent::SessionRefreshed { sdp }
+        } else {
+            SipEvent::ReInviteAnswered { sdp, ack_needed }
+        };
+        self.core.event(handle, event);
     }
 
-    fn retry_reinvite(&mut self, id: TxId, handle: DialogHandle, message: &Message, offerless: bool) -> bool {
-        match self.reissue_in_dialog(id, handle, message, Owner::ReInvite(handle)) {
-            Some(tx) => {
-                let Some(confirmed) = self.confirmed(handle) else {
-                    return false;
-                };
-                confirmed.exchange = Exchange::Ours {
-                    tx,
-                    offerless,
-                    retried: true,
-                };
-                true
-            }
-            None => false,
+    fn retry_reinvite(&mut self, id: TxId, handle: DialogHandle, message: &Message) -> bool {
+        let Some(again) = self.reissue_in_dialog(id, handle, None, message, Owner::ReInvite(handle)) else {
+            return false;
+        };
+        if let Some(Exchange::Ours { tx, retried, .. }) = self.confirmed(handle).map(|c| &mut c.exchange) {
+            (*tx, *retried) = (again, true);
         }
+        true
     }
 
     /// Repeats a request of a dialog with an answer to the challenge.
@@ -400,17 +478,26 @@ impl Stack {
         &mut self,
         id: TxId,
         handle: DialogHandle,
+        mark: Option<u32>,
         response: &Message,
         owner: Owner,
     ) -> Option<TxId> {
         let (dialog, credentials) = match self.calls.get_mut(&handle)? {
             Call::Confirmed(confirmed) => (&mut confirmed.dialog, confirmed.credentials.as_deref()),
             Call::Closing(closing) => (&mut closing.dialog, closing.credentials.as_deref()),
+            Call::Inviting(inviting) => {
+                let early = inviting.early.iter_mut().find(|e| Some(e.deal.mark) == mark)?;
+                (&mut early.dialog, inviting.credentials.as_deref())
+            }
             _ => return None,
         };
         let tx = self.core.table.get(id)?;
         let old = Message::parse(tx.message.clone()).ok()?;
-        let (target, local, method) = (tx.target, tx.local, old.method()?);
+        let (target, local) = tx
+            .fallback
+            .as_ref()
+            .map_or((tx.target, tx.local), |f| (f.target, f.local));
+        let method = old.method()?;
         let cseq = dialog.local_seq + 1;
         let branch = next_branch(&old, cseq);
         let via = self.core.via_value(target.transport, local, &branch);
@@ -421,12 +508,14 @@ impl Stack {
 
     /// 408, 481 or nothing at all to our re-INVITE: the session is over (§12.2.1.2).
     pub(super) fn reinvite_lost(&mut self, id: TxId, handle: DialogHandle, status: u16) {
-        match self.confirmed(handle).map(|c| &c.exchange) {
-            Some(Exchange::Ours { tx, .. }) if *tx == id => {}
+        let refresh = match self.confirmed(handle).map(|c| &c.exchange) {
+            Some(Exchange::Ours { tx, refresh, .. }) if *tx == id => *refresh,
             _ => return,
+        };
+        if !refresh {
+            self.core
+                .event(handle, SipEvent::ReInviteFailed { status, retry_in: None });
         }
-        self.core
-            .event(handle, SipEvent::ReInviteFailed { status, retry_in: None });
         self.close(handle, None, EndCause::PeerLost);
     }
 
@@ -457,7 +546,8 @@ impl Stack {
             return;
         }
         let owner = Owner::Info { handle, retried: true };
-        if matches!(status, 401 | 407) && !retried && self.reissue_in_dialog(id, handle, message, owner).is_some() {
+        if matches!(status, 401 | 407) && !retried && self.reissue_in_dialog(id, handle, None, message, owner).is_some()
+        {
             return;
         }
         self.core.event(handle, SipEvent::InfoResult { status: Some(status) });
@@ -475,11 +565,11 @@ impl Stack {
         ) {
             self.respond_reinvite(handle, &Answer::plain(487));
         }
-        let Some(Call::Confirmed(confirmed)) = self.calls.remove(&handle) else {
+        let Some(Call::Confirmed(mut confirmed)) = self.calls.remove(&handle) else {
             return;
         };
-        self.core.settle(&confirmed);
-        self.core.dialogs.remove(&confirmed.dialog.key(&self.core));
+        self.core.settle(&mut confirmed);
+        self.core.dialog_ended(&confirmed.dialog);
         self.core.event(
             handle,
             SipEvent::ByeReceived {
@@ -490,12 +580,18 @@ impl Stack {
 }
 
 impl Core {
-    /// Stops repeating a 2xx whose dialog ends before its ACK came.
-    pub(super) fn settle(&mut self, confirmed: &Confirmed) {
+    /// The dialog ends: a 2xx is repeated no more, and what the application has not answered is (§15.1.2).
+    pub(super) fn settle(&mut self, confirmed: &mut Confirmed) {
         if let Exchange::TheirsToAck { tx, .. } = confirmed.exchange
             && let Some(Machine::ServerInvite(machine)) = self.table.get_mut(tx).map(|tx| &mut tx.machine)
         {
             machine.ack_2xx();
+        }
+        if let Some(asked) = confirmed.deal.asked.take() {
+            self.answer_pending(&asked, 487);
+        }
+        for pending in confirmed.refers.iter_mut().flat_map(|r| r.take_pending()) {
+            self.answer_pending(&pending, 487);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What every part of the stack needs: configuration, transactions, composing and sending.
 
-use super::table::{Machine, Table, Tx, TxId};
+use super::alarms::Alarms;
+use super::table::{Fallback, Machine, Table, Tx, TxId};
 use super::{Call, Owner};
 use crate::api::*;
 use crate::digest::Challenge;
@@ -14,8 +15,10 @@ use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-/// The methods of [`Core::respond_head`]'s Allow and of 405.
-pub(super) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO";
+/// What Allow says, beside [`StackConfig::outside`].
+const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, PRACK, UPDATE, REFER, NOTIFY";
+/// Dialogs that have ended lately and are remembered, so that a Replaces that comes too late is told so.
+const MAX_ENDED: usize = 4096;
 
 pub(super) struct Core {
     pub config: StackConfig,
@@ -26,7 +29,20 @@ pub(super) struct Core {
     pub out: VecDeque<Output>,
     pub stats: StackStats,
     pub overload: Overload,
+    pub alarms: Alarms,
+    /// Requests outside dialogs that wait for the application.
+    pub outside: usize,
+    /// Keys of dialogs that have ended, oldest first.
+    ended: VecDeque<(Time, u128)>,
+    allow: String,
     minted: u64,
+}
+
+/// A request of theirs that waits for the application's response.
+pub(super) struct Pending {
+    pub tx: TxId,
+    pub request: Message,
+    pub origin: Origin,
 }
 
 /// Where a request came from, and where its responses go.
@@ -40,6 +56,13 @@ pub(super) struct Origin {
 
 impl Core {
     pub fn new(config: StackConfig) -> Core {
+        let mut allow = ALLOW.to_owned();
+        for method in &config.outside {
+            if !ALLOW.split(", ").any(|m| m == method.as_str()) {
+                allow.push_str(", ");
+                allow.push_str(method.as_str());
+            }
+        }
         let mut core = Core {
             config,
             now: Time::default(),
@@ -48,6 +71,10 @@ impl Core {
             out: VecDeque::new(),
             stats: StackStats::default(),
             overload: Overload::Accept,
+            alarms: Alarms::default(),
+            outside: 0,
+            ended: VecDeque::new(),
+            allow,
             minted: 0,
         };
         // Handles of different lives of a process should not meet when dialogs are imported.
@@ -76,6 +103,9 @@ impl Core {
     }
 
     pub fn event(&mut self, handle: DialogHandle, event: SipEvent) {
+        if event.is_terminal() {
+            self.alarms.clear(handle);
+        }
         self.out.push_back(Output::Event { handle, event });
     }
 
@@ -85,6 +115,32 @@ impl Core {
 
     pub fn send(&mut self, target: Target, local: SocketAddr, bytes: Bytes) {
         self.out.push_back(Output::Send { target, local, bytes });
+    }
+
+    /// Tells the early dialogs of one INVITE apart, by the peer's tag.
+    pub fn mark(&self, remote_tag: &str) -> u32 {
+        self.hash("mark").field(remote_tag.as_bytes()).finish() as u32
+    }
+
+    // ---- dialogs ----
+
+    /// Forgets a dialog, but for the fact that it was there.
+    pub fn dialog_ended(&mut self, dialog: &ConfirmedSnapshot) {
+        let key = dialog.key(self);
+        self.dialogs.remove(&key);
+        if self.ended.len() == MAX_ENDED {
+            self.ended.pop_front();
+        }
+        self.ended.push_back((self.now, key));
+    }
+
+    /// True if this dialog ended within the last 64·T1.
+    pub fn has_ended(&mut self, key: u128) -> bool {
+        let oldest = 64 * self.config.timers.t1;
+        while self.ended.front().is_some_and(|(at, _)| self.now.since(*at) > oldest) {
+            self.ended.pop_front();
+        }
+        self.ended.iter().any(|(_, ended)| *ended == key)
     }
 
     // ---- keys ----
@@ -162,10 +218,11 @@ impl Core {
         )
     }
 
-    fn contact_value(&self, transport: Transport, local: SocketAddr) -> String {
+    /// Our Contact; `user` takes precedence over the configured one.
+    pub fn contact_value(&self, transport: Transport, local: SocketAddr, user: Option<&str>) -> String {
         let mut out = String::with_capacity(64);
         out.push_str("<sip:");
-        if let Some(user) = &self.config.contact_user {
+        if let Some(user) = user.or(self.config.contact_user.as_deref()) {
             out.push_str(user);
             out.push('@');
         }
@@ -185,15 +242,34 @@ impl Core {
         writer.number("Max-Forwards", 70);
     }
 
-    /// Contact, Allow and User-Agent of a request.
-    pub fn request_tail(&self, writer: &mut Writer, method: Method, target: Target, local: SocketAddr) {
-        if method == Method::Invite {
-            writer.header("Contact", &self.contact_value(target.transport, local));
-            writer.header("Allow", ALLOW);
+    /// Contact, Allow, Supported and User-Agent of a request.
+    pub fn request_tail(
+        &self,
+        writer: &mut Writer,
+        method: Method,
+        (target, local): (Target, SocketAddr),
+        contact_user: Option<&str>,
+        reliable: Reliable,
+    ) {
+        if matches!(method, Method::Invite | Method::Update | Method::Refer | Method::Notify) {
+            writer.header("Contact", &self.contact_value(target.transport, local, contact_user));
+        }
+        if matches!(method, Method::Invite | Method::Update) {
+            writer.header("Allow", &self.allow);
+            self.supported(writer, reliable == Reliable::Supported);
+            if reliable == Reliable::Required {
+                writer.header("Require", "100rel");
+            }
         }
         if !self.config.product.is_empty() {
             writer.header("User-Agent", &self.config.product);
         }
+    }
+
+    fn supported(&self, writer: &mut Writer, reliable: bool) {
+        let first = if reliable { "100rel, " } else { "" };
+        let timer = if self.config.session.enabled { "timer, " } else { "" };
+        writer.header_parts("Supported", &[first, timer, "replaces, norefersub"]);
     }
 
     /// Sends a request in a client transaction of its own.
@@ -206,14 +282,81 @@ impl Core {
         bytes: Bytes,
         owner: Owner,
     ) -> TxId {
-        let (timers, reliable) = (self.config.timers, target.transport.is_reliable());
-        let machine = match method {
+        let key = self.client_key(branch.as_bytes(), method);
+        let (target, local, bytes, fallback) = self.fit(target, local, bytes);
+        let machine = self.client_machine(method, target.transport);
+        self.send(target, local, bytes.clone());
+        let mut tx = Tx::new(key, machine, target, local, bytes, owner);
+        tx.fallback = fallback.map(Box::new);
+        self.table.insert(tx)
+    }
+
+    fn client_machine(&self, method: Method, transport: Transport) -> Machine {
+        let (timers, reliable) = (self.config.timers, transport.is_reliable());
+        match method {
             Method::Invite => Machine::ClientInvite(ClientInvite::new(timers, reliable, self.now)),
             _ => Machine::ClientOther(ClientOther::new(timers, reliable, self.now)),
+        }
+    }
+
+    /// §18.1.1: a request that is too long for a datagram goes by TCP, if there is an interface for it. The Via is
+    /// rewritten; Contact is not, because where we are reached does not change.
+    pub fn fit(
+        &self,
+        target: Target,
+        local: SocketAddr,
+        bytes: Bytes,
+    ) -> (Target, SocketAddr, Bytes, Option<Fallback>) {
+        if target.transport != Transport::Udp || bytes.len() <= self.config.udp_limit {
+            return (target, local, bytes, None);
+        }
+        let usable = |i: &&Interface| i.transport == Transport::Tcp && i.local.is_ipv4() == target.addr.is_ipv4();
+        let of_tcp = || self.config.interfaces.iter().filter(usable);
+        let same_address = of_tcp().find(|i| i.local.ip() == local.ip());
+        let Some(tcp) = same_address.or_else(|| of_tcp().next()) else {
+            return (target, local, bytes, None);
         };
-        let key = self.client_key(branch.as_bytes(), method);
-        self.send(target, local, bytes.clone());
-        self.table.insert(Tx::new(key, machine, target, local, bytes, owner))
+        let mark = b"\r\nVia: SIP/2.0/UDP ";
+        let Some(at) = bytes.windows(mark.len()).position(|w| w == mark) else {
+            return (target, local, bytes, None);
+        };
+        let sent_by = at + mark.len();
+        let end = bytes[sent_by..].iter().position(|b| *b == b';').unwrap_or_default();
+        let mut message = Vec::with_capacity(bytes.len() + 16);
+        message.extend_from_slice(&bytes[..at]);
+        message.extend_from_slice(format!("\r\nVia: SIP/2.0/TCP {}", tcp.public()).as_bytes());
+        message.extend_from_slice(&bytes[sent_by + end..]);
+        let over_tcp = Target {
+            transport: Transport::Tcp,
+            addr: target.addr,
+            flow: None,
+        };
+        let fallback = Fallback {
+            target,
+            local,
+            message: bytes,
+        };
+        (over_tcp, tcp.local, Bytes::from(message), Some(fallback))
+    }
+
+    /// TCP failed: the request goes by UDP after all. False if it did not come from there.
+    pub fn fall_back(&mut self, id: TxId) -> bool {
+        let Some(fallback) = self.table.get_mut(id).and_then(|tx| tx.fallback.take()) else {
+            return false;
+        };
+        let method = match self.table.get(id).map(|tx| &tx.machine) {
+            Some(Machine::ClientInvite(_)) => Method::Invite,
+            _ => Method::Options,
+        };
+        let machine = self.client_machine(method, fallback.target.transport);
+        let Some(tx) = self.table.get_mut(id) else { return false };
+        tx.machine = machine;
+        tx.target = fallback.target;
+        tx.local = fallback.local;
+        tx.message = fallback.message.clone();
+        self.table.rearm(id);
+        self.send(fallback.target, fallback.local, fallback.message);
+        true
     }
 
     /// The same request once more with an answer to the challenge in `response`, the next CSeq and `branch`; `None` if
@@ -228,22 +371,31 @@ impl Core {
                 .field(via.as_bytes()),
         );
         let answer = challenge.answer_body(who, method.as_str(), &uri, &old.body(), &cnonce, 1);
-        let mut writer = Writer::request(method, &uri);
+        let header = challenge.answer_header();
+        Some(self.rewrite(old, cseq, via, &[(header, &answer)]))
+    }
+
+    /// The same request once more with the next CSeq, another branch and these header fields in place of the old ones.
+    pub fn rewrite(&self, old: &Message, cseq: u32, via: &str, fields: &[(HeaderName, &str)]) -> Bytes {
+        let method = old.method().unwrap_or(Method::Other);
+        let mut writer = Writer::request(method, &old.request_uri());
         for (name, value) in old.headers() {
             match HeaderName::from_bytes(name) {
                 HeaderName::Via => writer.header("Via", via),
                 HeaderName::CSeq => writer.cseq(cseq, method),
                 HeaderName::ContentLength | HeaderName::ContentType => {}
-                known if known == challenge.answer_header() => {}
+                known if fields.iter().any(|(name, _)| *name == known) => {}
                 _ => writer.header(&String::from_utf8_lossy(name), &String::from_utf8_lossy(value)),
             }
         }
-        writer.header(challenge.answer_header().as_str(), &answer);
+        for (name, value) in fields {
+            writer.header(name.as_str(), value);
+        }
         let body = old.body();
-        Some(match old.value(HeaderName::ContentType) {
+        match old.value(HeaderName::ContentType) {
             Some(kind) => writer.finish_with(&kind, &body),
             None => writer.finish(),
-        })
+        }
     }
 
     /// CANCEL or the ACK to a 300-699 of the INVITE in `tx`: same Request-URI, Via, Route, From, Call-ID and CSeq number
@@ -281,6 +433,7 @@ impl Core {
         status: u16,
         phrase: Option<&str>,
         tag: &str,
+        contact_user: Option<&str>,
     ) -> Writer {
         let mut writer = Writer::response(
             request,
@@ -289,12 +442,21 @@ impl Core {
             (status > 100).then_some(tag),
             origin.source.addr,
         );
-        if request.method() == Some(Method::Invite) && (101..300).contains(&status) {
+        let method = request.method();
+        if method == Some(Method::Invite) && (101..300).contains(&status) {
             writer.copy(request, HeaderName::RecordRoute);
-            writer.header("Contact", &self.contact_value(origin.source.transport, origin.local));
+        }
+        let refreshes =
+            method == Some(Method::Invite) && status > 100 || method == Some(Method::Update) && status >= 200;
+        if refreshes && status < 300 {
+            let contact = self.contact_value(origin.source.transport, origin.local, contact_user);
+            writer.header("Contact", &contact);
         }
         if matches!(status, 200..=299 | 405 | 501) {
-            writer.header("Allow", ALLOW);
+            writer.header("Allow", &self.allow);
+        }
+        if (200..300).contains(&status) && matches!(method, Some(Method::Invite | Method::Options | Method::Update)) {
+            self.supported(&mut writer, true);
         }
         if status > 100 && !self.config.product.is_empty() {
             writer.header("Server", &self.config.product);
@@ -315,7 +477,7 @@ impl Core {
             self.stats.dropped += 1;
             return;
         }
-        let bytes = self.compose_reply(request, origin, status, phrase, extra);
+        let bytes = self.compose_reply(request, origin, (status, phrase), extra, None);
         self.send(origin.reply, origin.local, bytes);
     }
 
@@ -323,13 +485,13 @@ impl Core {
         &self,
         request: &Message,
         origin: &Origin,
-        status: u16,
-        phrase: Option<&str>,
+        (status, phrase): (u16, Option<&str>),
         extra: &[(&str, &str)],
+        contact_user: Option<&str>,
     ) -> Bytes {
         let via = request.via().map_or(&b""[..], |v| v.branch);
         let tag = Core::token(self.hash("reply").field(request.call_id().as_bytes()).field(via));
-        let mut writer = self.respond_head(request, origin, status, phrase, &tag);
+        let mut writer = self.respond_head(request, origin, status, phrase, &tag, contact_user);
         for (name, value) in extra {
             writer.header(name, value);
         }
@@ -338,7 +500,19 @@ impl Core {
 
     /// Answers a request other than INVITE and absorbs its repetitions.
     pub fn reply_kept(&mut self, request: &Message, origin: &Origin, status: u16) {
-        let bytes = self.compose_reply(request, origin, status, None, &[]);
+        self.reply_kept_with(request, origin, status, &[], None);
+    }
+
+    /// The same with further header fields, and a Contact where the request refreshes the target.
+    pub fn reply_kept_with(
+        &mut self,
+        request: &Message,
+        origin: &Origin,
+        status: u16,
+        extra: &[(&str, &str)],
+        contact_user: Option<&str>,
+    ) {
+        let bytes = self.compose_reply(request, origin, (status, None), extra, contact_user);
         self.send(origin.reply, origin.local, bytes.clone());
         let Some(via) = request.via() else { return };
         if self.table.len() >= self.config.max_transactions {
@@ -355,6 +529,40 @@ impl Core {
             bytes,
             Owner::None,
         ));
+    }
+
+    /// Opens a server transaction for a request other than INVITE that the application answers; `None` and 503 if there
+    /// is no room.
+    pub fn start_server_other(&mut self, request: Message, origin: &Origin, owner: Owner) -> Option<Pending> {
+        if self.table.len() >= self.config.max_transactions {
+            let seconds = self.config.retry_after.to_string();
+            self.reply(&request, origin, 503, None, &[("Retry-After", &seconds)]);
+            return None;
+        }
+        let timers = self.config.timers;
+        let key = self.server_key(&request, &request.via()?, request.method_name());
+        let give_up = self.now.plus(20 * timers.t1);
+        let machine = ServerOther::awaiting(timers, origin.source.transport.is_reliable(), give_up);
+        let tx = self.table.insert(Tx::new(
+            key,
+            Machine::ServerOther(machine),
+            origin.reply,
+            origin.local,
+            Bytes::new(),
+            owner,
+        ));
+        Some(Pending {
+            tx,
+            request,
+            origin: *origin,
+        })
+    }
+
+    /// Answers such a request without content.
+    pub fn answer_pending(&mut self, pending: &Pending, status: u16) {
+        let (request, origin) = (&pending.request, &pending.origin);
+        let bytes = self.compose_reply(request, origin, (status, None), &[], None);
+        self.send_response(pending.tx, status, bytes);
     }
 
     /// Opens a server transaction for an INVITE; the caller has checked the limits.
@@ -379,17 +587,19 @@ impl Core {
         tx.merged = merged;
         let id = self.table.insert(tx);
         // §17.2.1 allows 200 ms for the 100; nothing is gained by waiting.
-        let trying = self.respond_head(request, origin, 100, None, "").finish();
+        let trying = self.respond_head(request, origin, 100, None, "", None).finish();
         self.send_response(id, 100, trying);
         Some(id)
     }
 
-    /// Sends a response through its INVITE server transaction.
+    /// Sends a response through its server transaction.
     pub fn send_response(&mut self, id: TxId, status: u16, bytes: Bytes) {
         let now = self.now;
         let Some(tx) = self.table.get_mut(id) else { return };
-        if let Machine::ServerInvite(machine) = &mut tx.machine {
-            machine.respond(status, now);
+        match &mut tx.machine {
+            Machine::ServerInvite(machine) => machine.respond(status, now),
+            Machine::ServerOther(machine) => machine.respond(status, now),
+            Machine::ClientInvite(_) | Machine::ClientOther(_) | Machine::Provisional(_) => {}
         }
         tx.message = bytes.clone();
         let (target, local) = (tx.target, tx.local);

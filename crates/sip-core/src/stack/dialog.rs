@@ -36,9 +36,27 @@ pub(super) fn contact_uri(message: &Message) -> Option<String> {
     Some(contact.uri.as_str().to_owned())
 }
 
+/// True if Allow names UPDATE.
+pub(super) fn allows_update(message: &Message) -> bool {
+    message.list(HeaderName::Allow).any(|method| method == "UPDATE")
+}
+
+/// The value of a field that is one number, perhaps with parameters behind it.
+pub(super) fn number(message: &Message, name: HeaderName) -> Option<u32> {
+    let value = message.raw_values(name).next()?;
+    let digits = value.iter().take_while(|b| b.is_ascii_digit()).count();
+    std::str::from_utf8(&value[..digits]).ok()?.parse().ok()
+}
+
+/// True if an option tag is listed.
+pub(super) fn lists(message: &Message, name: HeaderName, option: &str) -> bool {
+    message.list(name).any(|o| o.eq_ignore_ascii_case(option))
+}
+
 impl ConfirmedSnapshot {
     /// §12.1.2: the dialog that a response to our INVITE creates.
     pub(super) fn from_response(
+        core: &Core,
         handle: DialogHandle,
         tx: &Tx,
         invite: &Message,
@@ -52,23 +70,30 @@ impl ConfirmedSnapshot {
             .unwrap_or_default();
         let stem = branch.strip_prefix("z9hG4bK").unwrap_or(&branch);
         let stem = stem.rsplit_once('-').map_or(stem, |(stem, _)| stem);
+        let remote_tag = response.to_tag().unwrap_or_default().into_owned();
+        // The dialogs of a forked INVITE count their requests apart, so their branches need stems of their own.
+        let branch_stem = format!("{stem}.{:08x}", core.mark(&remote_tag));
         let party = |message: &Message, name| message.raw_values(name).next().map(without_tag).unwrap_or_default();
         ConfirmedSnapshot {
             handle,
             incoming: false,
             call_id: invite.call_id().into_owned(),
             local_tag: invite.from_tag().unwrap_or_default().into_owned(),
-            remote_tag: response.to_tag().unwrap_or_default().into_owned(),
+            remote_tag,
             local_party: party(invite, HeaderName::From),
             remote_party: party(response, HeaderName::To),
             local_seq: invite.cseq().map_or(1, |c| c.number),
             remote_seq: None,
             remote_target: contact_uri(response).unwrap_or_else(|| invite.request_uri().into_owned()),
             route_set,
-            peer: tx.target,
-            local: tx.local,
-            branch_stem: stem.to_owned(),
-            extras: DialogExtras::default(),
+            // That one request was too long for a datagram says nothing about the next.
+            peer: tx.fallback.as_ref().map_or(tx.target, |f| f.target),
+            local: tx.fallback.as_ref().map_or(tx.local, |f| f.local),
+            branch_stem,
+            extras: DialogExtras {
+                peer_updates: allows_update(response),
+                ..DialogExtras::default()
+            },
         }
     }
 
@@ -105,7 +130,10 @@ impl ConfirmedSnapshot {
             peer: source,
             local,
             call_id,
-            extras: DialogExtras::default(),
+            extras: DialogExtras {
+                peer_updates: allows_update(invite),
+                ..DialogExtras::default()
+            },
         })
     }
 
@@ -139,7 +167,8 @@ impl ConfirmedSnapshot {
         writer.party("To", &self.remote_party, &self.remote_tag);
         writer.header("Call-ID", &self.call_id);
         writer.cseq(cseq, method);
-        core.request_tail(&mut writer, method, target, self.local);
+        let user = self.extras.contact_user.as_deref();
+        core.request_tail(&mut writer, method, (target, self.local), user, Reliable::Off);
         Draft {
             writer,
             target,

@@ -1,17 +1,28 @@
 //! The user agent core: joins messages, transactions and dialogs (RFC 3261 §8, §9, §12-15).
 //!
-//! Each file holds one side: `uac` calls that we start, `uas` calls that come in, `confirmed` what happens inside a
-//! dialog, `closing` how one ends. `core` composes and sends, `table` holds the transactions.
+//! Each file holds one side or one extension: `uac` calls that we start and `early` their early dialogs, `uas` calls that
+//! come in and `reliable` their reliable responses, `confirmed` what happens inside a dialog, `update`, `refer` and
+//! `session` what extensions add there, `closing` how a dialog ends, `outside` what needs none. `deal` knows whose offer
+//! waits. `core` composes and sends, `table` holds the transactions, `alarms` the other deadlines.
 
+mod alarms;
 mod closing;
 mod confirmed;
 mod core;
+mod deal;
 mod dialog;
+mod early;
+mod outside;
+mod refer;
+mod reliable;
+mod session;
 mod table;
 mod uac;
 mod uas;
+mod update;
 
-use self::core::{Core, Origin, origin};
+use self::alarms::Alarm;
+use self::core::{Core, Origin, Pending, origin};
 use self::table::{Machine, TxId};
 use crate::api::*;
 use crate::keyed::KeyedMap;
@@ -33,6 +44,40 @@ enum Owner {
     Info { handle: DialogHandle, retried: bool },
     /// Our OPTIONS.
     Options(DialogHandle),
+    /// Our REGISTER.
+    Register(DialogHandle),
+    /// Our PRACK in an early dialog.
+    Prack {
+        handle: DialogHandle,
+        mark: u32,
+        retried: bool,
+    },
+    /// Our UPDATE in the dialog with this mark.
+    Update {
+        handle: DialogHandle,
+        mark: u32,
+        retried: bool,
+    },
+    /// Our REFER.
+    Refer {
+        handle: DialogHandle,
+        id: u32,
+        retried: bool,
+    },
+    /// Our NOTIFY about a REFER of theirs.
+    Notify {
+        handle: DialogHandle,
+        id: u32,
+        retried: bool,
+    },
+    /// Our reliable provisional response.
+    Reliable(DialogHandle),
+    /// Their UPDATE or PRACK, which the application answers.
+    Asked { handle: DialogHandle, mark: u32 },
+    /// Their REFER, which the application answers.
+    ReferAsked { handle: DialogHandle, id: u32 },
+    /// Their request outside any dialog, which the application answers.
+    Outside(DialogHandle),
 }
 
 /// What a handle stands for.
@@ -47,6 +92,10 @@ enum Call {
     Closing(Box<closing::Closing>),
     /// Our OPTIONS has no final response.
     Probing,
+    /// Our REGISTER has no final response.
+    Registering(Box<outside::Registering>),
+    /// Their request outside any dialog waits for the application.
+    Outside(Box<Pending>),
 }
 
 /// A SIP user agent without I/O. The calling contract is in the crate's documentation.
@@ -83,7 +132,16 @@ impl Stack {
 
     /// When [`Input::Tick`] is due at the latest; `None` while nothing is under way.
     pub fn next_deadline(&self) -> Option<Time> {
-        self.core.table.next_deadline()
+        let (transactions, alarms) = (self.core.table.next_deadline(), self.core.alarms.next());
+        transactions.into_iter().chain(alarms).min()
+    }
+
+    /// A running dialog as data, for whoever takes it over by [`Command::Import`]; `None` if the handle names none.
+    pub fn snapshot(&self, handle: DialogHandle) -> Option<ConfirmedSnapshot> {
+        match self.calls.get(&handle)? {
+            Call::Confirmed(confirmed) => Some(confirmed.dialog.clone()),
+            _ => None,
+        }
     }
 
     /// Opens or closes the door for new incoming calls.
@@ -96,7 +154,7 @@ impl Stack {
         StackStats {
             dialogs: self.calls.len(),
             transactions: self.core.table.len(),
-            index_entries: self.core.dialogs.len() + self.core.table.index_len(),
+            index_entries: self.core.dialogs.len() + self.core.table.index_len() + self.core.alarms.len(),
             ..self.core.stats
         }
     }
@@ -127,27 +185,36 @@ impl Stack {
                     },
                 );
             }
-            Command::Prack { handle, .. } => self.core.refuse(handle, CommandKind::Prack, Refusal::WrongState),
-            Command::RespondPrack { handle, .. } => {
-                self.core.refuse(handle, CommandKind::RespondPrack, Refusal::WrongState)
-            }
-            Command::Update { handle, .. } => self.core.refuse(handle, CommandKind::Update, Refusal::WrongState),
-            Command::RespondUpdate { handle, .. } => {
-                self.core
-                    .refuse(handle, CommandKind::RespondUpdate, Refusal::WrongState)
-            }
-            Command::Refer { handle, .. } => self.core.refuse(handle, CommandKind::Refer, Refusal::WrongState),
-            Command::AnswerRefer { handle, .. } => {
-                self.core.refuse(handle, CommandKind::AnswerRefer, Refusal::WrongState)
-            }
-            Command::NotifyRefer { handle, .. } => {
-                self.core.refuse(handle, CommandKind::NotifyRefer, Refusal::WrongState)
-            }
-            Command::Reply { handle, .. } => self.core.refuse(handle, CommandKind::Reply, Refusal::WrongState),
-            Command::Register(register) => {
-                self.core
-                    .refuse(register.handle, CommandKind::Register, Refusal::WrongState)
-            }
+            Command::Prack { handle, tag, sdp } => self.prack(handle, &tag, sdp),
+            Command::RespondPrack { handle, status, sdp } => self.respond_prack(handle, status, sdp),
+            Command::Update { handle, tag, sdp } => self.update(handle, tag.as_deref(), sdp),
+            Command::RespondUpdate {
+                handle,
+                tag,
+                status,
+                sdp,
+            } => self.respond_update(handle, tag.as_deref(), status, sdp),
+            Command::Refer {
+                handle,
+                refer_to,
+                referred_by,
+            } => self.refer(handle, &refer_to, referred_by.as_deref()),
+            Command::AnswerRefer { handle, id, status } => self.answer_refer(handle, id, status),
+            Command::NotifyRefer {
+                handle,
+                id,
+                status,
+                phrase,
+                finished,
+            } => self.notify_refer(handle, id, (status, phrase.as_deref()), finished),
+            Command::Reply {
+                handle,
+                status,
+                phrase,
+                headers,
+                body,
+            } => self.reply_outside(handle, (status, phrase.as_deref()), &headers, body.as_ref()),
+            Command::Register(register) => self.register(*register),
             Command::ReInvite { handle, sdp } => self.reinvite(handle, sdp),
             Command::Info {
                 handle,
@@ -195,7 +262,7 @@ impl Stack {
         let effect = match &mut tx.machine {
             Machine::ClientInvite(machine) => machine.response(status, now),
             Machine::ClientOther(machine) => machine.response(status, now),
-            Machine::ServerInvite(_) | Machine::ServerOther(_) => return,
+            Machine::ServerInvite(_) | Machine::ServerOther(_) | Machine::Provisional(_) => return,
         };
         let owner = tx.owner;
         self.core.table.rearm(id);
@@ -218,7 +285,21 @@ impl Stack {
                 self.info_response(id, handle, retried, message, status)
             }
             Owner::Options(handle) if status >= 200 => self.options_result(handle, Some(status)),
-            Owner::Bye { .. } | Owner::Info { .. } | Owner::Options(_) => {}
+            Owner::Register(handle) if status >= 200 => self.register_response(id, handle, message, status),
+            Owner::Prack { .. } if status >= 200 => self.prack_response(id, owner, message, status),
+            Owner::Update { .. } if status >= 200 => self.update_response(id, owner, message, status),
+            Owner::Refer { .. } if status >= 200 => self.refer_response(id, owner, message, status),
+            Owner::Notify { .. } if status >= 200 => self.notify_response(id, owner, message, status),
+            Owner::Bye { .. }
+            | Owner::Info { .. }
+            | Owner::Options(_)
+            | Owner::Register(_)
+            | Owner::Prack { .. }
+            | Owner::Update { .. }
+            | Owner::Refer { .. }
+            | Owner::Notify { .. } => {}
+            // These are transactions of the far side.
+            Owner::Reliable(_) | Owner::Asked { .. } | Owner::ReferAsked { .. } | Owner::Outside(_) => {}
         }
     }
 
@@ -271,7 +352,7 @@ impl Stack {
         let effect = match &mut tx.machine {
             Machine::ServerInvite(machine) => machine.repeat(),
             Machine::ServerOther(machine) => machine.repeat(),
-            Machine::ClientInvite(_) | Machine::ClientOther(_) => return,
+            Machine::ClientInvite(_) | Machine::ClientOther(_) | Machine::Provisional(_) => return,
         };
         if effect == OnRepeat::Resend && !tx.message.is_empty() {
             let (target, local, bytes) = (tx.target, tx.local, tx.message.clone());
@@ -303,14 +384,28 @@ impl Stack {
         let handle = self.core.dialogs.get(&key).copied();
         match handle.and_then(|handle| self.calls.get(&handle).map(|call| (handle, call))) {
             Some((handle, Call::Confirmed(_))) => self.request_confirmed(handle, message, origin),
-            Some((handle, Call::Incoming(_))) => self.request_incoming(handle, &message, origin),
-            Some((handle, Call::Inviting(_))) => self.request_early(handle, &message, origin),
+            Some((handle, Call::Incoming(_))) => self.request_incoming(handle, message, origin),
+            Some((handle, Call::Inviting(_))) => self.request_early(handle, message, origin),
             Some((_, Call::Closing(_))) if message.method() == Some(Method::Bye) => {
                 // Both hang up at once: each gets its 200.
                 self.core.reply_kept(&message, origin, 200);
             }
+            _ if self.is_ahead(&message) => {
+                // The response that makes its dialog is lost or late, and will be repeated.
+                self.core.reply(&message, origin, 500, None, &[("Retry-After", "1")]);
+            }
             _ => self.core.reply(&message, origin, 481, None, &[]),
         }
+    }
+
+    /// True if a request comes from a branch of our INVITE of which nothing else has been heard.
+    fn is_ahead(&self, message: &Message) -> bool {
+        let key = self
+            .core
+            .dialog_key(&message.call_id(), &message.to_tag().unwrap_or_default(), "");
+        let handle = self.core.dialogs.get(&key);
+        message.method() != Some(Method::Bye)
+            && matches!(handle.and_then(|h| self.calls.get(h)), Some(Call::Inviting(_)))
     }
 
     // ---- time ----
@@ -331,10 +426,23 @@ impl Stack {
                 }
             }
         }
+        while let Some((handle, alarm)) = self.core.alarms.pop_due(self.core.now) {
+            match alarm {
+                Alarm::Session => self.session_due(handle),
+                Alarm::Refer => self.refer_due(handle),
+            }
+        }
     }
 
     /// A transaction ends without what it waited for.
     fn unanswered(&mut self, id: TxId, kind: FailureKind) {
+        match self.core.table.get(id).map(|tx| tx.owner) {
+            // The application owes a response; the transaction stays, to repeat the one that stands in.
+            Some(Owner::Asked { handle, mark }) => return self.asked_expired(id, handle, mark),
+            Some(Owner::ReferAsked { handle, id: refer }) => return self.refer_expired(id, handle, refer),
+            Some(Owner::Outside(handle)) => return self.outside_expired(handle),
+            _ => {}
+        }
         let Some(tx) = self.core.table.remove(id) else { return };
         match (tx.owner, &tx.machine) {
             (Owner::None, _) => {}
@@ -348,6 +456,13 @@ impl Stack {
                 }
             }
             (Owner::Options(handle), _) => self.options_result(handle, None),
+            (Owner::Register(handle), _) => self.register_over(handle, Registration::default()),
+            (Owner::Prack { handle, mark, .. }, _) => self.prack_failed(handle, mark),
+            (Owner::Update { handle, mark, .. }, _) => self.update_lost(id, handle, mark),
+            (Owner::Refer { handle, id, .. }, _) => self.refer_answered(handle, id, 408, false),
+            (Owner::Notify { handle, id, .. }, _) => self.unsubscribed(handle, id),
+            (Owner::Reliable(handle), _) => self.never_pracked(handle),
+            (Owner::Asked { .. } | Owner::ReferAsked { .. } | Owner::Outside(_), _) => {}
         }
     }
 
@@ -357,11 +472,13 @@ impl Stack {
                 && match &tx.machine {
                     Machine::ClientInvite(machine) => machine.is_calling(),
                     Machine::ClientOther(machine) => machine.is_pending(),
-                    Machine::ServerInvite(_) | Machine::ServerOther(_) => false,
+                    Machine::ServerInvite(_) | Machine::ServerOther(_) | Machine::Provisional(_) => false,
                 }
         });
         for id in waiting {
-            self.unanswered(id, FailureKind::TransportError);
+            if !self.core.fall_back(id) {
+                self.unanswered(id, FailureKind::TransportError);
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::Owner;
 use crate::api::{Target, Time};
 use crate::keyed::KeyedMap;
-use crate::transaction::{ClientInvite, ClientOther, OnTimer, ServerInvite, ServerOther};
+use crate::transaction::{ClientInvite, ClientOther, OnTimer, Provisional, ServerInvite, ServerOther};
 use bytes::Bytes;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -16,12 +16,13 @@ pub(super) struct TxId {
     generation: u32,
 }
 
-/// One of the four machines.
+/// One of the four machines, or a reliable provisional response, which is repeated like one.
 pub(super) enum Machine {
     ClientInvite(ClientInvite),
     ClientOther(ClientOther),
     ServerInvite(ServerInvite),
     ServerOther(ServerOther),
+    Provisional(Provisional),
 }
 
 impl Machine {
@@ -31,6 +32,7 @@ impl Machine {
             Machine::ClientOther(m) => m.deadline(),
             Machine::ServerInvite(m) => m.deadline(),
             Machine::ServerOther(m) => m.deadline(),
+            Machine::Provisional(m) => m.deadline(),
         }
     }
 
@@ -40,6 +42,7 @@ impl Machine {
             Machine::ClientOther(m) => m.timer(now),
             Machine::ServerInvite(m) => m.timer(now),
             Machine::ServerOther(m) => m.timer(now),
+            Machine::Provisional(m) => m.timer(now),
         }
     }
 }
@@ -49,7 +52,14 @@ pub(super) struct SentAck {
     /// Hash of the To tag.
     pub tag: u128,
     /// Nothing until the application has acknowledged.
-    pub message: Option<(Target, Bytes)>,
+    pub message: Option<(Target, SocketAddr, Bytes)>,
+}
+
+/// A request in its form for UDP.
+pub(super) struct Fallback {
+    pub target: Target,
+    pub local: SocketAddr,
+    pub message: Bytes,
 }
 
 /// A transaction with what it repeats.
@@ -66,6 +76,8 @@ pub(super) struct Tx {
     pub acks: Vec<SentAck>,
     /// The time of the one valid entry in the heap.
     armed: Option<Time>,
+    /// Where the request goes if TCP, which it takes for its length, is not to be had (§18.1.1).
+    pub fallback: Option<Box<Fallback>>,
 }
 
 impl Tx {
@@ -80,6 +92,7 @@ impl Tx {
             owner,
             acks: Vec::new(),
             armed: None,
+            fallback: None,
         }
     }
 }

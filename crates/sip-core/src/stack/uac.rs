@@ -1,32 +1,40 @@
-//! Calls that we start: INVITE up to its final response (RFC 3261 §13.2), CANCEL (§9.1), and OPTIONS (§11.1).
+//! Calls that we start: INVITE up to its final response (RFC 3261 §13.2), and CANCEL (§9.1).
 
 use super::confirmed::{Confirmed, Exchange};
 use super::core::Core;
+use super::deal::Deal;
+use super::dialog::number;
+use super::early::Early;
 use super::table::{Machine, SentAck, Tx, TxId};
-use super::{Call, Origin, Owner, Stack};
+use super::{Call, Owner, Stack};
 use crate::api::*;
 use crate::headers::{contacts_by_preference, reasons, retry_after};
-use crate::message::{Message, Method};
+use crate::message::{HeaderName, Message, Method};
 use crate::transaction::ClientInvite;
 use crate::uri::Uri;
 use crate::write::{Writer, party_value};
+use bytes::Bytes;
+use std::net::SocketAddr;
 
 /// Most early dialogs of one INVITE that are told apart.
-const MAX_EARLY: usize = 16;
+pub(super) const MAX_EARLY: usize = 16;
 
 /// An INVITE of ours without a final response.
 pub(super) struct Inviting {
-    call_id: String,
-    local_tag: String,
+    pub call_id: String,
+    pub local_tag: String,
     /// The transaction; two after an import, because it is not known whether a challenge was answered.
     txs: [Option<TxId>; 2],
     cseq: u32,
-    credentials: Option<Box<Credentials>>,
+    pub credentials: Option<Box<Credentials>>,
     challenged: bool,
-    offerless: bool,
+    /// A longer session interval has been offered after a 422.
+    lengthened: bool,
+    /// What we offered; nothing asks the far side for an offer.
+    pub offer: Option<Bytes>,
+    pub contact_user: Option<String>,
     ack: AckMode,
-    /// To tags of early dialogs.
-    early: Vec<String>,
+    pub early: Vec<Early>,
     intent: Intent,
     trying_reported: bool,
     started: Time,
@@ -90,17 +98,7 @@ impl Stack {
                 return self.core.event(handle, SipEvent::Failed(Box::new(failure)));
             }
         };
-        let (bytes, branch) = self.compose_invite(
-            &invite.snapshot(),
-            local,
-            1,
-            |writer| {
-                for (name, value) in &invite.headers {
-                    writer.header(name, value);
-                }
-            },
-            invite.sdp.as_ref(),
-        );
+        let (bytes, branch) = self.compose_invite(&invite, local);
         let tx = self.core.start_client(
             Method::Invite,
             &branch,
@@ -116,24 +114,49 @@ impl Stack {
             cseq: 1,
             credentials: invite.credentials.map(Box::new),
             challenged: false,
-            offerless: invite.sdp.is_none(),
+            lengthened: false,
+            offer: invite.sdp,
+            contact_user: invite.contact_user,
             ack: invite.ack,
             early: Vec::new(),
             intent: Intent::Live,
             trying_reported: false,
             started: self.core.now,
         };
+        self.await_dialog(handle, &inviting);
         self.calls.insert(handle, Call::Inviting(Box::new(inviting)));
     }
 
-    fn compose_invite(
-        &self,
-        data: &InviteSnapshot,
-        local: std::net::SocketAddr,
-        cseq: u32,
-        extra: impl FnOnce(&mut Writer),
-        sdp: Option<&bytes::Bytes>,
-    ) -> (bytes::Bytes, String) {
+    /// A request of the far side may arrive before the response that makes its dialog: it is found without their tag.
+    fn await_dialog(&mut self, handle: DialogHandle, inviting: &Inviting) {
+        let bare = self.core.dialog_key(&inviting.call_id, &inviting.local_tag, "");
+        self.core.dialogs.insert(bare, handle);
+    }
+
+    fn compose_invite(&self, invite: &Invite, local: SocketAddr) -> (Bytes, String) {
+        let branch = format!("z9hG4bK{}-1", invite.branch_stem);
+        let target = invite.destination;
+        let mut writer = Writer::request(Method::Invite, &invite.request_uri);
+        self.core.request_head(&mut writer, target, local, &branch);
+        for route in &invite.route {
+            writer.header("Route", route);
+        }
+        writer.party("From", &party_value(&invite.from), &invite.local_tag);
+        writer.party("To", &party_value(&invite.to), "");
+        writer.header("Call-ID", &invite.call_id);
+        writer.cseq(1, Method::Invite);
+        let user = invite.contact_user.as_deref();
+        self.core
+            .request_tail(&mut writer, Method::Invite, (target, local), user, invite.reliable);
+        self.core.session_request(&mut writer, None);
+        for (name, value) in &invite.headers {
+            writer.header(name, value);
+        }
+        (writer.finish_sdp(invite.sdp.as_ref()), branch)
+    }
+
+    /// As much of an INVITE that has left as its CANCEL and its ACK repeat.
+    fn recompose_invite(&self, data: &InviteSnapshot, local: SocketAddr, cseq: u32) -> (Bytes, String) {
         let branch = format!("z9hG4bK{}-{cseq}", data.branch_stem);
         let mut writer = Writer::request(Method::Invite, &data.request_uri);
         self.core.request_head(&mut writer, data.destination, local, &branch);
@@ -141,10 +164,7 @@ impl Stack {
         writer.party("To", &party_value(&data.to), "");
         writer.header("Call-ID", &data.call_id);
         writer.cseq(cseq, Method::Invite);
-        self.core
-            .request_tail(&mut writer, Method::Invite, data.destination, local);
-        extra(&mut writer);
-        (writer.finish_sdp(sdp), branch)
+        (writer.finish(), branch)
     }
 
     /// Takes over an unanswered call in order to end it: it is not known how far it got, so every request that may be out
@@ -162,7 +182,7 @@ impl Stack {
         let mut txs = [None, None];
         let requests = 1 + u32::from(credentials);
         for (slot, cseq) in txs.iter_mut().zip(1..=requests) {
-            let (bytes, branch) = self.compose_invite(&snapshot, local, cseq, |_| {}, None);
+            let (bytes, branch) = self.recompose_invite(&snapshot, local, cseq);
             let machine = ClientInvite::resumed(self.core.config.timers, target.transport.is_reliable(), self.core.now);
             let key = self.core.client_key(branch.as_bytes(), Method::Invite);
             let tx = Tx::new(
@@ -184,7 +204,10 @@ impl Stack {
             cseq: requests,
             credentials: None,
             challenged: true,
-            offerless: false,
+            lengthened: true,
+            // The answer to it is of no interest: the call ends.
+            offer: Some(Bytes::new()),
+            contact_user: None,
             ack: AckMode::Automatic,
             early: Vec::new(),
             intent: Intent::Cancel {
@@ -195,6 +218,7 @@ impl Stack {
             trying_reported: true,
             started: self.core.now,
         };
+        self.await_dialog(handle, &inviting);
         self.calls.insert(handle, Call::Inviting(Box::new(inviting)));
     }
 
@@ -327,6 +351,7 @@ impl Stack {
             _ if !belongs => {}
             100..=199 => self.invite_progress(id, handle, message, status),
             401 | 407 if self.answer_challenge(id, handle, message, status) => {}
+            422 if self.lengthen_session(id, handle, message) => {}
             _ => self.invite_refused(id, handle, message, status),
         }
     }
@@ -349,21 +374,70 @@ impl Stack {
             }
             return;
         }
-        let tag = message.to_tag().unwrap_or_default().into_owned();
-        if !tag.is_empty() && inviting.early.len() < MAX_EARLY && !inviting.early.contains(&tag) {
-            let key = self.core.dialog_key(&inviting.call_id, &inviting.local_tag, &tag);
-            self.core.dialogs.insert(key, handle);
-            inviting.early.push(tag.clone());
-        }
-        let event = SipEvent::Provisional {
-            status,
-            sdp: message.sdp(),
-            tag,
-            reliable: false,
-            prack_needed: false,
-            reasons: reasons(message),
+        self.early_response(id, handle, message, status);
+    }
+
+    /// RFC 4028 §7.3: one more try with the interval that the far side wants. False if that is not possible.
+    fn lengthen_session(&mut self, id: TxId, handle: DialogHandle, message: &Message) -> bool {
+        let least = number(message, HeaderName::MinSe);
+        let (Some(least), Some(Call::Inviting(inviting))) = (least, self.calls.get_mut(&handle)) else {
+            return false;
         };
-        self.core.event(handle, event);
+        if !matches!(inviting.intent, Intent::Live) || std::mem::replace(&mut inviting.lengthened, true) {
+            return false;
+        }
+        let expires = least.max(self.core.config.session.expires).to_string();
+        let least = least.to_string();
+        self.invite_again(id, handle, |core, old, cseq, via| {
+            let fields = [
+                (HeaderName::SessionExpires, expires.as_str()),
+                (HeaderName::MinSe, least.as_str()),
+            ];
+            Some(core.rewrite(old, cseq, via, &fields))
+        })
+    }
+
+    /// Sends the INVITE once more in a transaction of its own. False if `compose` has nothing to send.
+    fn invite_again(
+        &mut self,
+        id: TxId,
+        handle: DialogHandle,
+        compose: impl FnOnce(&Core, &Message, u32, &str) -> Option<Bytes>,
+    ) -> bool {
+        let Some(Call::Inviting(inviting)) = self.calls.get(&handle) else {
+            return false;
+        };
+        let Some(tx) = self.core.table.get(id) else {
+            return false;
+        };
+        // If it went by TCP for its length, whether it does so again is decided anew.
+        let (target, local) = tx
+            .fallback
+            .as_ref()
+            .map_or((tx.target, tx.local), |f| (f.target, f.local));
+        let Ok(old) = Message::parse(tx.message.clone()) else {
+            return false;
+        };
+        let cseq = inviting.cseq + 1;
+        let branch = next_branch(&old, cseq);
+        let via = self.core.via_value(target.transport, local, &branch);
+        let Some(bytes) = compose(&self.core, &old, cseq, &via) else {
+            return false;
+        };
+        let Some(Call::Inviting(mut inviting)) = self.calls.remove(&handle) else {
+            return false;
+        };
+        // The refusal ended whatever early dialogs there were.
+        self.take_early(&mut inviting, "");
+        self.await_dialog(handle, &inviting);
+        inviting.cseq = cseq;
+        inviting.txs[0] =
+            Some(
+                self.core
+                    .start_client(Method::Invite, &branch, target, local, bytes, Owner::Invite(handle)),
+            );
+        self.calls.insert(handle, Call::Inviting(inviting));
+        true
     }
 
     /// §22.2: one more try with credentials. False if that is not possible.
@@ -374,27 +448,15 @@ impl Stack {
         let (Some(who), Intent::Live, false) = (&inviting.credentials, &inviting.intent, inviting.challenged) else {
             return false;
         };
-        let Some(tx) = self.core.table.get(id) else {
-            return false;
-        };
-        let Ok(old) = Message::parse(tx.message.clone()) else {
-            return false;
-        };
-        let (target, local, cseq) = (tx.target, tx.local, inviting.cseq + 1);
-        let branch = next_branch(&old, cseq);
-        let via = self.core.via_value(target.transport, local, &branch);
-        let Some(bytes) = self.core.reissue(&old, message, who, cseq, &via) else {
-            return false;
-        };
+        let who = who.clone();
         inviting.challenged = true;
-        inviting.cseq = cseq;
-        inviting.txs[0] =
-            Some(
-                self.core
-                    .start_client(Method::Invite, &branch, target, local, bytes, Owner::Invite(handle)),
-            );
-        self.core.event(handle, SipEvent::Challenged { status });
-        true
+        let sent = self.invite_again(id, handle, |core, old, cseq, via| {
+            core.reissue(old, message, &who, cseq, via)
+        });
+        if sent {
+            self.core.event(handle, SipEvent::Challenged { status });
+        }
+        sent
     }
 
     fn invite_refused(&mut self, id: TxId, handle: DialogHandle, message: &Message, status: u16) {
@@ -447,10 +509,10 @@ impl Stack {
         if !inviting.txs.contains(&Some(id)) {
             return;
         }
-        let Some(Call::Inviting(inviting)) = self.calls.remove(&handle) else {
+        let Some(Call::Inviting(mut inviting)) = self.calls.remove(&handle) else {
             return;
         };
-        self.forget_early(&inviting);
+        self.take_early(&mut inviting, "");
         let after = self.core.now.since(inviting.started);
         let event = match inviting.intent.end(status) {
             Some(cause) => SipEvent::Ended { cause },
@@ -459,33 +521,42 @@ impl Stack {
         self.core.event(handle, event);
     }
 
-    fn forget_early(&mut self, inviting: &Inviting) {
-        for tag in &inviting.early {
-            let key = self.core.dialog_key(&inviting.call_id, &inviting.local_tag, tag);
-            self.core.dialogs.remove(&key);
-        }
-    }
-
     /// §13.2.2.4: the first 2xx makes the dialog.
     fn invite_answered(&mut self, id: TxId, handle: DialogHandle, message: &Message, status: u16) {
         let Some(tx) = self.core.table.get(id) else { return };
         let Ok(invite) = Message::parse(tx.message.clone()) else {
             return;
         };
-        let dialog = ConfirmedSnapshot::from_response(handle, tx, &invite, message);
-        let Some(Call::Inviting(inviting)) = self.calls.remove(&handle) else {
+        let mut dialog = ConfirmedSnapshot::from_response(&self.core, handle, tx, &invite, message);
+        let Some(Call::Inviting(mut inviting)) = self.calls.remove(&handle) else {
             return;
         };
-        self.forget_early(&inviting);
+        let early = self.take_early(&mut inviting, &dialog.remote_tag);
+        let mut deal = Deal::new(self.core.mark(&dialog.remote_tag), false, false);
+        dialog.extras.contact_user = inviting.contact_user.take();
+        dialog.extras.local_sdp = inviting.offer.clone();
+        let mut settled = false;
+        if let Some(early) = early {
+            // The route set and the target are those of the 2xx; the counters go on.
+            dialog.local_seq = early.dialog.local_seq.max(dialog.local_seq);
+            dialog.remote_seq = early.dialog.remote_seq;
+            dialog.extras.peer_updates |= early.dialog.extras.peer_updates;
+            dialog.extras.local_sdp = early.dialog.extras.local_sdp;
+            settled = early.deal.settled;
+            deal = early.deal;
+        }
+        deal.settle();
         self.core.dialogs.insert(dialog.key(&self.core), handle);
         if let Some(cause) = inviting.intent.end(Some(status)) {
             // The answer crossed our CANCEL: it is acknowledged and taken back, and never was for the application.
+            if let Some(asked) = deal.asked {
+                self.core.answer_pending(&asked, 487);
+            }
             self.send_ack(id, &dialog, &invite, None);
             return self.start_bye(handle, dialog, inviting.credentials, None, cause);
         }
-        let ack_needed = inviting.offerless || inviting.ack == AckMode::OnCommand;
+        let ack_needed = inviting.offer.is_none() && !settled || inviting.ack == AckMode::OnCommand;
         let tag = dialog.remote_tag.clone();
-        let snapshot = Box::new(dialog.clone());
         let exchange = if ack_needed {
             self.expect_ack(id, &dialog);
             Exchange::OursToAck { tx: id }
@@ -493,13 +564,10 @@ impl Stack {
             self.send_ack(id, &dialog, &invite, None);
             Exchange::Idle
         };
-        let confirmed = Confirmed {
-            dialog,
-            credentials: inviting.credentials,
-            exchange,
-            bye_after_ack: None,
-        };
-        self.calls.insert(handle, Call::Confirmed(Box::new(confirmed)));
+        let mut confirmed = Box::new(Confirmed::new(dialog, deal, inviting.credentials, exchange));
+        self.core.session_answered(handle, &mut confirmed, message);
+        let snapshot = Box::new(confirmed.dialog.clone());
+        self.calls.insert(handle, Call::Confirmed(confirmed));
         self.core.event(
             handle,
             SipEvent::Answered {
@@ -532,20 +600,31 @@ impl Stack {
         id: TxId,
         dialog: &ConfirmedSnapshot,
         invite: &Message,
-        sdp: Option<&bytes::Bytes>,
+        sdp: Option<&Bytes>,
     ) -> bool {
         let tag = self.ack_tag(&dialog.remote_tag);
         let draft = dialog.ack_draft(&self.core, invite);
         let bytes = draft.writer.finish_sdp(sdp);
+        let over_tcp = match self.core.table.get(id) {
+            Some(tx) => tx.fallback.is_some(),
+            None => return false,
+        };
+        let (target, local, bytes) = if over_tcp {
+            let (target, local, bytes, _) = self.core.fit(draft.target, draft.local, bytes);
+            (target, local, bytes)
+        } else {
+            // An ACK has no response that would tell whether TCP works.
+            (draft.target, draft.local, bytes)
+        };
         let Some(tx) = self.core.table.get_mut(id) else {
             return false;
         };
         tx.acks.retain(|ack| ack.tag != tag);
         tx.acks.push(SentAck {
             tag,
-            message: Some((draft.target, bytes.clone())),
+            message: Some((target, local, bytes.clone())),
         });
-        self.core.send(draft.target, draft.local, bytes);
+        self.core.send(target, local, bytes);
         true
     }
 
@@ -559,8 +638,7 @@ impl Stack {
             return false;
         };
         self.core.stats.absorbed += 1;
-        if let Some((target, bytes)) = ack.message.clone() {
-            let local = tx.local;
+        if let Some((target, local, bytes)) = ack.message.clone() {
             self.core.send(target, local, bytes);
         }
         true
@@ -574,7 +652,7 @@ impl Stack {
         let Ok(invite) = Message::parse(tx.message.clone()) else {
             return;
         };
-        let dialog = ConfirmedSnapshot::from_response(DialogHandle(0), tx, &invite, message);
+        let dialog = ConfirmedSnapshot::from_response(&self.core, DialogHandle(0), tx, &invite, message);
         self.send_ack(id, &dialog, &invite, None);
         let mark = self.ack_tag(&dialog.remote_tag) as u32;
         let draft = dialog.draft(&self.core, Method::Bye, dialog.local_seq + 1, &format!("b{mark:08x}"));
@@ -586,56 +664,6 @@ impl Stack {
             draft.writer.finish(),
             Owner::None,
         );
-    }
-
-    /// A request inside an early dialog of ours. The far side may not hang up here (§15), but it may ask.
-    pub(super) fn request_early(&mut self, handle: DialogHandle, message: &Message, origin: &Origin) {
-        match message.method() {
-            Some(Method::Options) => self.reply_options(message, origin),
-            Some(Method::Info) => self.info_received(handle, message, origin),
-            Some(Method::Invite) => self.core.reply(message, origin, 491, None, &[]),
-            Some(Method::Bye) => self.core.reply(message, origin, 481, None, &[]),
-            _ => self.reply_unsupported(message, origin),
-        }
-    }
-
-    // ---- OPTIONS ----
-
-    pub(super) fn options(&mut self, ping: OptionsPing) {
-        let handle = ping.handle;
-        if self.calls.contains_key(&handle) || handle.is_incoming() {
-            return self.core.refuse(handle, CommandKind::Options, Refusal::DuplicateHandle);
-        }
-        let target = ping.destination;
-        let local = match self.core.interface(target.transport, ping.local) {
-            Some(interface) if Uri::parse(&ping.request_uri).is_ok() => interface.local,
-            _ => return self.core.event(handle, SipEvent::OptionsResult { status: None }),
-        };
-        let branch = format!("z9hG4bK{}-1", ping.branch_stem);
-        let mut writer = Writer::request(Method::Options, &ping.request_uri);
-        self.core.request_head(&mut writer, target, local, &branch);
-        writer.party("From", &party_value(&ping.from), &ping.local_tag);
-        writer.header_parts("To", &["<", &ping.request_uri, ">"]);
-        writer.header("Call-ID", &ping.call_id);
-        writer.cseq(1, Method::Options);
-        writer.header("Accept", "application/sdp");
-        self.core.request_tail(&mut writer, Method::Options, target, local);
-        self.calls.insert(handle, Call::Probing);
-        self.core.start_client(
-            Method::Options,
-            &branch,
-            target,
-            local,
-            writer.finish(),
-            Owner::Options(handle),
-        );
-    }
-
-    pub(super) fn options_result(&mut self, handle: DialogHandle, status: Option<u16>) {
-        if matches!(self.calls.get(&handle), Some(Call::Probing)) {
-            self.calls.remove(&handle);
-            self.core.event(handle, SipEvent::OptionsResult { status });
-        }
     }
 }
 

@@ -3,6 +3,9 @@
 
 use super::confirmed::{Confirmed, Exchange};
 use super::core::{Core, Origin};
+use super::deal::Deal;
+use super::reliable::{Reliably, reliability};
+use super::session::{Judgement, session_fields};
 use super::table::{Machine, TxId};
 use super::{Call, Owner, Stack};
 use crate::api::*;
@@ -17,6 +20,10 @@ pub(super) struct Incoming {
     pub tx: TxId,
     pub request: Message,
     pub origin: Origin,
+    pub deal: Deal,
+    /// What the caller says about reliable provisional responses, and those that have been sent.
+    reliable: Reliable,
+    pub reliably: Option<Box<Reliably>>,
 }
 
 /// A response as the application wants it.
@@ -52,12 +59,17 @@ fn unsupported_content(message: &Message) -> bool {
 impl Stack {
     /// §8.2, in its order: method, header, content.
     pub(super) fn request_outside(&mut self, message: Message, origin: &Origin) {
-        match message.method() {
-            Some(Method::Invite | Method::Options) => {}
+        let method = message.method().unwrap_or(Method::Other);
+        let asked_for = self.core.config.outside.contains(&method);
+        match method {
+            Method::Invite | Method::Options => {}
             // These live inside dialogs only.
-            Some(Method::Bye | Method::Info | Method::Prack | Method::Update) => {
+            Method::Bye | Method::Info | Method::Prack | Method::Update | Method::Notify => {
                 return self.core.reply(&message, origin, 481, None, &[]);
             }
+            _ if asked_for => {}
+            // Whoever is in no call with us has nobody to transfer.
+            Method::Refer => return self.core.reply(&message, origin, 403, None, &[]),
             _ => return self.reply_unsupported(&message, origin),
         }
         match Uri::parse(&message.request_uri()) {
@@ -72,8 +84,15 @@ impl Stack {
         if self.refuse_required(&message, origin) {
             return;
         }
-        if message.method() == Some(Method::Options) {
-            return self.reply_options(&message, origin);
+        if method != Method::Invite && message.raw_values(HeaderName::Replaces).next().is_some() {
+            return self
+                .core
+                .reply(&message, origin, 400, Some("Replaces Outside INVITE"), &[]);
+        }
+        match method {
+            Method::Invite => {}
+            Method::Options => return self.reply_options(&message, origin),
+            _ => return self.outside_request(message, origin),
         }
         if unsupported_content(&message) {
             return self
@@ -82,6 +101,9 @@ impl Stack {
         }
         if unacceptable_answer(&message) {
             return self.core.reply(&message, origin, 406, None, &[]);
+        }
+        if matches!(self.core.judge_session(&message), Judgement::TooSmall) {
+            return self.core.reply_interval_too_small(&message, origin);
         }
         self.incoming_invite(message, origin, merged);
     }
@@ -99,6 +121,10 @@ impl Stack {
                 .core
                 .reply(&message, origin, 503, None, &[("Retry-After", &seconds.to_string())]);
         }
+        let replaces = match self.replaced(&message) {
+            Ok(replaces) => replaces,
+            Err(status) => return self.core.reply(&message, origin, status, None, &[]),
+        };
         let handle = self.core.mint(&self.calls);
         let Some(dialog) = ConfirmedSnapshot::from_invite(&self.core, handle, &message, origin.source, origin.local)
         else {
@@ -126,14 +152,17 @@ impl Stack {
             source: origin.source,
             local: origin.local,
             sdp: message.sdp(),
-            reliable: Reliable::Off,
-            replaces: None,
+            reliable: reliability(&message),
+            replaces,
             snapshot: Box::new(dialog.clone()),
             message: message.clone(),
         };
         let incoming = Incoming {
+            deal: Deal::new(self.core.mark(&dialog.remote_tag), false, message.sdp().is_some()),
             dialog,
             tx,
+            reliable: reliability(&message),
+            reliably: None,
             request: message,
             origin: *origin,
         };
@@ -141,13 +170,23 @@ impl Stack {
         self.core.event(handle, SipEvent::Incoming(Box::new(event)));
     }
 
-    /// §8.2.2.3: no extension is supported yet, so any that is required is refused by name. True if refused.
+    /// §8.2.2.3: an extension that is required and not supported is refused by name. True if refused.
     pub(super) fn refuse_required(&mut self, message: &Message, origin: &Origin) -> bool {
         if matches!(message.method(), Some(Method::Ack | Method::Cancel)) {
             return false;
         }
+        let timers = self.core.config.session.enabled;
+        let registers = message.method() == Some(Method::Register);
+        let supported = |option: &str| match option.to_ascii_lowercase().as_str() {
+            "100rel" | "replaces" | "norefersub" => true,
+            "timer" => timers,
+            // What the registrar behind us understands.
+            "path" | "outbound" | "gruu" => registers,
+            _ => false,
+        };
         let required: Vec<String> = message
             .list(HeaderName::Require)
+            .filter(|option| !supported(option))
             .take(16)
             .map(|o| o.into_owned())
             .collect();
@@ -181,21 +220,49 @@ impl Stack {
         if !(101..700).contains(&answer.status) {
             return self.core.refuse(handle, CommandKind::Respond, Refusal::BadArgument);
         }
-        match self.calls.get_mut(&handle) {
-            Some(Call::Incoming(incoming)) => {
-                send_answer(
-                    &mut self.core,
-                    incoming.tx,
-                    &incoming.request,
-                    &incoming.origin,
-                    &incoming.dialog.local_tag,
-                    &answer,
-                );
-            }
+        let (reliable, held) = match self.calls.get(&handle) {
+            Some(Call::Incoming(incoming)) => (
+                incoming.reliable,
+                incoming.reliably.as_ref().is_some_and(|r| r.has_accepted()),
+            ),
             Some(Call::Confirmed(_)) => return self.respond_reinvite(handle, &answer),
             Some(_) => return self.core.refuse(handle, CommandKind::Respond, Refusal::WrongState),
             None => return self.core.refuse(handle, CommandKind::Respond, Refusal::UnknownHandle),
+        };
+        match answer.status {
+            // After a 2xx that waits for a PRACK only a refusal makes sense.
+            ..300 if held => self.core.refuse(handle, CommandKind::Respond, Refusal::WrongState),
+            ..200 if reliable == Reliable::Required || answer.reliable && reliable == Reliable::Supported => {
+                self.respond_reliably(handle, answer);
+            }
+            200..300 => {
+                if let Some(answer) = self.hold_accepted(handle, answer) {
+                    self.respond_now(handle, answer);
+                }
+            }
+            _ => self.respond_now(handle, answer),
         }
+    }
+
+    fn respond_now(&mut self, handle: DialogHandle, mut answer: Answer) {
+        let Some(Call::Incoming(incoming)) = self.calls.get_mut(&handle) else {
+            return;
+        };
+        if incoming.deal.settled && incoming.request.sdp().is_none() {
+            // The offer was in a reliable response; a second description would be a second offer (RFC 6337 §2.1).
+            answer.sdp = None;
+        }
+        if answer.status < 300 && answer.sdp.is_some() {
+            incoming.dialog.extras.local_sdp = answer.sdp.clone();
+        }
+        send_answer(
+            &mut self.core,
+            incoming.tx,
+            &incoming.request,
+            &incoming.origin,
+            &incoming.dialog,
+            &answer,
+        );
         if answer.status >= 200 {
             self.incoming_decided(handle, answer.status);
         }
@@ -206,8 +273,20 @@ impl Stack {
         let Some(Call::Incoming(incoming)) = self.calls.remove(&handle) else {
             return;
         };
+        let Incoming {
+            dialog,
+            tx,
+            request,
+            mut deal,
+            reliably,
+            ..
+        } = *incoming;
+        let late_prack = self.drop_reliable(reliably);
         if status >= 300 {
-            self.core.dialogs.remove(&incoming.dialog.key(&self.core));
+            if let Some(asked) = deal.asked {
+                self.core.answer_pending(&asked, 487);
+            }
+            self.core.dialog_ended(&dialog);
             return self.core.event(
                 handle,
                 SipEvent::Ended {
@@ -215,22 +294,17 @@ impl Stack {
                 },
             );
         }
-        let Incoming {
-            dialog, tx, request, ..
-        } = *incoming;
-        let cseq = request.cseq().map_or(0, |c| c.number);
         let exchange = Exchange::TheirsToAck {
             tx,
-            cseq,
-            offer_in_2xx: request.sdp().is_none(),
+            cseq: request.cseq().map_or(0, |c| c.number),
+            offer_in_2xx: request.sdp().is_none() && !deal.settled,
         };
-        let confirmed = Confirmed {
-            dialog,
-            credentials: None,
-            exchange,
-            bye_after_ack: None,
-        };
-        self.calls.insert(handle, Call::Confirmed(Box::new(confirmed)));
+        deal.settle();
+        let mut confirmed = Box::new(Confirmed::new(dialog, deal, None, exchange));
+        confirmed.late_prack = late_prack;
+        let timer = self.core.agreed_session(&request);
+        self.core.session_agreed(handle, &mut confirmed, timer);
+        self.calls.insert(handle, Call::Confirmed(confirmed));
     }
 
     // ---- the far side gives up ----
@@ -259,14 +333,17 @@ impl Stack {
         let Some(Call::Incoming(incoming)) = self.calls.remove(&handle) else {
             return;
         };
-        self.core.dialogs.remove(&incoming.dialog.key(&self.core));
-        let tag = &incoming.dialog.local_tag;
+        self.core.dialog_ended(&incoming.dialog);
+        self.drop_reliable(incoming.reliably);
+        if let Some(asked) = incoming.deal.asked {
+            self.core.answer_pending(&asked, 487);
+        }
         send_answer(
             &mut self.core,
             incoming.tx,
             &incoming.request,
             &incoming.origin,
-            tag,
+            &incoming.dialog,
             &Answer::plain(487),
         );
         self.core.event(
@@ -278,10 +355,17 @@ impl Stack {
     }
 
     /// A request inside the dialog of an INVITE that we have not answered yet.
-    pub(super) fn request_incoming(&mut self, handle: DialogHandle, message: &Message, origin: &Origin) {
-        if self.refuse_required(message, origin) {
+    pub(super) fn request_incoming(&mut self, handle: DialogHandle, message: Message, origin: &Origin) {
+        let mark = self.core.mark(&message.from_tag().unwrap_or_default());
+        if self.out_of_order(handle, mark, &message, origin) || self.refuse_required(&message, origin) {
             return;
         }
+        match message.method() {
+            Some(Method::Prack) => return self.prack_received(handle, message, origin),
+            Some(Method::Update) => return self.update_received(handle, message, origin),
+            _ => {}
+        }
+        let message = &message;
         match message.method() {
             // §15.1.2: a caller may end an early dialog by BYE instead of CANCEL.
             Some(Method::Bye) => {
@@ -292,6 +376,8 @@ impl Stack {
             Some(Method::Invite) => self.core.reply(message, origin, 500, None, &[("Retry-After", "5")]),
             Some(Method::Options) => self.reply_options(message, origin),
             Some(Method::Info) => self.info_received(handle, message, origin),
+            Some(Method::Refer) => self.core.reply(message, origin, 403, None, &[]),
+            Some(Method::Notify) => self.core.reply(message, origin, 481, None, &[]),
             _ => self.reply_unsupported(message, origin),
         }
     }
@@ -310,9 +396,23 @@ impl Answer {
     }
 }
 
-/// Composes a response to an INVITE and sends it through its transaction.
-pub(super) fn send_answer(core: &mut Core, tx: TxId, request: &Message, origin: &Origin, tag: &str, answer: &Answer) {
-    let mut writer = core.respond_head(request, origin, answer.status, answer.phrase.as_deref(), tag);
+/// Composes a response to an INVITE of this dialog and sends it through its transaction.
+pub(super) fn send_answer(
+    core: &mut Core,
+    tx: TxId,
+    request: &Message,
+    origin: &Origin,
+    dialog: &ConfirmedSnapshot,
+    answer: &Answer,
+) {
+    let user = dialog.extras.contact_user.as_deref();
+    let phrase = answer.phrase.as_deref();
+    let mut writer = core.respond_head(request, origin, answer.status, phrase, &dialog.local_tag, user);
+    if (200..300).contains(&answer.status) {
+        for (name, value) in session_fields(core.agreed_session(request)) {
+            writer.header(name, &value);
+        }
+    }
     for (name, value) in &answer.headers {
         writer.header(name, value);
     }

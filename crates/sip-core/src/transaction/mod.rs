@@ -1,15 +1,18 @@
-//! The four transaction machines of RFC 3261 §17 with the Accepted states of RFC 6026, each on one screen.
+//! The four transaction machines of RFC 3261 §17 with the Accepted states of RFC 6026, each on one screen, and the
+//! repetition of reliable provisional responses (RFC 3262).
 //!
 //! A machine knows states and times, no messages and no keys: an input returns what is to be done, `deadline` says when
 //! `timer` is due. Whoever holds the machine holds the bytes to be repeated.
 
 mod client_invite;
 mod client_other;
+mod provisional;
 mod server_invite;
 mod server_other;
 
 pub use client_invite::ClientInvite;
 pub use client_other::ClientOther;
+pub use provisional::Provisional;
 pub use server_invite::ServerInvite;
 pub use server_other::ServerOther;
 
