@@ -93,7 +93,7 @@ impl Direction {
             Direction::Inactive,
         ]
         .into_iter()
-        .find(|d| d.as_str() == name)
+        .find(|d| d.as_str().eq_ignore_ascii_case(name))
     }
 }
 
@@ -317,6 +317,10 @@ fn direction_of(attributes: &[String]) -> Option<Direction> {
 }
 
 impl Media {
+    fn is_plain_audio(&self) -> bool {
+        self.kind.eq_ignore_ascii_case("audio") && is_plain_rtp(&self.protocol)
+    }
+
     /// The attribute's value; empty for a bare flag.
     pub fn attribute(&self, name: &str) -> Option<&str> {
         attribute(&self.attributes, name)
@@ -325,9 +329,13 @@ impl Media {
     /// The codecs of the m-line, most preferred first. Payload types without `a=rtpmap` count if their number is
     /// assigned statically.
     pub fn codecs(&self) -> Vec<Codec> {
+        let mut seen = [false; 128];
         self.formats
             .iter()
-            .filter_map(|format| self.codec(format.parse().ok().filter(|pt| *pt < 128)?))
+            .filter_map(|format| format.parse::<u8>().ok().filter(|pt| *pt < 128))
+            // A number that is written twice is one codec.
+            .filter(|pt| !std::mem::replace(&mut seen[usize::from(*pt)], true))
+            .filter_map(|pt| self.codec(pt))
             .collect()
     }
 
@@ -383,10 +391,12 @@ impl Session {
 
     /// The first audio description over plain RTP that is not refused, with its index.
     pub fn audio(&self) -> Option<(usize, &Media)> {
-        self.media
-            .iter()
-            .enumerate()
-            .find(|(_, m)| m.kind == "audio" && m.port != 0 && is_plain_rtp(&m.protocol))
+        self.audios().find(|(_, m)| m.port != 0)
+    }
+
+    /// All audio descriptions over plain RTP, refused ones included.
+    fn audios(&self) -> impl Iterator<Item = (usize, &Media)> {
+        self.media.iter().enumerate().filter(|(_, m)| m.is_plain_audio())
     }
 }
 

@@ -87,7 +87,7 @@ pub enum NegotiateError {
     /// No codec in common.
     #[error("no codec in common")]
     NoCodec,
-    /// The answer does not belong to the offer: other number of streams.
+    /// The answer does not belong to the offer: streams are missing, or are of another kind or protocol.
     #[error("answer does not match the offer")]
     Mismatch,
 }
@@ -96,34 +96,87 @@ pub enum NegotiateError {
 pub fn offer(local: &LocalMedia) -> Session {
     let mut session = skeleton(local);
     let dtmf = local.dtmf.map(|pt| telephone_event(pt, rate_of(&local.codecs)));
+    let ours = Media {
+        kind: "audio".into(),
+        port: 0,
+        protocol: "RTP/AVP".into(),
+        formats: Vec::new(),
+        connection: None,
+        attributes: Vec::new(),
+        others: Vec::new(),
+    };
     session
         .media
-        .push(audio(local, &local.codecs, dtmf.as_ref(), local.direction, "RTP/AVP"));
+        .push(audio(local, &local.codecs, dtmf.as_ref(), local.direction, &ours));
     session
 }
 
-/// Answers an offer. The order of codecs follows the offer (§6.1 recommends it), the payload types are the offer's.
+/// Answers an offer. The order of codecs follows the offer (§6.1 recommends it), the payload types are the offer's. Of
+/// several audio streams the first with a codec in common is taken, all others are refused.
 ///
 /// # Errors
 /// See [`NegotiateError`]; all of them mean 488.
 pub fn answer(offer: &Session, local: &LocalMedia) -> Result<(Session, Negotiated), NegotiateError> {
-    let (index, theirs) = offer.audio().ok_or(NegotiateError::NoAudio)?;
-    let offered = theirs.codecs();
-    let common: Vec<Codec> = offered
+    answer_any(offer, local, |media| media.port != 0)
+}
+
+/// Answers an offer inside a dialog, as [`answer`] does, but takes an audio stream with port 0 for a hold: old devices
+/// spell it so (§8.4 warns of it). Such a stream is answered with port 0, and nothing flows until the next offer.
+///
+/// # Errors
+/// See [`NegotiateError`]; all of them mean 488, after which the session goes on as before.
+pub fn answer_again(offer: &Session, local: &LocalMedia) -> Result<(Session, Negotiated), NegotiateError> {
+    answer(offer, local).or_else(|error| {
+        let disabled = offer.audio().is_none();
+        if !disabled {
+            return Err(error);
+        }
+        let (mut session, negotiated) = answer_any(offer, local, |_| true)?;
+        for (ours, theirs) in session.media.iter_mut().zip(&offer.media) {
+            *ours = refused(theirs);
+        }
+        let held = Negotiated {
+            direction: Direction::Inactive,
+            held: true,
+            ..negotiated
+        };
+        Ok((session, held))
+    })
+}
+
+/// The codecs of an offered stream that we have too, comfort noise included.
+fn in_common(offered: &[Codec], local: &LocalMedia) -> Vec<Codec> {
+    offered
         .iter()
-        .filter(|c| !c.is_telephone_event() && local.codecs.iter().any(|o| o.same_encoding(c)))
-        .map(|c| {
+        .filter(|c| !c.is_telephone_event())
+        .filter_map(|c| {
             // Our parameters describe what we can receive; the number is theirs.
-            let ours = local.codecs.iter().find(|o| o.same_encoding(c));
-            Codec {
-                fmtp: ours.and_then(|o| o.fmtp.clone()),
+            let ours = local.codecs.iter().find(|o| o.same_encoding(c))?;
+            Some(Codec {
+                fmtp: ours.fmtp.clone(),
                 ..c.clone()
-            }
+            })
         })
-        .collect();
-    if !common.iter().any(|c| !c.is_comfort_noise()) {
-        return Err(NegotiateError::NoCodec);
+        .collect()
+}
+
+fn answer_any(
+    offer: &Session,
+    local: &LocalMedia,
+    usable: impl Fn(&Media) -> bool,
+) -> Result<(Session, Negotiated), NegotiateError> {
+    let mut candidates = offer.audios().filter(|(_, media)| usable(media)).peekable();
+    if candidates.peek().is_none() {
+        return Err(NegotiateError::NoAudio);
     }
+    let (index, theirs, offered, common) = candidates
+        .map(|(index, media)| {
+            let offered = media.codecs();
+            let common = in_common(&offered, local);
+            (index, media, offered, common)
+        })
+        .find(|(.., common)| common.iter().any(|c| !c.is_comfort_noise()))
+        .ok_or(NegotiateError::NoCodec)?;
     let rate = rate_of(&common);
     let event = local
         .dtmf
@@ -134,7 +187,7 @@ pub fn answer(offer: &Session, local: &LocalMedia) -> Result<(Session, Negotiate
     let mut session = skeleton(local);
     for (i, media) in offer.media.iter().enumerate() {
         session.media.push(if i == index {
-            audio(local, &common, event.as_ref(), direction, &media.protocol)
+            audio(local, &common, event.as_ref(), direction, media)
         } else {
             refused(media)
         });
@@ -168,8 +221,12 @@ pub fn answer(offer: &Session, local: &LocalMedia) -> Result<(Session, Negotiate
 pub fn apply_answer(offer: &Session, answer: &Session) -> Result<Negotiated, NegotiateError> {
     let (index, ours) = offer.audio().ok_or(NegotiateError::NoAudio)?;
     let theirs = answer.media.get(index).ok_or(NegotiateError::Mismatch)?;
-    if theirs.port == 0 || theirs.kind != "audio" {
+    if theirs.port == 0 {
         return Err(NegotiateError::NoAudio);
+    }
+    // §6: kind and protocol are the offer's. Encrypted media that nobody offered could not be heard.
+    if !theirs.is_plain_audio() {
+        return Err(NegotiateError::Mismatch);
     }
     let offered = ours.codecs();
     let answered = theirs.codecs();
@@ -242,6 +299,8 @@ fn remote_side(session: &Session, media: &Media, direction: Direction) -> Negoti
     let ptime = media
         .attribute("ptime")
         .and_then(|v| v.parse::<f32>().ok())
+        // `NaN` is a number to the parser, and a packet of no length to media.
+        .filter(|ms| ms.is_finite())
         .map_or(20, |ms| ms.clamp(10.0, 200.0) as u16);
     Negotiated {
         codecs: Vec::new(),
@@ -267,7 +326,8 @@ fn skeleton(local: &LocalMedia) -> Session {
     }
 }
 
-fn audio(local: &LocalMedia, codecs: &[Codec], dtmf: Option<&Codec>, direction: Direction, protocol: &str) -> Media {
+/// Our description of the stream; kind and protocol are written as `like` has them.
+fn audio(local: &LocalMedia, codecs: &[Codec], dtmf: Option<&Codec>, direction: Direction, like: &Media) -> Media {
     let mut formats = Vec::with_capacity(codecs.len() + 1);
     let mut attributes = Vec::with_capacity(codecs.len() + 4);
     for codec in codecs.iter().chain(dtmf) {
@@ -283,10 +343,12 @@ fn audio(local: &LocalMedia, codecs: &[Codec], dtmf: Option<&Codec>, direction: 
     }
     attributes.push(format!("ptime:{}", local.ptime));
     attributes.push(direction.as_str().into());
+    // A mid must be kept for a grouped session (RFC 5888 §9.1).
+    attributes.extend(attribute(&like.attributes, "mid").map(|mid| format!("mid:{mid}")));
     Media {
-        kind: "audio".into(),
+        kind: like.kind.clone(),
         port: local.rtp.port(),
-        protocol: protocol.into(),
+        protocol: like.protocol.clone(),
         formats,
         connection: None,
         attributes,
