@@ -5,6 +5,7 @@ use std::io;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicU64};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crate::api::{CallKey, Command, MediaError, Scheduling, ShardMetrics};
 use crate::ports::Pair;
@@ -34,6 +35,10 @@ impl Message {
     }
 }
 
+/// Commands come in flocks. After some have come the shard looks for more by itself within this time, which spares the
+/// wake-up, and so a context switch on both sides, of all that follow; it is what a command may have to wait.
+pub(crate) const LINGER: Duration = Duration::from_millis(1);
+
 #[derive(Default)]
 struct Waiting {
     messages: VecDeque<(CallKey, Message)>,
@@ -41,6 +46,8 @@ struct Waiting {
     woken: bool,
     /// The shard has no call and sleeps until it is woken: even what is not urgent has to wake it.
     idle: bool,
+    /// The shard looks again within [`LINGER`] without being woken.
+    lingers: bool,
     stopped: bool,
 }
 
@@ -48,7 +55,7 @@ impl Waiting {
     /// True if the caller has to wake the shard: once for all that waits, and only for what cannot wait for the shard's
     /// next frame.
     fn claim_wake(&mut self, urgent: bool) -> bool {
-        (urgent || self.idle) && !std::mem::replace(&mut self.woken, true)
+        (urgent || self.idle) && !self.lingers && !std::mem::replace(&mut self.woken, true)
     }
 }
 
@@ -125,10 +132,12 @@ impl Queue {
         if closes { 2 * self.capacity } else { self.capacity }
     }
 
-    /// Take everything; `into` must be empty and lends its memory. True when the shard must stop.
+    /// Take everything; `into` must be empty and lends its memory. True when the shard must stop. If there was something,
+    /// nobody wakes the shard for what comes next: it must look again after [`LINGER`] at the latest.
     pub(crate) fn take(&self, into: &mut VecDeque<(CallKey, Message)>) -> bool {
         let mut waiting = self.lock();
         std::mem::swap(&mut waiting.messages, into);
+        waiting.lingers = !into.is_empty();
         self.pending.store(false, Relaxed);
         waiting.woken = false;
         waiting.idle = false;

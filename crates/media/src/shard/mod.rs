@@ -24,7 +24,7 @@ use self::leg::{Configured, Leg, Legs, SendingDigits};
 use crate::api::{CallKey, Command, Config, Event, EventSink, LegConfig, RecordSpec, Scheduling};
 use crate::latch::Latch;
 use crate::ports::{Pair, PortPool};
-use crate::queue::{Message, Queue};
+use crate::queue::{LINGER, Message, Queue};
 use crate::record::{Finishing, Recordings};
 use crate::sys::{self, Epoll};
 
@@ -123,8 +123,15 @@ impl Shard {
         let mut events = sys::epoll_events(EVENTS);
         let mut messages = VecDeque::new();
         let mut began = 0;
+        // Commands have come, and more are looked for without a wake-up until `look_at`.
+        let (mut lingers, mut look_at) = (false, 0);
         loop {
-            let ready = self.epoll.wait(&mut events, self.timeout());
+            let timeout = match self.timeout() {
+                due @ (0 | 1) => due,
+                _ if lingers => 1,
+                due => due,
+            };
+            let ready = self.epoll.wait(&mut events, timeout);
             let (mut woken, mut packets) = (false, false);
             for event in &events[..ready] {
                 match event.u64 {
@@ -143,8 +150,10 @@ impl Shard {
             if woken {
                 queue.wake.clear();
             }
-            if woken || queue.is_pending() {
+            if woken || queue.is_pending() || (lingers && self.now() >= look_at) {
                 let stop = queue.take(&mut messages);
+                lingers = !messages.is_empty();
+                look_at = self.now() + LINGER.as_micros() as u64;
                 for (call, message) in messages.drain(..) {
                     self.on_message(call, message);
                 }
