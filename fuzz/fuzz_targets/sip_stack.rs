@@ -8,7 +8,7 @@ use strowger_sip_core::{Input, Interface, Received, Stack, StackConfig, Time, Tr
 
 fuzz_target!(|data: &[u8]| {
     let local = ([127, 0, 0, 1], 5060).into();
-    let interface = Interface { transport: Transport::Udp, local, advertised: None };
+    let interface = Interface::new(Transport::Udp, local);
     let mut stack = Stack::new(StackConfig::new([7; 16], interface));
     let mut rest = data;
     let mut now = Time(0);

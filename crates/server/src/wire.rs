@@ -128,9 +128,8 @@ pub async fn start(config: &Config, data: DataFolder) -> Result<Running, StartEr
     )?;
     let mut sip = EndpointConfig::udp(sip_addr, mint::random().to_le_bytes());
     sip.binds = vec![Bind {
-        transport: strowger_sip_core::Transport::Udp,
-        addr: sip_addr,
         advertised: (advertised != sip_addr).then_some(advertised),
+        ..Bind::new(strowger_sip_core::Transport::Udp, sip_addr)
     }];
     sip.stack.product = concat!("strowger/", env!("CARGO_PKG_VERSION")).into();
     sip.stack.contact_user = Some("strowger".into());

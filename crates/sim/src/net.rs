@@ -139,14 +139,7 @@ impl SipNet {
         let mut seed = [0; 16];
         seed[..8].copy_from_slice(&self.rng.next_u64().to_le_bytes());
         seed[8..].copy_from_slice(&self.rng.next_u64().to_le_bytes());
-        StackConfig::new(
-            seed,
-            Interface {
-                transport: Transport::Udp,
-                local: addr,
-                advertised: None,
-            },
-        )
+        StackConfig::new(seed, Interface::new(Transport::Udp, addr))
     }
 
     /// Kills the node's process: a new stack without any memory takes its address.

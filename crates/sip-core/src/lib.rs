@@ -16,6 +16,7 @@
 
 pub mod api;
 pub mod digest;
+pub mod frame;
 pub mod guard;
 mod header_name;
 pub mod headers;

@@ -263,14 +263,7 @@ fn secrets_stay_out_of_debug_output() {
     let uri = Uri::parse("sip:+8613800138000@192.0.2.1").unwrap();
     let shown = format!(
         "{credentials:?} {message:?} {uri:?} {:?}",
-        StackConfig::new(
-            [7; 16],
-            Interface {
-                transport: Transport::Udp,
-                local: us(),
-                advertised: None
-            }
-        )
+        StackConfig::new([7; 16], Interface::new(Transport::Udp, us()))
     );
     for secret in ["name", "word", "peer", "13800138000", "7, 7"] {
         assert!(!shown.contains(secret), "{secret} in {shown}");

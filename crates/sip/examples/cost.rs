@@ -46,14 +46,7 @@ a=rtpmap:8 PCMA/8000\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:101 telephone-event/800
 
 fn stack(n: u8) -> Stack {
     let local = std::net::SocketAddr::from(([10, 0, 0, n], 5060));
-    let mut config = StackConfig::new(
-        [n; 16],
-        Interface {
-            transport: Transport::Udp,
-            local,
-            advertised: None,
-        },
-    );
+    let mut config = StackConfig::new([n; 16], Interface::new(Transport::Udp, local));
     config.max_dialogs = 1_000_000;
     config.product = "strowger".into();
     Stack::new(config)

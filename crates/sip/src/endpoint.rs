@@ -1,7 +1,15 @@
-//! The task that owns a stack.
+//! Starting an endpoint, and the handle to a running one.
 
+use crate::connections::{Close, Connections, Ended, Listener, Net, Sent};
+use crate::hooks::Hooks;
+use crate::listener;
 use crate::mmsg::Arena;
-use crate::socket::Socket;
+use crate::peers::PeerNames;
+use crate::settings::{Bind, EndpointConfig, Placement, TlsPeer};
+use crate::stats::EndpointStats;
+use crate::tls::{self, Certificates, TlsError};
+use crate::trace::{CallHasher, Direction};
+use crate::udp::Udp;
 use bytes::Bytes;
 use std::future::poll_fn;
 use std::net::SocketAddr;
@@ -10,74 +18,26 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 use strowger_sip_core::{
-    Command, DialogHandle, Input, Interface, Output, Overload, SipEvent, Stack, StackConfig, StackStats, Time,
-    Transport,
+    Command, DialogHandle, FlowId, Input, Interface, Output, Overload, Received, SipEvent, Stack, Target, Time,
+    Transport, frame,
 };
+use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, sleep_until};
+use tokio::task::AbortHandle;
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 /// Commands that are taken before the sockets are looked at again.
 const COMMAND_BURST: usize = 128;
-
-/// A local address to serve.
-#[derive(Debug, Clone)]
-pub struct Bind {
-    /// Protocol; UDP is the one that exists.
-    pub transport: Transport,
-    /// Address to bind; port 0 lets the kernel choose.
-    pub addr: SocketAddr,
-    /// Address for Via and Contact. Needed if `addr` is unspecified (0.0.0.0) or behind a NAT.
-    pub advertised: Option<SocketAddr>,
-}
-
-/// Where the endpoint's task runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Placement {
-    /// A thread of its own: calls are set up while the shared runtime is busy with something else.
-    #[default]
-    Thread,
-    /// A task of the runtime that calls [`Endpoint::start`].
-    Task,
-}
-
-/// What an endpoint needs.
-#[derive(Debug, Clone)]
-pub struct EndpointConfig {
-    /// Addresses to serve; the first of a transport is its default.
-    pub binds: Vec<Bind>,
-    /// The stack's settings. `interfaces` is filled in from `binds`.
-    pub stack: StackConfig,
-    /// Capacity of the command queue.
-    pub commands: usize,
-    /// Where the task runs.
-    pub placement: Placement,
-    /// Refuse new calls with 503 until [`EndpointHandle::set_overload`] opens the door: whoever listens to the events may
-    /// not be ready for them yet.
-    pub closed: bool,
-}
-
-impl EndpointConfig {
-    /// One UDP address, a queue of 8,192 commands, a thread of its own.
-    pub fn udp(addr: SocketAddr, seed: [u8; 16]) -> EndpointConfig {
-        let bind = Bind {
-            transport: Transport::Udp,
-            addr,
-            advertised: None,
-        };
-        let interface = Interface {
-            transport: Transport::Udp,
-            local: addr,
-            advertised: None,
-        };
-        EndpointConfig {
-            binds: vec![bind],
-            stack: StackConfig::new(seed, interface),
-            commands: 8_192,
-            placement: Placement::default(),
-            closed: false,
-        }
-    }
-}
+/// What connections may have to say before they wait for the endpoint.
+const NET_QUEUE: usize = 1_024;
+/// How much of it is taken before the sockets are looked at again.
+const NET_BURST: usize = 64;
+/// How long connections have to take their last messages when the endpoint ends.
+const GOODBYE: Duration = Duration::from_secs(1);
+/// Times that failures may cause failures within one turn.
+const MAX_FAILURE_ROUNDS: usize = 8;
+/// The magic cookie of STUN (RFC 8489 §5).
+const STUN_COOKIE: [u8; 4] = 0x2112_A442_u32.to_be_bytes();
 
 /// Why an endpoint did not start.
 #[derive(Debug, thiserror::Error)]
@@ -85,7 +45,7 @@ pub enum StartError {
     /// No address to bind.
     #[error("a SIP endpoint needs at least one address")]
     NoBind,
-    /// The address is taken, not ours, or the transport does not exist yet.
+    /// The address is taken or not ours.
     #[error("cannot bind SIP to {addr} ({transport}): {source}", transport = transport.via_token())]
     Bind {
         /// Protocol.
@@ -100,6 +60,14 @@ pub enum StartError {
     AdvertisedMissing {
         /// The address.
         addr: SocketAddr,
+    },
+    /// A TLS or WSS address whose certificates are missing or cannot be used.
+    #[error("SIP over TLS on {addr}: {source}")]
+    Tls {
+        /// The address.
+        addr: SocketAddr,
+        /// What is wrong with which file.
+        source: TlsError,
     },
     /// The thread or its runtime could not be made.
     #[error("cannot start the SIP thread: {0}")]
@@ -122,6 +90,12 @@ pub trait EventSink: Send + Sync + 'static {
     /// Called from the endpoint's task for every event, in order. Must not block: every call of the endpoint waits. A
     /// panic is caught and counted.
     fn event(&self, handle: DialogHandle, event: SipEvent);
+
+    /// A connection has ended, for whatever reason: what was bound to it (a registration, RFC 5626 §6.3) is unreachable.
+    /// Called under the same conditions as [`EventSink::event`], for connections of both directions.
+    fn flow_closed(&self, flow: FlowId) {
+        let _ = flow;
+    }
 }
 
 impl<F: Fn(DialogHandle, SipEvent) + Send + Sync + 'static> EventSink for F {
@@ -130,26 +104,11 @@ impl<F: Fn(DialogHandle, SipEvent) + Send + Sync + 'static> EventSink for F {
     }
 }
 
-/// Sizes and counters of an endpoint.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct EndpointStats {
-    /// Those of the stack.
-    pub stack: StackStats,
-    /// Messages received.
-    pub received: u64,
-    /// Messages given to the kernel.
-    pub sent: u64,
-    /// Messages that the kernel did not take.
-    pub send_dropped: u64,
-    /// Errors of the sockets while reading.
-    pub receive_errors: u64,
-    /// Panics of the event sink.
-    pub sink_panics: u64,
-}
-
+/// What a handle asks of the task.
 enum Control {
     Command(Command),
     Overload(Overload),
+    CloseFlow(FlowId),
     /// Refuse new calls, end when none is left or the time has passed, then answer.
     Shutdown {
         grace: Duration,
@@ -165,12 +124,21 @@ pub struct Endpoint;
 #[derive(Clone)]
 pub struct EndpointHandle {
     control: mpsc::Sender<Control>,
-    stats: Arc<Mutex<EndpointStats>>,
+    shared: Shared,
     locals: Arc<[SocketAddr]>,
 }
 
+/// What the handles and the task both use.
+#[derive(Clone)]
+struct Shared {
+    stats: Arc<Mutex<EndpointStats>>,
+    peers: PeerNames,
+    certificates: Arc<Certificates>,
+    calls: CallHasher,
+}
+
 impl Endpoint {
-    /// Binds the addresses and starts the task. Must be called inside a tokio runtime.
+    /// Binds the addresses, reads the certificates and starts the task. Must be called inside a tokio runtime.
     ///
     /// # Errors
     /// See [`StartError`]. Nothing is left behind.
@@ -179,30 +147,47 @@ impl Endpoint {
             return Err(StartError::NoBind);
         }
         let (sender, receiver) = mpsc::channel(config.commands.max(4));
-        let stats = Arc::new(Mutex::new(EndpointStats::default()));
-        let shared = stats.clone();
+        let shared = Shared {
+            stats: Arc::default(),
+            peers: PeerNames::default(),
+            certificates: Arc::new(load_certificates(&config.binds)?),
+            calls: CallHasher::default(),
+        };
         let locals = match config.placement {
             Placement::Task => {
-                let (sockets, interfaces) = bind_all(&config.binds)?;
-                let locals = interfaces.iter().map(|i| i.local).collect();
-                tokio::spawn(Loop::new(config.stack, config.closed, interfaces, sockets, sink, shared).run(receiver));
+                let bound = bind_all(&config.binds)?;
+                let locals = bound.locals();
+                tokio::spawn(Loop::new(config, bound, sink, shared.clone()).run(receiver));
                 locals
             }
-            Placement::Thread => on_a_thread(config, sink, shared, receiver)?,
+            Placement::Thread => on_a_thread(config, sink, shared.clone(), receiver)?,
         };
         Ok(EndpointHandle {
             control: sender,
-            stats,
+            shared,
             locals,
         })
     }
+}
+
+fn load_certificates(binds: &[Bind]) -> Result<Certificates, StartError> {
+    let secure = |bind: &&Bind| matches!(bind.transport, Transport::Tls | Transport::Wss);
+    let mut settings = Vec::new();
+    for bind in binds.iter().filter(secure) {
+        let missing = || StartError::Tls {
+            addr: bind.addr,
+            source: TlsError::Missing,
+        };
+        settings.push((bind.addr, bind.tls.clone().ok_or_else(missing)?));
+    }
+    Certificates::load(settings).map_err(|(addr, source)| StartError::Tls { addr, source })
 }
 
 /// Sockets belong to the runtime in which they are made, so the thread makes them and reports.
 fn on_a_thread(
     config: EndpointConfig,
     sink: Arc<dyn EventSink>,
-    stats: Arc<Mutex<EndpointStats>>,
+    shared: Shared,
     receiver: mpsc::Receiver<Control>,
 ) -> Result<Arc<[SocketAddr]>, StartError> {
     let (report, reported) = std::sync::mpsc::sync_channel(1);
@@ -213,12 +198,9 @@ fn on_a_thread(
         };
         runtime.block_on(async move {
             match bind_all(&config.binds) {
-                Ok((sockets, interfaces)) => {
-                    let locals = interfaces.iter().map(|i| i.local).collect();
-                    let _ = report.send(Ok(locals));
-                    Loop::new(config.stack, config.closed, interfaces, sockets, sink, stats)
-                        .run(receiver)
-                        .await;
+                Ok(bound) => {
+                    let _ = report.send(Ok(bound.locals()));
+                    Loop::new(config, bound, sink, shared).run(receiver).await;
                 }
                 Err(error) => drop(report.send(Err(error))),
             }
@@ -233,13 +215,30 @@ fn on_a_thread(
         .unwrap_or_else(|_| Err(StartError::Thread(std::io::ErrorKind::BrokenPipe.into())))
 }
 
-fn bind_all(binds: &[Bind]) -> Result<(Vec<Socket>, Vec<Interface>), StartError> {
-    let (mut sockets, mut interfaces) = (Vec::new(), Vec::new());
+/// Everything that was bound.
+struct Bound {
+    interfaces: Vec<Interface>,
+    sockets: Vec<Udp>,
+    listeners: Vec<(Listener, TcpListener)>,
+}
+
+impl Bound {
+    fn locals(&self) -> Arc<[SocketAddr]> {
+        self.interfaces.iter().map(|interface| interface.local).collect()
+    }
+}
+
+fn bind_all(binds: &[Bind]) -> Result<Bound, StartError> {
+    let mut bound = Bound {
+        interfaces: Vec::new(),
+        sockets: Vec::new(),
+        listeners: Vec::new(),
+    };
     for bind in binds {
         if bind.addr.ip().is_unspecified() && bind.advertised.is_none() {
             return Err(StartError::AdvertisedMissing { addr: bind.addr });
         }
-        let socket = Socket::bind(bind.transport, bind.addr).map_err(|source| StartError::Bind {
+        let local = bind_one(bind, &mut bound).map_err(|source| StartError::Bind {
             transport: bind.transport,
             addr: bind.addr,
             source,
@@ -247,18 +246,39 @@ fn bind_all(binds: &[Bind]) -> Result<(Vec<Socket>, Vec<Interface>), StartError>
         // An advertised address without a port means the port that was bound.
         let advertised = bind.advertised.map(|mut a| {
             if a.port() == 0 {
-                a.set_port(socket.local().port());
+                a.set_port(local.port());
             }
             a
         });
-        interfaces.push(Interface {
+        bound.interfaces.push(Interface {
             transport: bind.transport,
-            local: socket.local(),
+            local,
             advertised,
+            local_networks: bind.local_networks.clone(),
         });
-        sockets.push(socket);
     }
-    Ok((sockets, interfaces))
+    Ok(bound)
+}
+
+fn bind_one(bind: &Bind, bound: &mut Bound) -> std::io::Result<SocketAddr> {
+    if bind.transport == Transport::Udp {
+        let socket = Udp::bind(bind.addr)?;
+        let local = socket.local;
+        bound.sockets.push(socket);
+        return Ok(local);
+    }
+    let socket = listener::bind(bind.addr)?;
+    let local = socket.local_addr()?;
+    let secure = matches!(bind.transport, Transport::Tls | Transport::Wss);
+    let ws = matches!(bind.transport, Transport::Ws | Transport::Wss);
+    let listener = Listener {
+        transport: bind.transport,
+        local,
+        tls: bind.tls.clone().filter(|_| secure),
+        ws: ws.then(|| Arc::new(bind.ws.clone())),
+    };
+    bound.listeners.push((listener, socket));
+    Ok(local)
 }
 
 impl EndpointHandle {
@@ -302,9 +322,45 @@ impl EndpointHandle {
             .map_err(|_| Overloaded::Closed)
     }
 
+    /// Ends a connection once what waits for it is written; [`EventSink::flow_closed`] follows. An unknown flow is
+    /// ignored.
+    ///
+    /// # Errors
+    /// [`Overloaded::Closed`].
+    pub async fn close_flow(&self, flow: FlowId) -> Result<(), Overloaded> {
+        self.control
+            .send(Control::CloseFlow(flow))
+            .await
+            .map_err(|_| Overloaded::Closed)
+    }
+
+    /// Says what the TLS server at an address must be called, and how that is verified, before a call goes there.
+    /// Without it, the certificate must name the address. The last word counts; connections that were opened under
+    /// another are not used for new requests. 16,384 addresses are remembered.
+    pub fn name_target(&self, transport: Transport, addr: SocketAddr, peer: TlsPeer) {
+        self.shared.peers.set((transport, addr), peer);
+    }
+
+    /// Reads the certificates again, which also happens by itself within 30 s after a file has changed. Open
+    /// connections keep the old ones.
+    ///
+    /// # Errors
+    /// What is wrong with the files; a certificate that cannot be used leaves the former one in place.
+    pub async fn reload_tls(&self) -> Result<(), TlsError> {
+        let certificates = self.shared.certificates.clone();
+        tokio::task::spawn_blocking(move || certificates.reload())
+            .await
+            .unwrap_or_else(|error| Err(TlsError::Unusable(error.to_string())))
+    }
+
+    /// How [`Traced::call`](crate::Traced::call) names a Call-ID. Different in every endpoint.
+    pub fn call_hash(&self, call_id: &str) -> u64 {
+        self.shared.calls.of(call_id.as_bytes())
+    }
+
     /// Sizes and counters, at most one batch old.
     pub fn stats(&self) -> EndpointStats {
-        *self.stats.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.shared.stats.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The bound addresses, in the order of [`EndpointConfig::binds`], with the ports that the kernel chose.
@@ -325,42 +381,70 @@ impl EndpointHandle {
 /// Everything the task owns.
 struct Loop {
     stack: Stack,
-    sockets: Vec<Socket>,
+    sockets: Vec<Udp>,
     /// Messages to be sent, by socket.
     outgoing: Vec<Vec<(SocketAddr, Bytes)>>,
     arena: Arena,
+    connections: Connections,
+    /// What listeners, connections and error queues have to say. The sender is kept by [`Connections`] too.
+    net: mpsc::Receiver<Net>,
+    /// Listeners and watchers, which end with the loop.
+    helpers: Vec<AbortHandle>,
+    /// Destinations that failed and that the stack has not heard of.
+    failed: Vec<Target>,
     sink: Arc<dyn EventSink>,
-    shared: Arc<Mutex<EndpointStats>>,
+    hooks: Hooks,
+    shared: Shared,
     stats: EndpointStats,
     origin: Instant,
     drain: Option<(Instant, oneshot::Sender<()>)>,
 }
 
 impl Loop {
-    fn new(
-        mut config: StackConfig,
-        closed: bool,
-        interfaces: Vec<Interface>,
-        sockets: Vec<Socket>,
-        sink: Arc<dyn EventSink>,
-        shared: Arc<Mutex<EndpointStats>>,
-    ) -> Loop {
-        config.interfaces = interfaces;
-        let outgoing = sockets.iter().map(|_| Vec::with_capacity(crate::mmsg::BATCH)).collect();
-        let retry_after = config.retry_after;
-        let (mut stack, arena) = (Stack::new(config), Arena::new());
-        if closed {
+    /// Must be called inside the runtime that the loop will run in.
+    fn new(config: EndpointConfig, bound: Bound, sink: Arc<dyn EventSink>, shared: Shared) -> Loop {
+        let mut stack = config.stack;
+        stack.interfaces = bound.interfaces;
+        let outgoing = bound.sockets.iter();
+        let outgoing = outgoing.map(|_| Vec::with_capacity(crate::mmsg::BATCH)).collect();
+        let retry_after = stack.retry_after;
+        let (mut stack, arena) = (Stack::new(stack), Arena::new());
+        if config.closed {
             stack.set_overload(Overload::Refuse { retry_after });
         }
-        let stats = EndpointStats::default();
+        let (events, net) = mpsc::channel(NET_QUEUE);
+        let mut helpers = Vec::new();
+        for socket in &bound.sockets {
+            helpers.push(tokio::spawn(socket.watch_errors(events.clone())).abort_handle());
+        }
+        let mut listeners = Vec::new();
+        for (number, (listener, socket)) in bound.listeners.into_iter().enumerate() {
+            helpers.push(tokio::spawn(listener::run(number, socket, events.clone())).abort_handle());
+            listeners.push(listener);
+        }
+        if !shared.certificates.is_empty() {
+            helpers.push(tokio::spawn(tls::watch(shared.certificates.clone())).abort_handle());
+        }
+        let connections = Connections::new(
+            listeners,
+            config.limits,
+            shared.certificates.clone(),
+            shared.peers.clone(),
+            events,
+        );
         Loop {
             stack,
-            sockets,
+            sockets: bound.sockets,
             outgoing,
             arena,
+            connections,
+            net,
+            helpers,
+            failed: Vec::new(),
             sink,
+            hooks: Hooks::new(config.admission, config.trace, shared.calls.clone()),
             shared,
-            stats,
+            stats: EndpointStats::default(),
             origin: Instant::now(),
             drain: None,
         }
@@ -372,6 +456,7 @@ impl Loop {
 
     async fn run(mut self, mut control: mpsc::Receiver<Control>) {
         let mut burst = Vec::with_capacity(COMMAND_BURST);
+        let mut news = Vec::new();
         let timer = sleep_until(self.origin);
         tokio::pin!(timer);
         loop {
@@ -397,6 +482,11 @@ impl Loop {
                     }
                 }
                 _ = readable => self.receive(),
+                _ = self.net.recv_many(&mut news, NET_BURST) => {
+                    for news in news.drain(..) {
+                        self.news(news);
+                    }
+                }
                 () = &mut timer, if armed => self.digest(Input::Tick),
             }
             self.flush();
@@ -405,9 +495,10 @@ impl Loop {
             }
         }
         self.flush();
+        self.goodbye().await;
         // Whoever waited for the end finds the door closed.
         drop(control);
-        if let Some((_, done)) = self.drain {
+        if let Some((_, done)) = self.drain.take() {
             let _ = done.send(());
         }
     }
@@ -427,10 +518,30 @@ impl Loop {
             .is_some_and(|(until, _)| self.stack.stats().dialogs == 0 || *until <= Instant::now())
     }
 
+    /// Gives connections a moment to take what waits for them: the last answers.
+    async fn goodbye(&mut self) {
+        for helper in &self.helpers {
+            helper.abort();
+        }
+        self.connections.finish_all();
+        let until = Instant::now() + GOODBYE;
+        while self.connections.len() > 0 {
+            match timeout_at(until, self.net.recv()).await {
+                Ok(Some(Net::Closed { flow, why })) => {
+                    self.connections.closed(flow, why);
+                }
+                Ok(Some(_)) => {}
+                Ok(None) | Err(_) => break,
+            }
+        }
+        self.publish();
+    }
+
     fn control(&mut self, control: Control) {
         match control {
             Control::Command(command) => self.digest(Input::Command(command)),
             Control::Overload(overload) => self.stack.set_overload(overload),
+            Control::CloseFlow(flow) => self.connections.finish(flow),
             Control::Shutdown { grace, done } => {
                 self.stack.set_overload(Overload::Refuse { retry_after: 30 });
                 self.drain = Some((Instant::now() + grace, done));
@@ -446,9 +557,95 @@ impl Loop {
                 Err(_) => self.stats.receive_errors += 1,
             }
         }
-        self.stats.received += batch.len() as u64;
         for received in batch {
-            self.digest(Input::Received(received));
+            // No SIP message begins with a byte below the letters and few with one below the digits, so this one
+            // comparison sorts out keep-alives and STUN.
+            if received.bytes.first().is_none_or(|first| *first < b'!') && self.is_no_sip(&received) {
+                continue;
+            }
+            self.message(received);
+        }
+    }
+
+    /// Sorts out what shares the UDP port with SIP (RFC 5626 §3.5): CRLF, which nobody answers, and STUN.
+    fn is_no_sip(&mut self, received: &Received) -> bool {
+        if frame::is_keep_alive(&received.bytes) {
+            self.stats.keep_alives += 1;
+            return true;
+        }
+        let stun = received.bytes.len() >= 20 && received.bytes[0] < 4 && received.bytes[4..8] == STUN_COOKIE;
+        self.stats.stun += u64::from(stun);
+        stun
+    }
+
+    /// A message of any transport.
+    fn message(&mut self, received: Received) {
+        if !self.hooks.admits(received.transport, received.source) {
+            self.stats.not_admitted += 1;
+            return;
+        }
+        self.stats.received += 1;
+        let Received {
+            transport,
+            local,
+            source,
+            ..
+        } = received;
+        self.hooks
+            .trace(Direction::In, transport, local, source, &received.bytes);
+        self.digest(Input::Received(received));
+    }
+
+    fn news(&mut self, news: Net) {
+        match news {
+            Net::Accepted {
+                listener,
+                stream,
+                remote,
+            } => {
+                let hooks = &mut self.hooks;
+                let admits = |transport, source| hooks.admits(transport, source);
+                self.connections.accepted(listener, stream, remote, admits);
+            }
+            Net::AcceptError => self.connections.stats.accept_errors += 1,
+            Net::Forwarded { flow, ip } => {
+                let hooks = &mut self.hooks;
+                let admits = |transport, source| hooks.admits(transport, source);
+                let ended = self.connections.forwarded(flow, ip, admits);
+                self.ended(ended);
+            }
+            Net::Message { flow, bytes } => {
+                // The connection may have been closed while its message was in the queue.
+                let Some((transport, local, source)) = self.connections.addresses(flow) else {
+                    return;
+                };
+                self.message(Received {
+                    transport,
+                    local,
+                    source,
+                    flow: Some(flow),
+                    bytes,
+                });
+            }
+            Net::KeepAlive => self.stats.keep_alives += 1,
+            Net::Closed { flow, why } => {
+                let ended = self.connections.closed(flow, why);
+                self.ended(ended);
+            }
+            Net::Unreachable(addr) => {
+                self.stats.unreachable += 1;
+                self.failed.push(Target::udp(addr));
+            }
+        }
+    }
+
+    /// Tells whoever relied on a connection that it is gone.
+    fn ended(&mut self, ended: Option<Ended>) {
+        let Some(Ended { flow, targets }) = ended else { return };
+        self.failed.extend(targets);
+        let sink = &self.sink;
+        if catch_unwind(AssertUnwindSafe(|| sink.flow_closed(flow))).is_err() {
+            self.stats.sink_panics += 1;
         }
     }
 
@@ -458,17 +655,7 @@ impl Loop {
         self.stack.handle(input, now);
         while let Some(output) = self.stack.poll() {
             match output {
-                Output::Send { target, local, bytes } => {
-                    let socket = self
-                        .sockets
-                        .iter()
-                        .position(|s| s.transport() == target.transport && s.local() == local)
-                        .or_else(|| self.sockets.iter().position(|s| s.transport() == target.transport));
-                    match socket {
-                        Some(index) => self.outgoing[index].push((target.addr, bytes)),
-                        None => self.stats.send_dropped += 1,
-                    }
-                }
+                Output::Send { target, local, bytes } => self.send(target, local, bytes),
                 Output::Event { handle, event } => {
                     let sink = &self.sink;
                     if catch_unwind(AssertUnwindSafe(|| sink.event(handle, event))).is_err() {
@@ -480,17 +667,74 @@ impl Loop {
         }
     }
 
-    /// Gives everything to the kernel and publishes the counters.
+    fn send(&mut self, target: Target, local: SocketAddr, bytes: Bytes) {
+        self.hooks
+            .trace(Direction::Out, target.transport, local, target.addr, &bytes);
+        if target.transport == Transport::Udp {
+            let of_local = self.sockets.iter().position(|s| s.local == local);
+            match of_local.or(if self.sockets.is_empty() { None } else { Some(0) }) {
+                Some(index) => self.outgoing[index].push((target.addr, bytes)),
+                None => self.stats.send_dropped += 1,
+            }
+            return;
+        }
+        match self.connections.send(target, local, bytes) {
+            Sent::Queued => self.stats.sent += 1,
+            Sent::Unreachable => {
+                self.stats.send_dropped += 1;
+                self.failed.push(target);
+            }
+            Sent::Overflow(flow) => {
+                self.stats.send_dropped += 1;
+                let ended = self.connections.drop_now(flow, Close::SlowReader);
+                self.ended(ended);
+            }
+        }
+    }
+
+    /// Gives everything to the kernel, tells the stack what failed, and publishes the counters.
     fn flush(&mut self) {
+        self.flush_sockets();
+        // What the stack does about a failure may fail too, but each time a transaction ends: this comes to an end. The
+        // bound is for a fault of ours.
+        for _ in 0..MAX_FAILURE_ROUNDS {
+            if self.failed.is_empty() {
+                break;
+            }
+            for target in std::mem::take(&mut self.failed) {
+                self.digest(Input::TransportError { target });
+            }
+            self.flush_sockets();
+        }
+        self.publish();
+    }
+
+    fn flush_sockets(&mut self) {
+        let mut unreachable = Vec::new();
         for (socket, messages) in self.sockets.iter().zip(&mut self.outgoing) {
             if !messages.is_empty() {
                 let count = messages.len() as u64;
-                let dropped = socket.send(messages) as u64;
+                let dropped = socket.send(messages, &mut unreachable) as u64;
                 self.stats.sent += count - dropped;
                 self.stats.send_dropped += dropped;
             }
         }
+        self.stats.unreachable += unreachable.len() as u64;
+        self.failed.extend(unreachable.into_iter().map(Target::udp));
+    }
+
+    fn publish(&mut self) {
         self.stats.stack = self.stack.stats();
-        *self.shared.lock().unwrap_or_else(PoisonError::into_inner) = self.stats;
+        self.stats.connections = self.connections.stats;
+        self.stats.sink_panics += self.hooks.take_panics();
+        *self.shared.stats.lock().unwrap_or_else(PoisonError::into_inner) = self.stats;
+    }
+}
+
+impl Drop for Loop {
+    fn drop(&mut self) {
+        for helper in &self.helpers {
+            helper.abort();
+        }
     }
 }

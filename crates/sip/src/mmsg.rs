@@ -10,9 +10,9 @@ pub(crate) const BATCH: usize = 64;
 pub(crate) const SLOT: usize = 65_535;
 
 #[cfg(target_os = "linux")]
-pub(crate) use linux::{recv, send};
+pub(crate) use linux::{errors, recv, report_errors, send};
 #[cfg(not(target_os = "linux"))]
-pub(crate) use portable::{recv, send};
+pub(crate) use portable::{errors, recv, report_errors, send};
 
 /// Memory for one batch. Pages that no datagram reaches are never touched and cost nothing.
 pub(crate) struct Arena {
@@ -108,6 +108,93 @@ mod linux {
         }
     }
 
+    /// Asks the kernel to queue what ICMP says about datagrams of this socket.
+    pub(crate) fn report_errors(fd: RawFd, v6: bool) -> io::Result<()> {
+        let on: libc::c_int = 1;
+        let (level, option) = if v6 {
+            (libc::IPPROTO_IPV6, libc::IPV6_RECVERR)
+        } else {
+            (libc::IPPROTO_IP, libc::IP_RECVERR)
+        };
+        // SAFETY: the value is an integer of the length that is given, and lives until the call returns.
+        let outcome = unsafe {
+            libc::setsockopt(
+                fd,
+                level,
+                option,
+                (&raw const on).cast(),
+                size_of::<libc::c_int>() as libc::socklen_t,
+            )
+        };
+        if outcome < 0 {
+            Err(io::Error::last_os_error())
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Takes up to [`BATCH`] reports from the error queue and pushes the destinations that are unreachable. Fails with
+    /// `WouldBlock` when the queue is empty.
+    pub(crate) fn errors(fd: RawFd, out: &mut Vec<SocketAddr>) -> io::Result<()> {
+        /// Room for control messages, aligned as their headers must be.
+        #[repr(C, align(8))]
+        struct Control([u8; 512]);
+        for _ in 0..BATCH {
+            // SAFETY: all-zero is a valid value of these C structures.
+            let mut name: libc::sockaddr_storage = unsafe { zeroed() };
+            // SAFETY: as above.
+            let mut header: libc::msghdr = unsafe { zeroed() };
+            let mut control = Control([0; 512]);
+            header.msg_name = (&raw mut name).cast();
+            header.msg_namelen = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
+            header.msg_control = control.0.as_mut_ptr().cast();
+            header.msg_controllen = control.0.len() as _;
+            // SAFETY: the header points at an address and a control buffer of the lengths given, both of which live
+            // until the loop's turn ends; there is no room for data, which is cut off.
+            if unsafe { libc::recvmsg(fd, &raw mut header, libc::MSG_ERRQUEUE | libc::MSG_DONTWAIT) } < 0 {
+                return Err(io::Error::last_os_error());
+            }
+            if let Some(addr) = read_address(&name)
+                && is_unreachable(&header)
+            {
+                out.push(addr);
+            }
+        }
+        Ok(())
+    }
+
+    /// True if the control messages say that ICMP calls the destination unreachable. What concerns the path's MTU is no
+    /// failure: the datagram is cut and sent again.
+    fn is_unreachable(header: &libc::msghdr) -> bool {
+        // SAFETY: the kernel has filled in the control buffer that the header points at.
+        let mut at = unsafe { libc::CMSG_FIRSTHDR(header) };
+        while !at.is_null() {
+            // SAFETY: the pointer comes from CMSG_FIRSTHDR or CMSG_NXTHDR and is not null.
+            let message = unsafe { &*at };
+            let of_errors = matches!(
+                (message.cmsg_level, message.cmsg_type),
+                (libc::IPPROTO_IP, libc::IP_RECVERR) | (libc::IPPROTO_IPV6, libc::IPV6_RECVERR)
+            );
+            // SAFETY: CMSG_LEN only calculates.
+            let room = unsafe { libc::CMSG_LEN(size_of::<libc::sock_extended_err>() as u32) } as usize;
+            if of_errors && message.cmsg_len as usize >= room {
+                // SAFETY: a message of this type and length holds a sock_extended_err; it is read without assuming
+                // alignment.
+                let error: libc::sock_extended_err =
+                    unsafe { libc::CMSG_DATA(at).cast::<libc::sock_extended_err>().read_unaligned() };
+                let of_icmp = matches!(error.ee_origin, libc::SO_EE_ORIGIN_ICMP | libc::SO_EE_ORIGIN_ICMP6);
+                let unreachable = matches!(
+                    error.ee_errno as i32,
+                    libc::ECONNREFUSED | libc::EHOSTUNREACH | libc::ENETUNREACH
+                );
+                return of_icmp && unreachable;
+            }
+            // SAFETY: the header and the message inside its control buffer are valid.
+            at = unsafe { libc::CMSG_NXTHDR(header, at) };
+        }
+        false
+    }
+
     fn read_address(storage: &libc::sockaddr_storage) -> Option<SocketAddr> {
         match i32::from(storage.ss_family) {
             libc::AF_INET => {
@@ -180,6 +267,16 @@ pub(crate) mod portable {
             }
         }
         Ok(())
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    pub(crate) fn report_errors(_: RawFd, _: bool) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    pub(crate) fn errors(_: RawFd, _: &mut Vec<SocketAddr>) -> io::Result<()> {
+        Err(io::ErrorKind::WouldBlock.into())
     }
 
     pub(crate) fn send(fd: RawFd, datagrams: &[(SocketAddr, bytes::Bytes)]) -> io::Result<usize> {

@@ -2,7 +2,7 @@
 
 use super::Transport;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// One local address that the stack may send from, and how the far side should see it.
 #[derive(Debug, Clone)]
@@ -13,13 +13,50 @@ pub struct Interface {
     pub local: SocketAddr,
     /// What is written into Via and Contact; `None` writes `local`.
     pub advertised: Option<SocketAddr>,
+    /// Networks as address and prefix length (bits) whose peers reach `local` directly: they are told `local`, not
+    /// `advertised`.
+    pub local_networks: Vec<(IpAddr, u8)>,
 }
 
 impl Interface {
-    /// The address for Via and Contact.
-    pub fn public(&self) -> SocketAddr {
-        self.advertised.unwrap_or(self.local)
+    /// An interface that everybody sees under its bound address.
+    pub const fn new(transport: Transport, local: SocketAddr) -> Interface {
+        Interface {
+            transport,
+            local,
+            advertised: None,
+            local_networks: Vec::new(),
+        }
     }
+
+    /// The address for Via and Contact of a message to `peer`. An unspecified bound address is never told to anybody
+    /// while there is an advertised one.
+    pub fn public(&self, peer: IpAddr) -> SocketAddr {
+        match self.advertised {
+            None => self.local,
+            Some(_) if !self.local.ip().is_unspecified() && in_networks(&self.local_networks, peer) => self.local,
+            Some(advertised) => advertised,
+        }
+    }
+}
+
+/// True if `ip` is inside one of `networks`, given as address and prefix length. An IPv4 address that is mapped into
+/// IPv6 counts as the IPv4 address; a prefix that is longer than the address means the address itself.
+pub fn in_networks(networks: &[(IpAddr, u8)], ip: IpAddr) -> bool {
+    let ip = ip.to_canonical();
+    networks
+        .iter()
+        .any(|(network, prefix)| match (network.to_canonical(), ip) {
+            (IpAddr::V4(network), IpAddr::V4(ip)) => {
+                let shift = 32 - u32::from(*prefix).min(32);
+                (u64::from(network.to_bits()) >> shift) == (u64::from(ip.to_bits()) >> shift)
+            }
+            (IpAddr::V6(network), IpAddr::V6(ip)) => {
+                let differ = network.to_bits() ^ ip.to_bits();
+                differ.leading_zeros() >= u32::from(*prefix).min(128)
+            }
+            _ => false,
+        })
 }
 
 /// The three base timers of RFC 3261 §17 (table 4), in microseconds.
@@ -170,4 +207,37 @@ pub struct StackStats {
     pub absorbed: u64,
     /// New calls refused with 503.
     pub refused: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_is_near_sees_the_bound_address() {
+        let mut interface = Interface::new(Transport::Udp, "10.0.0.5:5060".parse().unwrap());
+        let sees = |interface: &Interface, peer: &str| interface.public(peer.parse().unwrap()).to_string();
+        assert_eq!(sees(&interface, "203.0.113.1"), "10.0.0.5:5060");
+        interface.advertised = Some("198.51.100.1:5070".parse().unwrap());
+        interface.local_networks = vec![
+            ("10.0.0.0".parse().unwrap(), 8),
+            ("2001:db8:1::".parse().unwrap(), 48),
+            ("192.0.2.7".parse().unwrap(), 32),
+        ];
+        for (peer, expected) in [
+            ("10.255.0.1", "10.0.0.5:5060"),
+            ("::ffff:10.1.2.3", "10.0.0.5:5060"),
+            ("11.0.0.1", "198.51.100.1:5070"),
+            ("192.0.2.7", "10.0.0.5:5060"),
+            ("192.0.2.6", "198.51.100.1:5070"),
+            ("2001:db8:1:ffff::1", "10.0.0.5:5060"),
+            ("2001:db8:2::1", "198.51.100.1:5070"),
+        ] {
+            assert_eq!(sees(&interface, peer), expected, "{peer}");
+        }
+        interface.local_networks = vec![("0.0.0.0".parse().unwrap(), 0)];
+        assert_eq!(sees(&interface, "203.0.113.1"), "10.0.0.5:5060");
+        interface.local.set_ip("0.0.0.0".parse().unwrap());
+        assert_eq!(sees(&interface, "203.0.113.1"), "198.51.100.1:5070");
+    }
 }

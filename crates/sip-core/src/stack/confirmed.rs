@@ -500,7 +500,7 @@ impl Stack {
         let method = old.method()?;
         let cseq = dialog.local_seq + 1;
         let branch = next_branch(&old, cseq);
-        let via = self.core.via_value(target.transport, local, &branch);
+        let via = self.core.via_value(target, local, &branch);
         let bytes = self.core.reissue(&old, response, credentials?, cseq, &via)?;
         dialog.local_seq = cseq;
         Some(self.core.start_client(method, &branch, target, local, bytes, owner))

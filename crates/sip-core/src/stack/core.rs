@@ -206,27 +206,30 @@ impl Core {
         Some(bound.unwrap_or(first))
     }
 
-    fn public(&self, transport: Transport, local: SocketAddr) -> SocketAddr {
-        self.interface(transport, Some(local)).map_or(local, Interface::public)
+    /// How `target` should see the interface that is bound to `local`.
+    fn public(&self, target: Target, local: SocketAddr) -> SocketAddr {
+        self.interface(target.transport, Some(local))
+            .map_or(local, |interface| interface.public(target.addr.ip()))
     }
 
-    pub fn via_value(&self, transport: Transport, local: SocketAddr, branch: &str) -> String {
+    pub fn via_value(&self, target: Target, local: SocketAddr, branch: &str) -> String {
         format!(
             "SIP/2.0/{} {};branch={branch};rport",
-            transport.via_token(),
-            self.public(transport, local)
+            target.transport.via_token(),
+            self.public(target, local)
         )
     }
 
     /// Our Contact; `user` takes precedence over the configured one.
-    pub fn contact_value(&self, transport: Transport, local: SocketAddr, user: Option<&str>) -> String {
+    pub fn contact_value(&self, target: Target, local: SocketAddr, user: Option<&str>) -> String {
+        let transport = target.transport;
         let mut out = String::with_capacity(64);
         out.push_str("<sip:");
         if let Some(user) = user.or(self.config.contact_user.as_deref()) {
             out.push_str(user);
             out.push('@');
         }
-        let _ = write!(out, "{}", self.public(transport, local));
+        let _ = write!(out, "{}", self.public(target, local));
         if transport != Transport::Udp {
             let _ = write!(out, ";transport={}", transport.via_token().to_ascii_lowercase());
         }
@@ -238,7 +241,7 @@ impl Core {
 
     /// Via and Max-Forwards of a request.
     pub fn request_head(&self, writer: &mut Writer, target: Target, local: SocketAddr, branch: &str) {
-        writer.header("Via", &self.via_value(target.transport, local, branch));
+        writer.header("Via", &self.via_value(target, local, branch));
         writer.number("Max-Forwards", 70);
     }
 
@@ -252,7 +255,7 @@ impl Core {
         reliable: Reliable,
     ) {
         if matches!(method, Method::Invite | Method::Update | Method::Refer | Method::Notify) {
-            writer.header("Contact", &self.contact_value(target.transport, local, contact_user));
+            writer.header("Contact", &self.contact_value(target, local, contact_user));
         }
         if matches!(method, Method::Invite | Method::Update) {
             writer.header("Allow", &self.allow);
@@ -449,7 +452,7 @@ impl Core {
         let refreshes =
             method == Some(Method::Invite) && status > 100 || method == Some(Method::Update) && status >= 200;
         if refreshes && status < 300 {
-            let contact = self.contact_value(origin.source.transport, origin.local, contact_user);
+            let contact = self.contact_value(origin.source, origin.local, contact_user);
             writer.header("Contact", &contact);
         }
         if matches!(status, 200..=299 | 405 | 501) {

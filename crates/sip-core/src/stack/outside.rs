@@ -91,7 +91,7 @@ impl Stack {
             return self.core.event(handle, SipEvent::RegisterResult(Box::default()));
         };
         let user = register.contact_user.as_deref();
-        let contact = self.core.contact_value(target.transport, local, user);
+        let contact = self.core.contact_value(target, local, user);
         let branch = format!("z9hG4bK{}-{}", register.branch_stem, register.seq);
         let mut writer = Writer::request(Method::Register, &register.request_uri);
         self.core.request_head(&mut writer, target, local, &branch);
@@ -158,7 +158,7 @@ impl Stack {
             .map_or((tx.target, tx.local), |f| (f.target, f.local));
         let seq = registering.seq + 1;
         let branch = next_branch(&old, seq);
-        let via = self.core.via_value(target.transport, local, &branch);
+        let via = self.core.via_value(target, local, &branch);
         let Some(bytes) = self.core.reissue(&old, message, who, seq, &via) else {
             return false;
         };

@@ -307,7 +307,7 @@ impl Stack {
         if status < 300 {
             // REFER makes a subscription, whose Contact is that of the dialog (RFC 3515 §2.2).
             let contact = self.core.contact_value(
-                pending.origin.source.transport,
+                pending.origin.source,
                 pending.origin.local,
                 confirmed.dialog.extras.contact_user.as_deref(),
             );

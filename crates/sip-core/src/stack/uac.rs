@@ -420,7 +420,7 @@ impl Stack {
         };
         let cseq = inviting.cseq + 1;
         let branch = next_branch(&old, cseq);
-        let via = self.core.via_value(target.transport, local, &branch);
+        let via = self.core.via_value(target, local, &branch);
         let Some(bytes) = compose(&self.core, &old, cseq, &via) else {
             return false;
         };

@@ -34,11 +34,7 @@ impl Ua {
     }
 
     pub fn with(change: impl FnOnce(&mut StackConfig)) -> Ua {
-        let interface = Interface {
-            transport: Transport::Udp,
-            local: us(),
-            advertised: None,
-        };
+        let interface = Interface::new(Transport::Udp, us());
         let mut config = StackConfig::new([3; 16], interface);
         config.product = "test".into();
         change(&mut config);

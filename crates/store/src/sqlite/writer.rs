@@ -82,7 +82,10 @@ impl Leases {
 }
 
 /// What became of a batch, for whoever waits for it.
-pub(crate) type Answer = (super::queue::Reply<crate::Committed>, Result<crate::Committed, AppendError>);
+pub(crate) type Answer = (
+    super::queue::Reply<crate::Committed>,
+    Result<crate::Committed, AppendError>,
+);
 
 /// What the writer shares with the handles.
 pub(crate) struct Shared {

@@ -1,0 +1,63 @@
+//! Who sees every message: ladders of calls, export to a capture server.
+
+use bytes::Bytes;
+use std::hash::{BuildHasher, RandomState};
+use std::net::SocketAddr;
+use std::time::SystemTime;
+use strowger_sip_core::Transport;
+
+/// Which way a message went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// To us.
+    In,
+    /// From us.
+    Out,
+}
+
+/// One message, whole, as it is on the wire. It holds numbers and credentials: what is made of it is access-controlled
+/// data and no log line.
+#[derive(Clone, Copy)]
+pub struct Traced<'a> {
+    /// Which way.
+    pub direction: Direction,
+    /// Protocol.
+    pub transport: Transport,
+    /// Our address.
+    pub local: SocketAddr,
+    /// Theirs.
+    pub remote: SocketAddr,
+    /// Wall time at which it was read, or given to be sent.
+    pub time: SystemTime,
+    /// The message. Cloning it shares the bytes.
+    pub bytes: &'a Bytes,
+    /// [`EndpointHandle::call_hash`](crate::EndpointHandle::call_hash) of its Call-ID; `None` if none can be found.
+    pub call: Option<u64>,
+}
+
+/// A listener for all messages of an endpoint.
+pub trait Trace: Send + Sync + 'static {
+    /// Called from the endpoint's task for each message after admission. Must not block: every call waits.
+    fn message(&self, message: Traced<'_>);
+}
+
+impl<F: Fn(Traced<'_>) + Send + Sync + 'static> Trace for F {
+    fn message(&self, message: Traced<'_>) {
+        self(message);
+    }
+}
+
+/// Hashes Call-IDs under a key that nobody outside the process knows, so that a caller cannot make two calls meet.
+#[derive(Clone, Default)]
+pub(crate) struct CallHasher(RandomState);
+
+impl CallHasher {
+    pub(crate) fn of(&self, call_id: &[u8]) -> u64 {
+        self.0.hash_one(call_id)
+    }
+
+    /// The hash of the Call-ID of a message as it is on the wire.
+    pub(crate) fn of_message(&self, message: &[u8]) -> Option<u64> {
+        strowger_sip_core::frame::call_id(message).map(|id| self.of(id))
+    }
+}
