@@ -186,7 +186,10 @@ async fn what_cannot_start_says_why() {
     config.binds[0].transport = Transport::Tls;
     assert!(matches!(
         Endpoint::start(config.clone(), sink()),
-        Err(StartError::Bind { .. })
+        Err(StartError::Tls {
+            source: strowger_sip::TlsError::Missing,
+            ..
+        })
     ));
     config.binds.clear();
     assert!(matches!(Endpoint::start(config, sink()), Err(StartError::NoBind)));
