@@ -349,3 +349,185 @@ pub fn call_id(message: &[u8]) -> Option<&[u8]> {
 pub fn is_keep_alive(bytes: &[u8]) -> bool {
     bytes.iter().all(|b| matches!(b, b'\r' | b'\n'))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::{Defect, Message};
+
+    /// What a framer makes of a stream that comes in pieces of these lengths, the last of which repeats.
+    fn cut(stream: &[u8], pieces: &[usize]) -> Vec<Result<Frame, FrameError>> {
+        let (mut framer, mut out, mut rest) = (Framer::new(), Vec::new(), stream);
+        let mut piece = 0;
+        while !rest.is_empty() {
+            let len = pieces[piece.min(pieces.len() - 1)].clamp(1, rest.len());
+            piece += 1;
+            framer.push(&rest[..len]);
+            rest = &rest[len..];
+            while let Some(frame) = framer.next_frame() {
+                let failed = frame.is_err();
+                out.push(frame);
+                if failed {
+                    return out;
+                }
+            }
+        }
+        out
+    }
+
+    fn message(text: &[u8]) -> Result<Frame, FrameError> {
+        Ok(Frame::Message(Bytes::copy_from_slice(text)))
+    }
+
+    const OPTIONS: &str = "OPTIONS sip:a@b SIP/2.0\r\nVia: SIP/2.0/TCP c;branch=z9hG4bK1\r\nFrom: <sip:a@b>;tag=1\r\n\
+To: <sip:a@b>\r\nCall-ID: 1\r\nCSeq: 1 OPTIONS\r\n";
+
+    fn with(lines: &str, body: &str) -> Vec<u8> {
+        format!("{OPTIONS}{lines}\r\n{body}").into_bytes()
+    }
+
+    #[test]
+    fn the_same_however_it_is_split() {
+        let first = with("Content-Length : 3\r\n", "v=0");
+        let second = with("l:\r\n  4\r\nX: folded\r\n\tl: 7\r\n", "\r\n\r\n");
+        let third = b"SIP/2.0 200 OK\nContent-Length:0\n\n".to_vec();
+        let fourth = with("CONTENT-LENGTH: 2\r\nContent-Length: 02\r\n", "ab");
+        let stream = [
+            b"\r\n\r\n\r\n".as_slice(),
+            &first,
+            &second,
+            b"\r\n",
+            &third,
+            b"\r\n\r\n\r\n\r\n",
+            &fourth,
+        ]
+        .concat();
+        let expected = vec![
+            Ok(Frame::Ping),
+            message(&first),
+            message(&second),
+            message(&third),
+            Ok(Frame::Ping),
+            Ok(Frame::Ping),
+            message(&fourth),
+        ];
+        assert_eq!(cut(&stream, &[stream.len()]), expected);
+        for len in 1..40 {
+            assert_eq!(cut(&stream, &[len]), expected, "pieces of {len}");
+        }
+        for at in 1..stream.len() {
+            assert_eq!(cut(&stream, &[at, stream.len()]), expected, "split at {at}");
+        }
+    }
+
+    #[test]
+    fn lengths_that_cannot_be_used_are_answered_and_end_the_stream() {
+        let next = with("l: 0\r\n", "");
+        for (lines, error) in [
+            ("Content-Length: -1\r\n", FrameError::BadLength),
+            ("Content-Length: 18446744073709551615\r\n", FrameError::BadLength),
+            ("Content-Length: 9999999999999999999\r\n", FrameError::BodyTooLong),
+            ("Content-Length: 3, 3\r\n", FrameError::BadLength),
+            ("Content-Length: 3\r\nl: 4\r\n", FrameError::BadLength),
+            ("Content-Length:\r\n", FrameError::BadLength),
+            ("Content-Length: 1 2\r\n", FrameError::BadLength),
+            ("Content-Type: application/sdp\r\n", FrameError::NoLength),
+        ] {
+            let bad = with(lines, "");
+            let stream = [bad.as_slice(), &next].concat();
+            for piece in [1, 7, stream.len()] {
+                assert_eq!(cut(&stream, &[piece]), vec![message(&bad), Err(error)], "{lines}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_bad_message_whose_end_is_known_harms_nobody() {
+        let next = with("l: 0\r\n", "");
+        let head = with("Content-Length: 70000\r\n", "");
+        let long = [head.as_slice(), &vec![b'x'; 70_000]].concat();
+        let broken = b"OPTIONS sip:a@b SIP/2.0\r\n:::\r\n\x00\xff\r\nl: 1\r\n\r\nx".to_vec();
+        let bodyless = with("", "");
+        let stream = [next.as_slice(), &long, &next, &broken, &next, &bodyless, &next].concat();
+        let expected = vec![
+            message(&next),
+            message(&head),
+            message(&next),
+            message(&broken),
+            message(&next),
+            message(&bodyless),
+            message(&next),
+        ];
+        for piece in [1, 1_000, 32_768, stream.len()] {
+            assert_eq!(cut(&stream, &[piece]), expected, "pieces of {piece}");
+        }
+        let kept = Message::parse(head.into()).unwrap();
+        assert_eq!(kept.defect(), Some(Defect::ContentLength), "it is answered with 400");
+        let junk = b"HELO there\r\nl: 2\r\n\r\nab".as_slice();
+        let stream = [&next, junk, &next].concat();
+        assert_eq!(
+            cut(&stream, &[5]),
+            vec![message(&next), Ok(Frame::Junk), message(&next)]
+        );
+        let stream = [next.as_slice(), &junk.repeat(17)].concat();
+        assert_eq!(cut(&stream, &[50]).last(), Some(&Err(FrameError::NotSip)));
+    }
+
+    #[test]
+    fn what_is_no_sip_from_the_start_ends_at_once() {
+        for stream in [
+            b"\x16\x03\x01\x02\x00".as_slice(),
+            b"GET / HTTP/1.1\r\n",
+            b"\0",
+            b"\r\n SIP/2.0\r\n",
+        ] {
+            assert_eq!(cut(stream, &[1]), vec![Err(FrameError::NotSip)], "{stream:?}");
+        }
+    }
+
+    #[test]
+    fn an_endless_head_is_cut_and_costs_linear_time() {
+        let mut stream = OPTIONS.as_bytes().to_vec();
+        while stream.len() <= MAX_MESSAGE + 100 {
+            stream.extend_from_slice(b"X: y\r\n");
+        }
+        let frames = cut(&stream, &[1]);
+        assert!(
+            matches!(&frames[..], [Ok(Frame::Message(head)), Err(FrameError::HeadTooLong)] if head.len() == MAX_MESSAGE)
+        );
+        let line = [b"OPTIONS ".as_slice(), &vec![b'x'; MAX_MESSAGE]].concat();
+        assert_eq!(cut(&line, &[100]), vec![Err(FrameError::HeadTooLong)]);
+    }
+
+    #[test]
+    fn an_idle_stream_holds_no_memory() {
+        let mut framer = Framer::new();
+        framer.push(&with("l: 0\r\n", ""));
+        framer.push(b"\r\n");
+        assert!(framer.next_frame().is_some_and(|f| f.is_ok()));
+        assert!(!framer.is_partial());
+        assert!(framer.next_frame().is_none());
+        assert_eq!(framer.buffer.capacity(), 0);
+        framer.push(b"O");
+        assert!(framer.next_frame().is_none());
+        assert!(framer.is_partial());
+    }
+
+    #[test]
+    fn the_call_of_a_message() {
+        assert_eq!(call_id(&with("", "")), Some(b"1".as_slice()));
+        assert_eq!(
+            call_id(b"SIP/2.0 200 OK\r\nX: i: 5\r\ni:\r\n a@b \r\n\r\n"),
+            Some(b"a@b".as_slice())
+        );
+        for none in [
+            b"".as_slice(),
+            b"x",
+            b"SIP/2.0 200 OK\r\n\r\ni: 1\r\n",
+            b"a\n \n",
+            b"a\nb\n ",
+        ] {
+            assert_eq!(call_id(none), None, "{none:?}");
+        }
+    }
+}

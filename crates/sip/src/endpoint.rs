@@ -19,7 +19,7 @@ use std::task::Poll;
 use std::time::Duration;
 use strowger_sip_core::{
     Command, DialogHandle, FlowId, Input, Interface, Output, Overload, Received, SipEvent, Stack, Target, Time,
-    Transport, frame,
+    Transport, frame, stun,
 };
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
@@ -36,8 +36,6 @@ const NET_BURST: usize = 64;
 const GOODBYE: Duration = Duration::from_secs(1);
 /// Times that failures may cause failures within one turn.
 const MAX_FAILURE_ROUNDS: usize = 8;
-/// The magic cookie of STUN (RFC 8489 §5).
-const STUN_COOKIE: [u8; 4] = 0x2112_A442_u32.to_be_bytes();
 
 /// Why an endpoint did not start.
 #[derive(Debug, thiserror::Error)]
@@ -558,8 +556,7 @@ impl Loop {
             }
         }
         for received in batch {
-            // No SIP message begins with a byte below the letters and few with one below the digits, so this one
-            // comparison sorts out keep-alives and STUN.
+            // STUN begins with 0 to 3 and a keep-alive with CR or LF, SIP with neither: one comparison sorts them out.
             if received.bytes.first().is_none_or(|first| *first < b'!') && self.is_no_sip(&received) {
                 continue;
             }
@@ -567,15 +564,25 @@ impl Loop {
         }
     }
 
-    /// Sorts out what shares the UDP port with SIP (RFC 5626 §3.5): CRLF, which nobody answers, and STUN.
+    /// Sorts out what shares the UDP port with SIP (RFC 5626 §3.5): CRLF, which nobody answers, and STUN, which tells a
+    /// phone what its NAT makes of its address.
     fn is_no_sip(&mut self, received: &Received) -> bool {
         if frame::is_keep_alive(&received.bytes) {
             self.stats.keep_alives += 1;
             return true;
         }
-        let stun = received.bytes.len() >= 20 && received.bytes[0] < 4 && received.bytes[4..8] == STUN_COOKIE;
-        self.stats.stun += u64::from(stun);
-        stun
+        if !stun::is_stun(&received.bytes) {
+            return false;
+        }
+        self.stats.stun += 1;
+        if !self.hooks.admits(received.transport, received.source) {
+            self.stats.not_admitted += 1;
+        } else if let Some(answer) = stun::respond(&received.bytes, received.source)
+            && let Some(index) = self.sockets.iter().position(|s| s.local == received.local)
+        {
+            self.outgoing[index].push((received.source, answer.into()));
+        }
+        true
     }
 
     /// A message of any transport.
