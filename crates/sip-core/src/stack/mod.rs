@@ -26,7 +26,7 @@ use self::core::{Core, Origin, Pending, origin};
 use self::table::{Machine, TxId};
 use crate::api::*;
 use crate::keyed::KeyedMap;
-use crate::message::{Message, Method, ParseError};
+use crate::message::{HeaderName, Message, Method, ParseError};
 use crate::transaction::{OnRepeat, OnResponse, OnTimer};
 
 /// To whom the outcome of a transaction matters.
@@ -322,6 +322,14 @@ impl Stack {
         if let Some(defect) = message.defect() {
             let (status, phrase) = defect.response();
             self.core.reply(&message, &origin, status, Some(phrase), &[]);
+            return;
+        }
+        if matches!(received.transport, Transport::Tcp | Transport::Tls)
+            && message.raw_values(HeaderName::ContentLength).next().is_none()
+        {
+            // §18.3, §20.14: on a stream nothing else says where a message ends.
+            let phrase = Some("Missing Content-Length");
+            self.core.reply(&message, &origin, 400, phrase, &[]);
             return;
         }
         let (Some(via), Some(method)) = (via, message.method()) else {
