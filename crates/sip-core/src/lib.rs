@@ -22,6 +22,7 @@ mod header_name;
 pub mod headers;
 pub mod identity;
 mod keyed;
+pub mod locate;
 pub mod message;
 pub mod registrar;
 pub mod sdp;
