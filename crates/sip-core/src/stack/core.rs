@@ -327,7 +327,7 @@ impl Core {
         let end = bytes[sent_by..].iter().position(|b| *b == b';').unwrap_or_default();
         let mut message = Vec::with_capacity(bytes.len() + 16);
         message.extend_from_slice(&bytes[..at]);
-        message.extend_from_slice(format!("\r\nVia: SIP/2.0/TCP {}", tcp.public()).as_bytes());
+        message.extend_from_slice(format!("\r\nVia: SIP/2.0/TCP {}", tcp.public(target.addr.ip())).as_bytes());
         message.extend_from_slice(&bytes[sent_by + end..]);
         let over_tcp = Target {
             transport: Transport::Tcp,

@@ -326,8 +326,9 @@ impl Stack {
         }
         if matches!(received.transport, Transport::Tcp | Transport::Tls)
             && message.raw_values(HeaderName::ContentLength).next().is_none()
+            && message.body().is_empty()
         {
-            // §18.3, §20.14: on a stream nothing else says where a message ends.
+            // §18.3, §20.14: on a stream nothing else says where a message ends, so its body, if it has one, is missing.
             let phrase = Some("Missing Content-Length");
             self.core.reply(&message, &origin, 400, phrase, &[]);
             return;
