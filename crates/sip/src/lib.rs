@@ -19,6 +19,7 @@ mod listener;
 mod mmsg;
 mod outbox;
 mod peers;
+mod resolve;
 mod settings;
 mod stats;
 mod tls;
@@ -27,6 +28,7 @@ mod udp;
 mod wire;
 
 pub use endpoint::{Endpoint, EndpointHandle, EventSink, Overloaded, StartError};
+pub use resolve::{Located, ResolveError, Resolver, ResolverSettings};
 pub use settings::{
     Admission, Bind, ClientCertificates, ConnectionLimits, EndpointConfig, Placement, TlsPeer, TlsSettings, Verify,
     WsSettings,
