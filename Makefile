@@ -69,12 +69,15 @@ soak: ## the same load for an hour (SOAK_SECONDS=n), with memory and descriptors
 	cargo run --release --locked -p strowger-benches -- soak --seconds $(or $(SOAK_SECONDS),3600)
 
 # cargo-fuzz asks for a nightly compiler's sanitizer flags; the variable lets the stable one accept them.
-fuzz: ## every fuzz target for 60 seconds (FUZZ_SECONDS=n)
+fuzz: ## every fuzz target for 60 seconds (FUZZ_SECONDS=n), or n executions each (FUZZ_RUNS=n); FUZZ_TARGETS="a b"
 	@scripts/setup fuzz
+	cargo run --quiet --locked -p strowger-fuzz-targets --example seeds -- fuzz/corpus
 	cd fuzz
-	for target in $$(cargo fuzz list); do
+	for target in $(or $(FUZZ_TARGETS),$$(cargo fuzz list)); do
 		echo "== fuzz $$target"
-		RUSTC_BOOTSTRAP=1 cargo fuzz run "$$target" -- -max_total_time=$(or $(FUZZ_SECONDS),60) -rss_limit_mb=2048
+		RUSTC_BOOTSTRAP=1 cargo fuzz run "$$target" -- \
+			$(if $(FUZZ_RUNS),-runs=$(FUZZ_RUNS),-max_total_time=$(or $(FUZZ_SECONDS),60)) \
+			-rss_limit_mb=2048 -timeout=5 -dict=sip.dict -print_final_stats=1
 	done
 
 doc: ## the crates' documentation, with every link checked

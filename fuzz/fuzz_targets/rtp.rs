@@ -1,10 +1,6 @@
-//! Any bytes are a packet or nothing, as RTP and as RTCP.
+//! See `rtp` in `tests/fuzz-targets`.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use strowger_media_core::{rtcp, rtp};
 
-fuzz_target!(|data: &[u8]| {
-    let _ = rtp::Packet::parse(data);
-    rtcp::parse(data, |_| {});
-});
+fuzz_target!(|data: &[u8]| strowger_fuzz_targets::run("rtp", data));

@@ -1,10 +1,6 @@
-//! Any bytes are a message or an error, and what was read can be read again.
+//! See `sip_message` in `tests/fuzz-targets`.
 #![no_main]
 
-use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
-use strowger_sip_core::Message;
 
-fuzz_target!(|data: &[u8]| {
-    let _ = Message::parse(Bytes::copy_from_slice(data));
-});
+fuzz_target!(|data: &[u8]| strowger_fuzz_targets::run("sip_message", data));

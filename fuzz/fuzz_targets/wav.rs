@@ -1,10 +1,6 @@
-//! Any bytes are a sound or an error.
+//! See `wav` in `tests/fuzz-targets`.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use strowger_media_core::wav;
 
-fuzz_target!(|data: &[u8]| {
-    let _ = wav::read(data);
-    let _ = wav::read_stereo(data);
-});
+fuzz_target!(|data: &[u8]| strowger_fuzz_targets::run("wav", data));

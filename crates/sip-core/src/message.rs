@@ -225,6 +225,8 @@ impl Message {
     fn index(&mut self, mut at: usize, defect: &mut Option<Defect>) -> usize {
         let raw = self.raw.clone();
         let mut unfolded: Option<Vec<u8>> = None;
+        // Whether the line before was taken. What continues a line that was not belongs to it, and not to one before it.
+        let mut taken = false;
         let body_from = loop {
             let Some(line_end) = find(&raw, at, b'\n') else {
                 defect.get_or_insert(Defect::Truncated);
@@ -236,7 +238,7 @@ impl Message {
             }
             if matches!(raw[at], b' ' | b'\t') {
                 // A continuation: it extends the value of the line before it.
-                match self.lines.last_mut() {
+                match self.lines.last_mut().filter(|_| taken) {
                     Some(last) => {
                         let copy = unfolded.get_or_insert_with(|| raw.to_vec());
                         for byte in &mut copy[last.value.to as usize..at] {
@@ -250,11 +252,14 @@ impl Message {
                         defect.get_or_insert(Defect::HeaderLine);
                     }
                 }
-            } else if self.lines.len() == MAX_HEADERS {
-                defect.get_or_insert(Defect::TooManyHeaders);
             } else {
-                match header_line(&raw, at, end) {
-                    Some(line) => self.lines.push(line),
+                let line = header_line(&raw, at, end);
+                taken = line.is_some() && self.lines.len() < MAX_HEADERS;
+                match line {
+                    Some(line) if taken => self.lines.push(line),
+                    Some(_) => {
+                        defect.get_or_insert(Defect::TooManyHeaders);
+                    }
                     None => {
                         defect.get_or_insert(Defect::HeaderLine);
                     }

@@ -395,6 +395,15 @@ mod found_elsewhere {
     }
 
     #[test]
+    fn what_continues_a_broken_line_is_not_added_to_another() {
+        let bytes = with("Max-Forwards: 70", b"Subject: one\r\nBro|ken: x\r\n two\r\nMax-Forwards: 70");
+        let message = Message::parse(Bytes::from(bytes)).unwrap();
+        assert_eq!(message.defect(), Some(message::Defect::HeaderLine));
+        assert_eq!(message.value(HeaderName::Subject).unwrap(), "one");
+        assert_eq!(message.value(HeaderName::MaxForwards).unwrap(), "70");
+    }
+
+    #[test]
     fn white_space_before_the_colon_of_content_length() {
         let text = request("INFO", "i1", 1, "", "", "").replace("Content-Length: 0", "Content-Length : 3\t") + "abcdef";
         let message = Message::parse(Bytes::from(text)).unwrap();

@@ -1,0 +1,49 @@
+//! What the fuzz targets do with their bytes, apart from libFuzzer: `fuzz/` runs these functions for hours, and a test
+//! of this crate runs each for some seconds over the same seeds and over mutations of them.
+//!
+//! A target is a function that must return for any bytes, soon, without a panic; its assertions say what must hold.
+
+mod media;
+pub mod mutate;
+mod seeds;
+mod sip;
+
+/// One target.
+#[derive(Clone, Copy)]
+pub struct Target {
+    /// Name of the binary in `fuzz/fuzz_targets`.
+    pub name: &'static str,
+    /// Digests any bytes.
+    pub run: fn(&[u8]),
+    /// Inputs to begin with.
+    pub seeds: fn() -> Vec<Vec<u8>>,
+}
+
+/// All targets. A new one is added here and in `fuzz/`; a test compares the two.
+pub const TARGETS: &[Target] = &[
+    target("sip_message", sip::message, seeds::messages),
+    target("sip_stack", sip::stack, seeds::streams),
+    target("uri", sip::uri, seeds::uris),
+    target("digest", sip::digest, seeds::credentials),
+    target("registrar", sip::registrar, seeds::registrations),
+    target("identity", sip::identity, seeds::identities),
+    target("sdp", sip::sdp, seeds::descriptions),
+    target("stun", sip::stun, seeds::stun),
+    target("rtp", media::rtp, seeds::packets),
+    target("rtcp", media::rtcp, seeds::reports),
+    target("wav", media::wav, seeds::sounds),
+    target("number", media::number, seeds::numbers),
+];
+
+const fn target(name: &'static str, run: fn(&[u8]), seeds: fn() -> Vec<Vec<u8>>) -> Target {
+    Target { name, run, seeds }
+}
+
+/// Runs the target of this name.
+///
+/// # Panics
+/// If there is none, and where the target finds a fault.
+pub fn run(name: &str, bytes: &[u8]) {
+    let target = TARGETS.iter().find(|t| t.name == name);
+    (target.expect("a target of this name").run)(bytes);
+}
