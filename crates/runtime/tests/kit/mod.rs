@@ -9,7 +9,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use strowger_core::call::{ClickPlan, ForwardPlan, PartyPlan, Ringback, Sound, Target};
 use strowger_core::event::{Created, Event, Kind, RecordMode, Via};
-use strowger_core::{ApplicationId, ConversationId, ConversationRecord, Fact, Number, Stamp, TenantId, TrunkId};
+use strowger_core::{
+    ApplicationId, ConversationId, ConversationRecord, DeviceId, Fact, Number, Stamp, TenantId, TrunkId,
+};
 use strowger_media::{CallKey, Command as MediaCommand, Event as MediaEvent, Layout, MediaError, SoundRef};
 use strowger_runtime::owner::{
     DialogName, Diversion, Incoming, Out, Owner, OwnerInput, Permit, Turn, Way, World, diversion_headers,
@@ -35,6 +37,8 @@ pub enum Party {
     Silent,
     /// 183 with media after ms, then answers after further ms.
     EarlyMedia(u64, u64),
+    /// Sends the call on to these URIs, after ms.
+    Diverts(u64, u16, &'static [&'static str]),
 }
 
 /// A sent session description for a party's answer.
@@ -201,19 +205,33 @@ impl Rig {
 
     /// A party with a number, reached over a trunk of its own.
     pub fn party(&mut self, number: &str, behaviour: Party) -> NodeId {
+        let (node, addr) = self.node(behaviour);
+        let routes = self.world.routes.entry(number.into()).or_default();
+        routes.push((node.0 as u128, addr));
+        node
+    }
+
+    /// A device of a user, rung in a group.
+    pub fn device(&mut self, user: &str, group: u16, behaviour: Party) -> NodeId {
+        let (node, addr) = self.node(behaviour);
+        let via = Via::Device(DeviceId(node.0 as u128));
+        let way = Way {
+            group,
+            ..Way::new(via, SipTarget::udp(addr), format!("sip:{user}@{addr}"))
+        };
+        self.world.devices.entry(user.into()).or_default().push(way);
+        node
+    }
+
+    fn node(&mut self, behaviour: Party) -> (NodeId, SocketAddr) {
         let node = self.net.add_node();
         // Nobody has the address of a silent party; a stack would at least send 100.
         let addr = match behaviour {
             Party::Silent => ([192, 0, 2, 1], 5060).into(),
             _ => self.net.addr(node),
         };
-        self.world
-            .routes
-            .entry(number.into())
-            .or_default()
-            .push((node.0 as u128, addr));
         if matches!(behaviour, Party::Silent) {
-            return node;
+            return (node, addr);
         }
         let sdp = party_sdp(node, 1, "sendrecv");
         self.net.script(
@@ -249,6 +267,18 @@ impl Rig {
                             (a * ms, respond(183, Some(sdp.clone()))),
                             ((a + b) * ms, respond(200, Some(sdp.clone()))),
                         ],
+                        Party::Diverts(after, status, contacts) => {
+                            let contacts = contacts.iter().map(|c| ("Contact".to_owned(), format!("<{c}>")));
+                            let divert = Command::Respond {
+                                handle,
+                                status,
+                                reason_phrase: None,
+                                headers: contacts.collect(),
+                                sdp: None,
+                                reliable: false,
+                            };
+                            vec![(0, respond(180, None)), (after * ms, divert)]
+                        }
                         Party::Silent => vec![],
                     },
                     SipEvent::ReInviteReceived { sdp: Some(_) } => vec![(0, respond(200, Some(sdp.clone())))],
@@ -256,7 +286,7 @@ impl Rig {
                 }
             }),
         );
-        node
+        (node, addr)
     }
 
     pub fn now(&self) -> Stamp {
