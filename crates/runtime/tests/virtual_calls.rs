@@ -8,7 +8,7 @@ use strowger_core::event::RecordMode;
 use strowger_core::{By, Cause, Fact, LegSeq, Number, Role};
 use strowger_runtime::owner::{OwnerInput, recover};
 use strowger_sim::Link;
-use strowger_sip_core::{Command as Sip, EndCause, SipEvent};
+use strowger_sip_core::{Command as Sip, EndCause, Interface, SipEvent, Stack, StackConfig, Transport};
 
 fn rig(caller: Party, callee: Party) -> Rig {
     let mut rig = Rig::new(Link::CLEAN, 1);
@@ -605,9 +605,20 @@ fn a_cancel_that_crosses_our_answer_hangs_up() {
     assert!(record.legs[1].stop.unwrap().ms_since(record.legs[0].stop.unwrap()) < 1_000);
 }
 
-#[test]
-fn a_hold_is_not_kept_for_ever() {
+/// A talk in which the callee holds; without session timers if its stack has none.
+fn held(session_timers: bool) -> Rig {
     let mut rig = rig(Party::Answers(100, 0), Party::Answers(100, 0));
+    if !session_timers {
+        let local = rig.net.addr(kit_node(2));
+        let interface = Interface {
+            transport: Transport::Udp,
+            local,
+            advertised: None,
+        };
+        let mut config = StackConfig::new([7; 16], interface);
+        config.session.enabled = false;
+        *rig.net.stack(kit_node(2)) = Stack::new(config);
+    }
     rig.click(|_, _| {});
     rig.run(1_000);
     let callee = rig.net.events().iter().find(|l| l.node == kit_node(2)).unwrap().handle;
@@ -615,6 +626,12 @@ fn a_hold_is_not_kept_for_ever() {
     rig.net.command(kit_node(2), Sip::ReInvite { handle: callee, sdp });
     rig.run(1_000);
     assert!(rig.record().legs[1].held);
+    rig
+}
+
+#[test]
+fn a_hold_is_not_kept_for_ever() {
+    let mut rig = held(false);
     let due = rig.owner.as_ref().and_then(|o| o.machine().next_deadline()).unwrap();
     assert_eq!(due.1, strowger_core::call::Deadline::Hold(LegSeq(1)));
     let owner = rig.owner.as_mut().unwrap();
@@ -626,6 +643,19 @@ fn a_hold_is_not_kept_for_ever() {
             by: By::Timer
         }
     )));
+}
+
+// RFC 4028
+#[test]
+fn a_hold_under_a_session_timer_lasts_while_the_device_is_there() {
+    let mut rig = held(true);
+    let owner = rig.owner.as_ref().unwrap();
+    assert_eq!(owner.machine().next_deadline(), None, "the session timer watches it");
+    // The device is gone without a word: the session is not refreshed and ends.
+    rig.net.lose_if(|p| p.from == kit_node(2) || p.to == Some(kit_node(2)));
+    rig.run(1_900_000);
+    rig.assert_clean();
+    assert_eq!(rig.record().legs[1].end.unwrap().0, Cause::NetworkLost);
 }
 
 #[test]
