@@ -2,7 +2,7 @@
 //! domain-model I15 and §5.5).
 
 use super::branch::{Branch, Outcome};
-use super::leg::{LegIo, q850_of, wire_number};
+use super::leg::{LegIo, q850_of, wire_user};
 use super::recover::{confirmed_ref, invite_ref};
 use super::way::{Line, groups_of};
 use super::{DialogName, Diversion, FIRST_RESPONSE_MS, Out, Owner, Way, World, reason_of};
@@ -521,7 +521,7 @@ fn attempt_failed(i: usize, branch: &Branch, status: u16) -> Input {
 
 fn invite_over(way: &Way, io: &LegIo, offer: Bytes, world: &dyn World) -> Invite {
     let host = world.host();
-    let user = io.cli.as_deref().map(wire_number).unwrap_or_else(|| "anonymous".into());
+    let user = io.cli.as_deref().map(wire_user).unwrap_or_else(|| "anonymous".into());
     let (a, b) = (world.random(), world.random());
     Invite {
         handle: world.dialog_handle(),

@@ -259,9 +259,20 @@ impl Owner {
     }
 }
 
-/// A number as it goes on the wire: without the separators that people write.
-pub(super) fn wire_number(text: &str) -> String {
-    text.chars().filter(|c| c.is_ascii_digit() || *c == '+').collect()
+/// The user part that shows who calls: a number without the separators that people write, a user name as it is, and
+/// nobody where neither can be written.
+pub(super) fn wire_user(text: &str) -> String {
+    let is_name = text.chars().any(char::is_alphabetic);
+    let user: String = if is_name {
+        text.to_owned()
+    } else {
+        text.chars().filter(|c| c.is_ascii_digit() || *c == '+').collect()
+    };
+    let written = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.' | '_');
+    if user.is_empty() || !user.chars().all(written) {
+        return "anonymous".into();
+    }
+    user
 }
 
 pub(super) fn q850_of(reasons: &[Reason]) -> u8 {
@@ -298,6 +309,14 @@ fn info_digit(content_type: &str, body: &[u8]) -> Option<char> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_calls_can_always_be_written() {
+        assert_eq!(wire_user("+86 10-5550"), "+86105550");
+        assert_eq!(wire_user("bob.2"), "bob.2");
+        assert_eq!(wire_user("x>\r\ny"), "anonymous");
+        assert_eq!(wire_user("()"), "anonymous");
+    }
 
     #[test]
     fn info_bodies_in_the_wild() {

@@ -64,6 +64,20 @@ pub struct TestWorld {
     next: AtomicU64,
 }
 
+impl TestWorld {
+    pub fn empty() -> TestWorld {
+        TestWorld {
+            routes: HashMap::new(),
+            devices: HashMap::new(),
+            names: Mutex::default(),
+            own: None,
+            full: Mutex::default(),
+            claimed: Mutex::default(),
+            next: AtomicU64::new(1),
+        }
+    }
+}
+
 impl World for TestWorld {
     fn open_media(&self, _: CallKey, leg: u16) -> Result<SocketAddr, MediaError> {
         Ok(([10, 0, 0, 1], 20_000 + leg * 2).into())
@@ -176,15 +190,7 @@ impl Rig {
         Rig {
             net,
             platform,
-            world: TestWorld {
-                routes: HashMap::new(),
-                devices: HashMap::new(),
-                names: Mutex::default(),
-                own: None,
-                full: Mutex::default(),
-                claimed: Mutex::default(),
-                next: AtomicU64::new(1),
-            },
+            world: TestWorld::empty(),
             owner: None,
             events: vec![],
             layouts: vec![],
