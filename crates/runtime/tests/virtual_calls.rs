@@ -610,11 +610,7 @@ fn held(session_timers: bool) -> Rig {
     let mut rig = rig(Party::Answers(100, 0), Party::Answers(100, 0));
     if !session_timers {
         let local = rig.net.addr(kit_node(2));
-        let interface = Interface {
-            transport: Transport::Udp,
-            local,
-            advertised: None,
-        };
+        let interface = Interface::new(Transport::Udp, local);
         let mut config = StackConfig::new([7; 16], interface);
         config.session.enabled = false;
         *rig.net.stack(kit_node(2)) = Stack::new(config);
