@@ -13,6 +13,7 @@ mod connection;
 mod connections;
 mod endpoint;
 mod handshake;
+mod hep;
 mod hooks;
 mod listener;
 #[allow(unsafe_code)]
@@ -28,6 +29,7 @@ mod udp;
 mod wire;
 
 pub use endpoint::{Endpoint, EndpointHandle, EventSink, Overloaded, StartError};
+pub use hep::{Hep, HepSettings, HepStats};
 pub use resolve::{Located, ResolveError, Resolver, ResolverSettings};
 pub use settings::{
     Admission, Bind, ClientCertificates, ConnectionLimits, EndpointConfig, Placement, TlsPeer, TlsSettings, Verify,
