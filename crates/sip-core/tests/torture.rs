@@ -396,7 +396,10 @@ mod found_elsewhere {
 
     #[test]
     fn what_continues_a_broken_line_is_not_added_to_another() {
-        let bytes = with("Max-Forwards: 70", b"Subject: one\r\nBro|ken: x\r\n two\r\nMax-Forwards: 70");
+        let bytes = with(
+            "Max-Forwards: 70",
+            b"Subject: one\r\nBro|ken: x\r\n two\r\nMax-Forwards: 70",
+        );
         let message = Message::parse(Bytes::from(bytes)).unwrap();
         assert_eq!(message.defect(), Some(message::Defect::HeaderLine));
         assert_eq!(message.value(HeaderName::Subject).unwrap(), "one");

@@ -322,3 +322,83 @@ pub(crate) fn peer_of(
     };
     Ok((verify, name))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Writes a certificate that signs itself.
+    fn issue(folder: &Path, name: &str) -> TlsSettings {
+        let made = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
+        let settings = TlsSettings {
+            certificate: folder.join("own.pem"),
+            key: folder.join("own.key"),
+            clients: ClientCertificates::Ignored,
+            verify: Verify::Authorities(folder.join("own.pem")),
+        };
+        std::fs::write(&settings.certificate, made.cert.pem()).unwrap();
+        std::fs::write(&settings.key, made.signing_key.serialize_pem()).unwrap();
+        settings
+    }
+
+    #[test]
+    fn a_change_is_noticed_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = Arc::new(issue(folder.path(), "old.example"));
+        let addr = "127.0.0.1:5061".parse().unwrap();
+        let certificates = Certificates::load(vec![(addr, settings.clone())]).unwrap();
+        let first = certificates.server(&settings).unwrap();
+        let client = certificates.client((None, settings.verify.clone())).unwrap();
+        assert!(!certificates.changed());
+        issue(folder.path(), "a-name-of-another-length.example");
+        assert!(certificates.changed());
+        certificates.reload().unwrap();
+        assert!(!certificates.changed());
+        assert!(!Arc::ptr_eq(&first, &certificates.server(&settings).unwrap()));
+        let again = certificates.client((None, settings.verify.clone())).unwrap();
+        assert!(!Arc::ptr_eq(&client, &again), "authorities are read again, too");
+        // A fault is noticed once, and not each half minute.
+        std::fs::remove_file(&settings.key).unwrap();
+        assert!(certificates.changed());
+        let second = certificates.server(&settings).unwrap();
+        assert!(certificates.reload().is_err());
+        assert!(!certificates.changed());
+        assert!(Arc::ptr_eq(&second, &certificates.server(&settings).unwrap()));
+    }
+
+    #[test]
+    fn what_cannot_be_loaded_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let good = issue(folder.path(), "a.example");
+        let addr = "127.0.0.1:5061".parse().unwrap();
+        let error = |settings: TlsSettings| match Certificates::load(vec![(addr, Arc::new(settings))]) {
+            Err((at, error)) => {
+                assert_eq!(at, addr);
+                error.to_string()
+            }
+            Ok(_) => panic!("it loads"),
+        };
+        let missing = folder.path().join("none.pem");
+        let clients = ClientCertificates::Required(missing.clone());
+        assert!(
+            error(TlsSettings {
+                clients,
+                ..good.clone()
+            })
+            .contains("none.pem")
+        );
+        assert!(
+            error(TlsSettings {
+                key: missing,
+                ..good.clone()
+            })
+            .contains("none.pem")
+        );
+        let other = tempfile::tempdir().unwrap();
+        let key = issue(other.path(), "b.example").key;
+        assert!(
+            error(TlsSettings { key, ..good }).contains("cannot be used"),
+            "key of another certificate"
+        );
+    }
+}
