@@ -99,17 +99,15 @@ pub(crate) async fn create(State(api): State<Api>, Body(create): Body<Create>) -
     let tenant = request::tenant(&api.store.snapshot(), create.tenant.as_deref())?;
     let now = (api.now)();
     let token = request::random_hex::<16>()?;
+    // Integrators write the id as a user name; random, so that one cannot be guessed from another.
+    let id = request::body_id("id", &request::random_hex::<16>()?)?;
     let account = Account {
-        // Integrators write the id as a user name; random, so that one cannot be guessed from another.
-        id: request::body_id("id", &request::random_hex::<16>()?)?,
-        tenant,
-        name: request::name("name", &create.name)?,
         tokens: vec![Token {
             secret: Secret::new(token.clone()),
             created_at: now,
             expires_at: None,
         }],
-        disabled: false,
+        ..Account::new(id, tenant, request::name("name", &create.name)?)
     };
     let view = View {
         token: Some(token),

@@ -120,10 +120,8 @@ pub(crate) async fn create(State(api): State<Api>, Body(create): Body<Create>) -
     };
     let entry = DeviceEntry {
         device: Device {
-            id: DeviceId(request::mint(&api)?),
-            tenant,
-            username,
             contact: contact(create.contact.as_deref().unwrap_or(""))?,
+            ..Device::new(DeviceId(request::mint(&api)?), tenant, username)
         },
         password: Some(secret),
         disabled: false,

@@ -97,15 +97,7 @@ pub(crate) async fn create(State(api): State<Api>, Body(change): Body<Change>) -
     if change.name.is_none() {
         return Err(Problem::parameter("name", "name is required"));
     }
-    let mut tenant = Tenant {
-        id: TenantId(request::mint(&api)?),
-        name: String::new(),
-        push_allowed: Vec::new(),
-        opened_prefixes: Vec::new(),
-        max_conversations: 0,
-        max_rate: 0,
-        disabled: false,
-    };
+    let mut tenant = Tenant::new(TenantId(request::mint(&api)?), "");
     change.apply(&mut tenant)?;
     if api.store.snapshot().tenants().any(|t| t.name == tenant.name) {
         return Err(Problem::new(

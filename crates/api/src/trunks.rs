@@ -19,7 +19,7 @@ struct View {
     /// `null` for one of the platform's.
     tenant: Option<String>,
     name: String,
-    address: String,
+    address: Option<String>,
     domain: String,
     sources: Vec<String>,
     /// `null` for authentication by address.
@@ -46,6 +46,9 @@ pub(crate) struct Rule {
     prepend: String,
     #[serde(default = "yes")]
     allow: bool,
+    /// Thousandths of a currency unit a minute.
+    #[serde(default)]
+    price: u32,
 }
 
 fn yes() -> bool {
@@ -58,7 +61,7 @@ impl View {
             id: t.id.to_string(),
             tenant: t.tenant.map(|t| t.to_string()),
             name: t.name.clone(),
-            address: t.address.to_string(),
+            address: t.address.map(|a| a.to_string()),
             domain: t.domain.clone(),
             sources: t.sources.iter().map(ToString::to_string).collect(),
             username: match &t.auth {
@@ -78,6 +81,7 @@ impl View {
                     strip: r.strip,
                     prepend: r.prepend.clone(),
                     allow: r.allow,
+                    price: r.price,
                 })
                 .collect(),
             disabled: t.disabled,
@@ -137,7 +141,7 @@ impl Change {
             t.name = request::name("name", &name)?;
         }
         if let Some(text) = self.address {
-            t.address = address(&text)?;
+            t.address = Some(address(&text)?);
         }
         if let Some(domain) = self.domain {
             let good = domain
@@ -185,6 +189,7 @@ impl Change {
                     strip: r.strip,
                     prepend: r.prepend,
                     allow: r.allow,
+                    price: r.price,
                 })
                 .collect();
         }
@@ -247,20 +252,9 @@ pub(crate) async fn create(State(api): State<Api>, Body(mut change): Body<Change
         ));
     }
     let mut trunk = Trunk {
-        id: TrunkId(request::mint(&api)?),
         tenant,
-        name: String::new(),
-        address: address(text)?,
-        domain: String::new(),
-        sources: Vec::new(),
-        auth: TrunkAuth::Address,
         codecs: CODECS.map(str::to_owned).to_vec(),
-        max_channels: 0,
-        max_rate: 0,
-        priority: 10,
-        options_interval: 30,
-        rules: Vec::new(),
-        disabled: false,
+        ..Trunk::new(TrunkId(request::mint(&api)?), Some(address(text)?))
     };
     change.apply(&mut trunk)?;
     let view = View::of(&trunk, &api);

@@ -5,6 +5,7 @@
 //!
 //! Invariant: no type here derives `Serialize`. The journal, each dialect and the native API own their wire types.
 
+pub mod address;
 pub mod call;
 pub mod cause;
 pub mod event;
@@ -16,6 +17,7 @@ pub mod resource;
 pub mod routing;
 pub mod time;
 
+pub use address::AddressRange;
 pub use cause::{By, Cause, Role};
 pub use event::{Event, Fact};
 pub use id::{AccountId, ApplicationId, ConversationId, DeviceId, LegId, LegSeq, RouteId, TenantId, TrunkId};

@@ -1,5 +1,6 @@
 //! Tenant resources as the machines see them: settings of an application, prompts, trunks, routes.
 
+use crate::address::AddressRange;
 use crate::id::{ApplicationId, DeviceId, RouteId, TenantId, TrunkId};
 use crate::number::Number;
 use std::net::SocketAddr;
@@ -90,6 +91,111 @@ pub struct PrefixRule {
     pub prepend: String,
     /// False refuses the number on this trunk.
     pub allow: bool,
+    /// Thousandths of a currency unit a minute of talk over this trunk costs; counted against daily caps of spending.
+    pub price: u32,
+}
+
+/// The transport of requests to a trunk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum TrunkTransport {
+    /// Datagrams; requests larger than the path's limit go by TCP (RFC 3261 §18.1.1).
+    #[default]
+    Udp,
+    /// TCP.
+    Tcp,
+    /// TLS over TCP.
+    Tls,
+}
+
+impl TrunkTransport {
+    /// All, in the order of [`TrunkTransport::name`]'s documentation.
+    pub const ALL: [TrunkTransport; 3] = [TrunkTransport::Udp, TrunkTransport::Tcp, TrunkTransport::Tls];
+
+    /// `udp`, `tcp` or `tls`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            TrunkTransport::Udp => "udp",
+            TrunkTransport::Tcp => "tcp",
+            TrunkTransport::Tls => "tls",
+        }
+    }
+
+    /// The port that an address without one means: 5061 for TLS, else 5060 (RFC 3261 §19.1.2).
+    pub const fn default_port(self) -> u16 {
+        match self {
+            TrunkTransport::Udp | TrunkTransport::Tcp => 5060,
+            TrunkTransport::Tls => 5061,
+        }
+    }
+}
+
+/// That we register with a carrier (RFC 3261 §10.2), so that it knows where to send calls.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Registering {
+    /// Seconds that we ask for; the carrier may grant fewer.
+    pub expires: u32,
+    /// User part of our contact; the trunk's id if `None`.
+    pub contact_user: Option<String>,
+}
+
+/// What a trunk is told and believed of who calls.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrunkIdentity {
+    /// True if P-Asserted-Identity from it is believed (RFC 3325).
+    pub trusted: bool,
+    /// P-Asserted-Identity that it gets.
+    pub asserted: Asserted,
+    /// What it gets of a caller's wish for privacy.
+    pub privacy: PrivacyTo,
+    /// How it is told that a call was diverted.
+    pub diversion: DiversionTo,
+}
+
+impl Default for TrunkIdentity {
+    fn default() -> Self {
+        TrunkIdentity {
+            trusted: true,
+            asserted: Asserted::Pass,
+            privacy: PrivacyTo::Pass,
+            diversion: DiversionTo::Remove,
+        }
+    }
+}
+
+/// What a trunk gets of the identity that we know (RFC 3325).
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub enum Asserted {
+    /// Nothing.
+    Remove,
+    /// What is known.
+    #[default]
+    Pass,
+    /// This URI, for trunks that want their main number there.
+    Set(String),
+}
+
+/// What a trunk gets of a caller's wish for privacy (RFC 3323, RFC 3325).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum PrivacyTo {
+    /// It is trusted to keep it: the asserted identity goes along, From is anonymous.
+    #[default]
+    Pass,
+    /// It is not: nothing tells who calls.
+    Enforce,
+    /// The wish is not passed on and the caller is shown: emergency services.
+    Remove,
+}
+
+/// How a trunk is told that a call was diverted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum DiversionTo {
+    /// Not at all.
+    #[default]
+    Remove,
+    /// As Diversion (RFC 5806).
+    Diversion,
+    /// As History-Info (RFC 7044).
+    HistoryInfo,
 }
 
 /// A trunk to a carrier.
@@ -101,14 +207,24 @@ pub struct Trunk {
     pub tenant: Option<TenantId>,
     /// Name, for people.
     pub name: String,
-    /// Where requests go.
-    pub address: SocketAddr,
-    /// Host part of the Request-URI and To; the address if empty.
+    /// Where requests go. Exactly one of this and `server` is set.
+    pub address: Option<SocketAddr>,
+    /// The host name where requests go, with `:port` if it is not to be found by NAPTR and SRV (RFC 3263).
+    pub server: Option<String>,
+    /// How requests go there.
+    pub transport: TrunkTransport,
+    /// With TLS: the server's certificate must be valid for its name.
+    pub verify: bool,
+    /// Host part of the Request-URI and To; the server or the address if empty.
     pub domain: String,
     /// Source addresses that count as this carrier, besides `address`.
-    pub sources: Vec<std::net::IpAddr>,
+    pub sources: Vec<AddressRange>,
     /// Authentication.
     pub auth: TrunkAuth,
+    /// We register there; `None` for a carrier that knows our address.
+    pub register: Option<Registering>,
+    /// What it is told and believed of who calls.
+    pub identity: TrunkIdentity,
     /// Codec names in order of preference.
     pub codecs: Vec<String>,
     /// Concurrent calls; 0 is no limit.
@@ -123,6 +239,58 @@ pub struct Trunk {
     pub rules: Vec<PrefixRule>,
     /// Out of service by hand.
     pub disabled: bool,
+}
+
+impl Trunk {
+    /// A platform's trunk over UDP without name, domain, limits and rules, in service, asked for its health every 30
+    /// seconds. `address` may be set or, in place of it, [`Trunk::server`].
+    pub fn new(id: TrunkId, address: Option<SocketAddr>) -> Trunk {
+        Trunk {
+            id,
+            tenant: None,
+            name: String::new(),
+            address,
+            server: None,
+            transport: TrunkTransport::Udp,
+            verify: true,
+            domain: String::new(),
+            sources: Vec::new(),
+            auth: TrunkAuth::Address,
+            register: None,
+            identity: TrunkIdentity::default(),
+            codecs: Vec::new(),
+            max_channels: 0,
+            max_rate: 0,
+            priority: 10,
+            options_interval: 30,
+            rules: Vec::new(),
+            disabled: false,
+        }
+    }
+
+    /// Host part of the Request-URI and To of requests to it: its domain, else its server, else its address.
+    pub fn host(&self) -> String {
+        if !self.domain.is_empty() {
+            return self.domain.clone();
+        }
+        match (&self.server, self.address) {
+            (Some(server), _) => server.clone(),
+            (None, Some(address)) => address.to_string(),
+            (None, None) => String::new(),
+        }
+    }
+
+    /// True if a request from this address is the carrier's, by its configured addresses alone. What its server's name
+    /// resolves to is not known here.
+    pub fn is_source(&self, source: SocketAddr) -> bool {
+        if self.sources.iter().any(|range| range.contains(source.ip())) {
+            return true;
+        }
+        self.address.is_some_and(|address| {
+            // Several carriers may share an address on one machine (a lab does); then the port tells them apart.
+            address == source || (self.sources.is_empty() && address.ip() == source.ip() && !source.ip().is_loopback())
+        })
+    }
 }
 
 /// A number of the installation.
@@ -176,4 +344,22 @@ pub struct Device {
     pub username: String,
     /// Where it is, if it does not register.
     pub contact: Option<SocketAddr>,
+    /// The application that calls from it are accounted to; `None` for the tenant's only one.
+    pub application: Option<ApplicationId>,
+    /// The number that its outward calls show; `None` for the application's.
+    pub cli: Option<Number>,
+}
+
+impl Device {
+    /// A device without a fixed address, application and number.
+    pub fn new(id: DeviceId, tenant: TenantId, username: impl Into<String>) -> Device {
+        Device {
+            id,
+            tenant,
+            username: username.into(),
+            contact: None,
+            application: None,
+            cli: None,
+        }
+    }
 }

@@ -78,8 +78,9 @@ pub enum Denied {
     Emergency,
 }
 
-/// Emergency numbers of mainland China, refused loudly unless a trunk is opened for them.
-const EMERGENCY: [&str; 6] = ["110", "112", "119", "120", "122", "12395"];
+/// Emergency numbers of mainland China, and those that visitors dial from habit. They go to the tenant's emergency trunk
+/// or are refused loudly; no opened prefix opens them.
+pub const EMERGENCY: [&str; 8] = ["110", "112", "119", "120", "122", "12395", "911", "999"];
 
 /// Premium information services: 168xx and 160xx as dialled without an area code.
 const PREMIUM: [&str; 2] = ["168", "160"];
@@ -106,24 +107,12 @@ pub fn permitted(number: &Number, plan: NumberPlan, opened: &[String]) -> Result
 mod tests {
     use super::*;
     use crate::number::CHINA;
-    use crate::resource::TrunkAuth;
 
     fn trunk(id: u128, priority: u16, tenant: Option<u128>) -> Trunk {
         Trunk {
-            id: TrunkId(id),
             tenant: tenant.map(TenantId),
-            name: format!("t{id}"),
-            address: "127.0.0.1:5060".parse().unwrap(),
-            domain: String::new(),
-            sources: vec![],
-            auth: TrunkAuth::Address,
-            codecs: vec![],
-            max_channels: 0,
-            max_rate: 0,
             priority,
-            options_interval: 30,
-            rules: vec![],
-            disabled: false,
+            ..Trunk::new(TrunkId(id), "127.0.0.1:5060".parse().ok())
         }
     }
 
@@ -162,6 +151,7 @@ mod tests {
             strip,
             prepend: prepend.into(),
             allow,
+            price: 0,
         };
         assert_eq!(rewrite(&[], &n).as_deref(), Some("+8613800138000"));
         assert_eq!(

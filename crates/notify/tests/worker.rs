@@ -37,13 +37,8 @@ async fn store(path: &Path) -> Store {
     let store = open(path);
     for (id, allowed) in [(TENANT, vec!["127.0.0.1".parse().unwrap()]), (STRICT, vec![])] {
         let tenant = Tenant {
-            id,
-            name: "t".into(),
             push_allowed: allowed,
-            opened_prefixes: vec![],
-            max_conversations: 0,
-            max_rate: 0,
-            disabled: false,
+            ..Tenant::new(id, "t")
         };
         store.put(tenant).await.unwrap();
     }

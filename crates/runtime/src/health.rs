@@ -63,6 +63,7 @@ pub async fn watch(switch: Arc<Switch>) {
         let now = tokio::time::Instant::now();
         let config = switch.store().snapshot();
         for trunk in config.trunks().iter().filter(|t| !t.disabled && t.options_interval > 0) {
+            let Some(address) = trunk.address else { continue };
             {
                 let mut state = switch.health.lock();
                 if state.due.get(&trunk.id).is_some_and(|due| *due > now) {
@@ -84,9 +85,9 @@ pub async fn watch(switch: Arc<Switch>) {
                 call_id: format!("{a:032x}@{host}"),
                 local_tag: format!("{:016x}", b as u64),
                 branch_stem: format!("{:016x}", (b >> 64) as u64),
-                request_uri: format!("sip:{}", trunk.address),
+                request_uri: format!("sip:{address}"),
                 from: Party::new(format!("sip:{host}")),
-                destination: Target::udp(trunk.address),
+                destination: Target::udp(address),
                 local: None,
             };
             if switch.sip().send(Command::Options(Box::new(ping))).is_err() {

@@ -253,7 +253,7 @@ impl Switch {
             .into_iter()
             .filter_map(|c| Some((config.trunk(c.trunk)?, c.dialled)))
             .zip(0..)
-            .map(|((trunk, dialled), group)| way_over(trunk, &dialled, group))
+            .filter_map(|((trunk, dialled), group)| way_over(trunk, &dialled, group))
             .collect()
     }
 
@@ -326,7 +326,7 @@ impl Switch {
     fn admit(self: &Arc<Self>, handle: DialogHandle, invite: IncomingInvite) -> Result<(), (u16, &'static str)> {
         let config = self.store.snapshot();
         let source = invite.source.addr;
-        let mut carriers = config.trunks().iter().filter(|t| !t.disabled && is_source(t, source));
+        let mut carriers = config.trunks().iter().filter(|t| !t.disabled && t.is_source(source));
         if carriers.clone().next().is_none() {
             return Err((403, "its source is no trunk of ours"));
         }
@@ -418,15 +418,6 @@ impl Switch {
         });
         Ok(())
     }
-}
-
-fn is_source(trunk: &Trunk, source: SocketAddr) -> bool {
-    if trunk.sources.iter().any(|ip| *ip == source.ip()) {
-        return true;
-    }
-    // Several carriers may share an address on one machine (a lab does); then the port tells them apart.
-    trunk.address == source
-        || (trunk.sources.is_empty() && trunk.address.ip() == source.ip() && !source.ip().is_loopback())
 }
 
 /// The user part of a SIP or tel URI inside a header value or alone, without parameters.
@@ -552,22 +543,19 @@ impl World for Switch {
     }
 }
 
-fn way_over(trunk: &Trunk, dialled: &str, group: u16) -> Way {
-    let host = if trunk.domain.is_empty() {
-        trunk.address.to_string()
-    } else {
-        trunk.domain.clone()
-    };
-    Way {
+/// `None` for a trunk whose server has to be located first.
+fn way_over(trunk: &Trunk, dialled: &str, group: u16) -> Option<Way> {
+    let address = trunk.address?;
+    Some(Way {
         codecs: trunk.codecs.clone(),
         credentials: credentials_of(trunk),
         group,
         ..Way::new(
             Via::Trunk(trunk.id),
-            SipTarget::udp(trunk.address),
-            format!("sip:{dialled}@{host}"),
+            SipTarget::udp(address),
+            format!("sip:{dialled}@{}", trunk.host()),
         )
-    }
+    })
 }
 
 fn credentials_of(trunk: &Trunk) -> Option<Credentials> {

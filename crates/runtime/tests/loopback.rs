@@ -7,7 +7,7 @@ use std::time::Duration;
 use strowger_core::call::{AddPlan, Builtin, ClickPlan, Command, PartyPlan, Ringback, Target};
 use strowger_core::event::{Created, Kind, RecordMode, Via};
 use strowger_core::project::{Batching, Body, Projector, Subscription, Topic};
-use strowger_core::resource::{PrefixRule, Route, RouteTarget, Trunk, TrunkAuth};
+use strowger_core::resource::{PrefixRule, Route, RouteTarget, Trunk};
 use strowger_core::{
     ApplicationId, Cause, ConversationId, ConversationRecord, Event, Fact, LegSeq, Number, RouteId, TenantId, TrunkId,
 };
@@ -71,18 +71,7 @@ async fn platform(trunk: SocketAddr) -> Platform {
     let (ports, lock) = strowger_media::testkit::port_block();
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(StoreConfig::new(folder.path().join("db"), MasterKey::new([7; 32]))).unwrap();
-    store
-        .put(Tenant {
-            id: TENANT,
-            name: "t".into(),
-            push_allowed: vec![],
-            opened_prefixes: vec![],
-            max_conversations: 0,
-            max_rate: 0,
-            disabled: false,
-        })
-        .await
-        .unwrap();
+    store.put(Tenant::new(TENANT, "t")).await.unwrap();
     store
         .put(Application {
             id: APP,
@@ -98,20 +87,10 @@ async fn platform(trunk: SocketAddr) -> Platform {
         .unwrap();
     store
         .put(Trunk {
-            id: TrunkId(3),
-            tenant: None,
             name: "far".into(),
-            address: trunk,
-            domain: String::new(),
-            sources: vec![],
-            auth: TrunkAuth::Address,
-            codecs: vec![],
-            max_channels: 0,
-            max_rate: 0,
             priority: 1,
             options_interval: 0,
-            rules: vec![],
-            disabled: false,
+            ..Trunk::new(TrunkId(3), Some(trunk))
         })
         .await
         .unwrap();
@@ -396,13 +375,14 @@ async fn a_route_to_a_trunk_goes_there_only_with_the_number_rewritten() {
     let trunk = |id, far: &Far, tenant, priority| Trunk {
         id: TrunkId(id),
         tenant,
-        address: far.handle.local_addrs()[0],
+        address: Some(far.handle.local_addrs()[0]),
         priority,
         rules: vec![PrefixRule {
             prefix: "+8610".into(),
             strip: 7,
             prepend: "9".into(),
             allow: true,
+            price: 0,
         }],
         ..Trunk::clone(p.store.snapshot().trunk(TrunkId(3)).unwrap())
     };

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use strowger_core::number::CHINA;
-use strowger_core::resource::{ApplicationSettings, OwnedNumber, Trunk, TrunkAuth};
+use strowger_core::resource::{ApplicationSettings, OwnedNumber, Trunk};
 use strowger_core::{AccountId, ApplicationId, Number, Stamp, TenantId, TrunkId};
 use strowger_store::{Account, Application, Secret, Store, StoreError, Tenant, Token};
 
@@ -34,14 +34,9 @@ pub async fn furnish(store: &Store) -> Result<Demo, StoreError> {
         Some(t) => t.id,
         None => {
             let tenant = Tenant {
-                id: TenantId(strowger_runtime::mint::random()),
-                name: NAME.to_owned(),
                 // So that pushes to a receiver on this machine can be tried; other tenants have this closed.
                 push_allowed: ["127.0.0.0/8", "::1"].iter().filter_map(|r| r.parse().ok()).collect(),
-                opened_prefixes: Vec::new(),
-                max_conversations: 0,
-                max_rate: 0,
-                disabled: false,
+                ..Tenant::new(TenantId(strowger_runtime::mint::random()), NAME)
             };
             store.create(tenant.clone()).await?;
             tenant.id
@@ -70,15 +65,12 @@ pub async fn furnish(store: &Store) -> Result<Demo, StoreError> {
 async fn make_account(store: &Store, tenant: TenantId, now: Stamp) -> Result<(AccountId, Secret), StoreError> {
     let token = Secret::new(format!("{:032x}", strowger_runtime::mint::random()));
     let account = Account {
-        id: AccountId(strowger_runtime::mint::random()),
-        tenant,
-        name: NAME.to_owned(),
         tokens: vec![Token {
             secret: token.clone(),
             created_at: now,
             expires_at: None,
         }],
-        disabled: false,
+        ..Account::new(AccountId(strowger_runtime::mint::random()), tenant, NAME)
     };
     let id = account.id;
     store.create(account).await?;
@@ -121,20 +113,10 @@ async fn furnish_lines(store: &Store, tenant: TenantId) -> Result<(), StoreError
     }
     if !config.trunks().iter().any(|t| t.name == "lab") {
         let trunk = Trunk {
-            id: TrunkId(strowger_runtime::mint::random()),
             tenant: Some(tenant),
             name: "lab".to_owned(),
-            address: LAB,
-            domain: String::new(),
-            sources: Vec::new(),
-            auth: TrunkAuth::Address,
             codecs: vec!["PCMA".to_owned(), "PCMU".to_owned()],
-            max_channels: 0,
-            max_rate: 0,
-            priority: 10,
-            options_interval: 30,
-            rules: Vec::new(),
-            disabled: false,
+            ..Trunk::new(TrunkId(strowger_runtime::mint::random()), Some(LAB))
         };
         store.create(trunk).await?;
     }

@@ -1,8 +1,9 @@
 //! Resources of tenants, and the immutable snapshot of all of them that the hot path reads.
 
+use crate::devices::Devices;
 use std::collections::{BTreeMap, HashMap};
-use std::net::IpAddr;
 use std::sync::Arc;
+pub use strowger_core::address::{AddressRange, BadRange};
 use strowger_core::resource::{ApplicationSettings, Device, OwnedNumber, Route, Trunk};
 use strowger_core::{AccountId, ApplicationId, DeviceId, Number, RouteId, Stamp, TenantId, TrunkId};
 use subtle::ConstantTimeEq;
@@ -45,60 +46,6 @@ impl std::fmt::Debug for Secret {
     }
 }
 
-/// A range of addresses, `10.0.0.0/8` or a single address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct AddressRange {
-    /// An address in the range.
-    pub address: IpAddr,
-    /// Leading bits that count.
-    pub prefix: u8,
-}
-
-impl AddressRange {
-    /// True if `ip` is in the range. An IPv4 address mapped into IPv6 counts as the IPv4 address.
-    pub fn contains(&self, ip: IpAddr) -> bool {
-        match (self.address.to_canonical(), ip.to_canonical()) {
-            (IpAddr::V4(a), IpAddr::V4(b)) => {
-                let shift = 32 - u32::from(self.prefix.min(32));
-                u32::from(a).checked_shr(shift).unwrap_or(0) == u32::from(b).checked_shr(shift).unwrap_or(0)
-            }
-            (IpAddr::V6(a), IpAddr::V6(b)) => {
-                let shift = 128 - u32::from(self.prefix.min(128));
-                u128::from(a).checked_shr(shift).unwrap_or(0) == u128::from(b).checked_shr(shift).unwrap_or(0)
-            }
-            _ => false,
-        }
-    }
-}
-
-impl std::fmt::Display for AddressRange {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}/{}", self.address, self.prefix)
-    }
-}
-
-/// A text that is no address range.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("not an address or range: write 10.0.0.0/8, 192.0.2.7 or fd00::/8")]
-pub struct BadRange;
-
-impl std::str::FromStr for AddressRange {
-    type Err = BadRange;
-    fn from_str(text: &str) -> Result<AddressRange, BadRange> {
-        let (address, prefix) = match text.split_once('/') {
-            Some((a, p)) => (a, Some(p.parse::<u8>().map_err(|_| BadRange)?)),
-            None => (text, None),
-        };
-        let address: IpAddr = address.parse().map_err(|_| BadRange)?;
-        let most = if address.is_ipv4() { 32 } else { 128 };
-        let prefix = prefix.unwrap_or(most);
-        if prefix > most {
-            return Err(BadRange);
-        }
-        Ok(AddressRange { address, prefix })
-    }
-}
-
 /// A customer of the installation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tenant {
@@ -114,8 +61,38 @@ pub struct Tenant {
     pub max_conversations: u32,
     /// New conversations per second; 0 is no limit.
     pub max_rate: u32,
+    /// What its calls may cost in a day of its zone, in thousandths of a currency unit; 0 is no limit.
+    pub max_daily_spend: u64,
+    /// Minutes east of UTC of the zone in which its days begin.
+    pub zone_minutes: i32,
+    /// The host part of its devices' addresses of record, lower case, no other tenant's.
+    pub domain: Option<String>,
+    /// The only trunk that its calls to emergency numbers go to; `None` refuses them.
+    pub emergency: Option<TrunkId>,
+    /// Its emergency numbers as they are dialled, in place of [`strowger_core::routing::EMERGENCY`]; empty for those.
+    pub emergency_numbers: Vec<String>,
     /// Out of service by hand.
     pub disabled: bool,
+}
+
+impl Tenant {
+    /// A tenant in service, in China's zone, without domain, limits and opened prefixes.
+    pub fn new(id: TenantId, name: impl Into<String>) -> Tenant {
+        Tenant {
+            id,
+            name: name.into(),
+            push_allowed: Vec::new(),
+            opened_prefixes: Vec::new(),
+            max_conversations: 0,
+            max_rate: 0,
+            max_daily_spend: 0,
+            zone_minutes: 480,
+            domain: None,
+            emergency: None,
+            emergency_numbers: Vec::new(),
+            disabled: false,
+        }
+    }
 }
 
 /// An API principal of a tenant.
@@ -129,11 +106,31 @@ pub struct Account {
     pub name: String,
     /// Its tokens; several are valid at once while one replaces the other.
     pub tokens: Vec<Token>,
+    /// Concurrent conversations; 0 is no limit.
+    pub max_conversations: u32,
+    /// New conversations per second; 0 is no limit.
+    pub max_rate: u32,
+    /// What its calls may cost in a day of the tenant's zone, in thousandths of a currency unit; 0 is no limit.
+    pub max_daily_spend: u64,
     /// Out of service by hand.
     pub disabled: bool,
 }
 
 impl Account {
+    /// An account in service, without tokens and limits.
+    pub fn new(id: AccountId, tenant: TenantId, name: impl Into<String>) -> Account {
+        Account {
+            id,
+            tenant,
+            name: name.into(),
+            tokens: Vec::new(),
+            max_conversations: 0,
+            max_rate: 0,
+            max_daily_spend: 0,
+            disabled: false,
+        }
+    }
+
     /// True if `secret` is one of the tokens that are valid now. Takes the same time whichever token it is.
     pub fn accepts(&self, secret: &str, now: Stamp) -> bool {
         self.tokens.iter().fold(false, |found, t| {
@@ -288,7 +285,8 @@ pub struct Config {
     trunks: Vec<Arc<Trunk>>,
     numbers: HashMap<Number, Arc<OwnedNumber>>,
     routes: HashMap<Number, Arc<Route>>,
-    devices: BTreeMap<DeviceId, Arc<DeviceEntry>>,
+    devices: Devices,
+    domains: HashMap<String, TenantId>,
     prompts: BTreeMap<PromptKey, Arc<Prompt>>,
 }
 
@@ -308,6 +306,15 @@ impl Config {
     /// All tenants by id.
     pub fn tenants(&self) -> impl Iterator<Item = &Arc<Tenant>> {
         self.tenants.values()
+    }
+
+    /// The tenant with this SIP domain, in any case.
+    pub fn tenant_by_domain(&self, domain: &str) -> Option<&Arc<Tenant>> {
+        let id = match self.domains.get(domain) {
+            Some(id) => id,
+            None => self.domains.get(&domain.to_ascii_lowercase())?,
+        };
+        self.tenants.get(id)
     }
 
     /// The account with this id.
@@ -362,19 +369,27 @@ impl Config {
 
     /// The device with this id.
     pub fn device(&self, id: DeviceId) -> Option<&Arc<DeviceEntry>> {
-        self.devices.get(&id)
+        self.devices.get(id)
     }
 
     /// The tenant's device with this user name.
     pub fn device_by_name(&self, tenant: TenantId, username: &str) -> Option<&Arc<DeviceEntry>> {
-        self.devices
-            .values()
-            .find(|d| d.device.tenant == tenant && d.device.username == username)
+        self.devices.by_name(tenant, username)
+    }
+
+    /// The device with this user name of the tenant whose domain this is; the domain in any case.
+    pub fn device_in_domain(&self, domain: &str, username: &str) -> Option<&Arc<DeviceEntry>> {
+        self.devices.by_name(self.tenant_by_domain(domain)?.id, username)
+    }
+
+    /// The device with this user name, if no two tenants have one.
+    pub fn device_by_username_anywhere(&self, username: &str) -> Option<&Arc<DeviceEntry>> {
+        self.devices.anywhere(username)
     }
 
     /// All devices by id.
     pub fn devices(&self) -> impl Iterator<Item = &Arc<DeviceEntry>> {
-        self.devices.values()
+        self.devices.all()
     }
 
     /// The prompt that `name` means in an application: its own one before the tenant's shared one.
@@ -397,7 +412,7 @@ impl Config {
             ResourceId::Trunk(id) => self.trunk(*id).is_some(),
             ResourceId::Number(n) => self.numbers.contains_key(n),
             ResourceId::Route(id) => self.routes.values().any(|r| r.id == *id),
-            ResourceId::Device(id) => self.devices.contains_key(id),
+            ResourceId::Device(id) => self.devices.get(*id).is_some(),
             ResourceId::Prompt(t, a, n) => self.prompts.contains_key(&(*t, *a, n.clone())),
         }
     }
@@ -414,7 +429,7 @@ impl Config {
                 let route = self.routes.values().find(|r| r.id == *id)?;
                 self.applications.get(&route.application).map(|a| a.tenant)
             }
-            ResourceId::Device(id) => self.devices.get(id).map(|d| d.device.tenant),
+            ResourceId::Device(id) => self.devices.get(*id).map(|d| d.device.tenant),
             ResourceId::Prompt(t, a, n) => self.prompts.get(&(*t, *a, n.clone())).map(|p| p.tenant),
         }
     }
@@ -424,6 +439,10 @@ impl Config {
         self.version += 1;
         match resource {
             Resource::Tenant(t) => {
+                self.domains.retain(|_, owner| *owner != t.id);
+                if let Some(domain) = &t.domain {
+                    self.domains.insert(domain.clone(), t.id);
+                }
                 self.tenants.insert(t.id, Arc::new(t));
             }
             Resource::Account(a) => {
@@ -445,7 +464,7 @@ impl Config {
                 self.routes.insert(r.number.clone(), Arc::new(r));
             }
             Resource::Device(d) => {
-                self.devices.insert(d.device.id, Arc::new(d));
+                self.devices.insert(Arc::new(d));
             }
             Resource::Prompt(p) => {
                 self.prompts
@@ -467,7 +486,8 @@ impl Config {
                 self.applications.retain(|_, a| a.tenant != *id);
                 self.trunks.retain(|t| t.tenant != Some(*id));
                 self.numbers.retain(|_, n| n.tenant != *id);
-                self.devices.retain(|_, d| d.device.tenant != *id);
+                self.devices.remove_tenant(*id);
+                self.domains.retain(|_, owner| owner != id);
                 self.prompts.retain(|_, p| p.tenant != *id);
             }
             ResourceId::Account(id) => {
@@ -482,7 +502,7 @@ impl Config {
             }
             ResourceId::Route(id) => self.routes.retain(|_, r| r.id != *id),
             ResourceId::Device(id) => {
-                self.devices.remove(id);
+                self.devices.remove(*id);
             }
             ResourceId::Prompt(t, a, n) => {
                 self.prompts.remove(&(*t, *a, n.clone()));
@@ -511,27 +531,10 @@ impl Resource {
 mod tests {
     use super::*;
 
-    #[test]
-    fn ranges_hold_what_they_say() {
-        let r: AddressRange = "10.1.0.0/16".parse().unwrap();
-        assert!(r.contains("10.1.255.1".parse().unwrap()));
-        assert!(r.contains("::ffff:10.1.0.1".parse().unwrap()));
-        assert!(!r.contains("10.2.0.1".parse().unwrap()));
-        let all: AddressRange = "0.0.0.0/0".parse().unwrap();
-        assert!(all.contains("192.0.2.1".parse().unwrap()));
-        assert!(!all.contains("::1".parse().unwrap()));
-        let one: AddressRange = "::1".parse().unwrap();
-        assert!(one.contains("::1".parse().unwrap()));
-        assert!("10.0.0.0/33".parse::<AddressRange>().is_err());
-    }
-
     // accept: voice-paas 8
     #[test]
     fn two_tokens_overlap_and_the_old_one_expires() {
         let account = Account {
-            id: AccountId(1),
-            tenant: TenantId(1),
-            name: String::new(),
             tokens: vec![
                 Token {
                     secret: Secret::new("old"),
@@ -544,7 +547,7 @@ mod tests {
                     expires_at: None,
                 },
             ],
-            disabled: false,
+            ..Account::new(AccountId(1), TenantId(1), "")
         };
         assert!(account.accepts("old", Stamp(99)) && account.accepts("new", Stamp(99)));
         assert!(!account.accepts("old", Stamp(100)) && account.accepts("new", Stamp(100)));

@@ -3,15 +3,17 @@
 //! A member that is added later gets a default here. Text forms: ids 32 hexadecimal digits, addresses and numbers as
 //! they are written.
 
+mod trunk;
+
 use crate::config::{
     Account, AddressRange, Application, DeviceEntry, Prompt, PromptState, Resource, Secret, Tenant, Token,
 };
 use serde::{Deserialize, Serialize};
-use std::net::{IpAddr, SocketAddr};
-use strowger_core::resource::{
-    ApplicationSettings, Device, OwnedNumber, PrefixRule, Route, RouteTarget, Trunk, TrunkAuth,
-};
+use std::net::SocketAddr;
+use strowger_core::resource::{ApplicationSettings, Device, OwnedNumber, Route, RouteTarget};
 use strowger_core::{AccountId, ApplicationId, DeviceId, Number, RouteId, Stamp, TenantId, TrunkId};
+
+use trunk::DiskTrunk;
 
 /// A 128-bit id as 32 hexadecimal digits.
 struct Id(u128);
@@ -61,6 +63,16 @@ struct DiskTenant {
     #[serde(default)]
     max_rate: u32,
     #[serde(default)]
+    max_daily_spend: u64,
+    #[serde(default)]
+    zone_minutes: Option<i32>,
+    #[serde(default)]
+    domain: Option<String>,
+    #[serde(default)]
+    emergency: Option<Id>,
+    #[serde(default)]
+    emergency_numbers: Vec<String>,
+    #[serde(default)]
     disabled: bool,
 }
 
@@ -70,6 +82,12 @@ struct DiskAccount {
     tenant: Id,
     name: String,
     tokens: Vec<DiskToken>,
+    #[serde(default)]
+    max_conversations: u32,
+    #[serde(default)]
+    max_rate: u32,
+    #[serde(default)]
+    max_daily_spend: u64,
     #[serde(default)]
     disabled: bool,
 }
@@ -117,34 +135,6 @@ struct DiskSettings {
 }
 
 #[derive(Serialize, Deserialize)]
-struct DiskTrunk {
-    id: Id,
-    #[serde(default)]
-    tenant: Option<Id>,
-    name: String,
-    address: SocketAddr,
-    domain: String,
-    sources: Vec<IpAddr>,
-    #[serde(default)]
-    digest: Option<(String, String)>,
-    codecs: Vec<String>,
-    max_channels: u32,
-    max_rate: u32,
-    priority: u16,
-    options_interval: u32,
-    rules: Vec<DiskRule>,
-    disabled: bool,
-}
-
-#[derive(Serialize, Deserialize)]
-struct DiskRule {
-    prefix: String,
-    strip: u8,
-    prepend: String,
-    allow: bool,
-}
-
-#[derive(Serialize, Deserialize)]
 struct DiskNumber {
     number: String,
     tenant: Id,
@@ -176,6 +166,10 @@ struct DiskDevice {
     username: String,
     #[serde(default)]
     contact: Option<SocketAddr>,
+    #[serde(default)]
+    application: Option<Id>,
+    #[serde(default)]
+    cli: Option<String>,
     #[serde(default)]
     password: Option<String>,
     #[serde(default)]
@@ -243,68 +237,6 @@ fn settings_from(d: DiskSettings) -> ApplicationSettings {
     }
 }
 
-fn trunk_to(t: &Trunk) -> DiskTrunk {
-    DiskTrunk {
-        id: Id(t.id.0),
-        tenant: t.tenant.map(|t| Id(t.0)),
-        name: t.name.clone(),
-        address: t.address,
-        domain: t.domain.clone(),
-        sources: t.sources.clone(),
-        digest: match &t.auth {
-            TrunkAuth::Address => None,
-            TrunkAuth::Digest { username, password } => Some((username.clone(), password.clone())),
-        },
-        codecs: t.codecs.clone(),
-        max_channels: t.max_channels,
-        max_rate: t.max_rate,
-        priority: t.priority,
-        options_interval: t.options_interval,
-        rules: t
-            .rules
-            .iter()
-            .map(|r| DiskRule {
-                prefix: r.prefix.clone(),
-                strip: r.strip,
-                prepend: r.prepend.clone(),
-                allow: r.allow,
-            })
-            .collect(),
-        disabled: t.disabled,
-    }
-}
-
-fn trunk_from(t: DiskTrunk) -> Trunk {
-    Trunk {
-        id: TrunkId(t.id.0),
-        tenant: t.tenant.map(|t| TenantId(t.0)),
-        name: t.name,
-        address: t.address,
-        domain: t.domain,
-        sources: t.sources,
-        auth: match t.digest {
-            None => TrunkAuth::Address,
-            Some((username, password)) => TrunkAuth::Digest { username, password },
-        },
-        codecs: t.codecs,
-        max_channels: t.max_channels,
-        max_rate: t.max_rate,
-        priority: t.priority,
-        options_interval: t.options_interval,
-        rules: t
-            .rules
-            .into_iter()
-            .map(|r| PrefixRule {
-                prefix: r.prefix,
-                strip: r.strip,
-                prepend: r.prepend,
-                allow: r.allow,
-            })
-            .collect(),
-        disabled: t.disabled,
-    }
-}
-
 fn to_disk(resource: &Resource) -> Disk {
     match resource {
         Resource::Tenant(t) => Disk::Tenant(DiskTenant {
@@ -314,6 +246,11 @@ fn to_disk(resource: &Resource) -> Disk {
             opened_prefixes: t.opened_prefixes.clone(),
             max_conversations: t.max_conversations,
             max_rate: t.max_rate,
+            max_daily_spend: t.max_daily_spend,
+            zone_minutes: Some(t.zone_minutes),
+            domain: t.domain.clone(),
+            emergency: t.emergency.map(|t| Id(t.0)),
+            emergency_numbers: t.emergency_numbers.clone(),
             disabled: t.disabled,
         }),
         Resource::Account(a) => Disk::Account(DiskAccount {
@@ -329,6 +266,9 @@ fn to_disk(resource: &Resource) -> Disk {
                     expires_at: t.expires_at.map(|e| e.0),
                 })
                 .collect(),
+            max_conversations: a.max_conversations,
+            max_rate: a.max_rate,
+            max_daily_spend: a.max_daily_spend,
             disabled: a.disabled,
         }),
         Resource::Application(a) => Disk::Application(DiskApplication {
@@ -341,7 +281,7 @@ fn to_disk(resource: &Resource) -> Disk {
             push_secret: a.push_secret.as_ref().map(secret),
             disabled: a.disabled,
         }),
-        Resource::Trunk(t) => Disk::Trunk(trunk_to(t)),
+        Resource::Trunk(t) => Disk::Trunk(DiskTrunk::of(t)),
         Resource::Number(n) => Disk::Number(DiskNumber {
             number: n.number.as_str().to_owned(),
             tenant: Id(n.tenant.0),
@@ -364,6 +304,8 @@ fn to_disk(resource: &Resource) -> Disk {
             tenant: Id(d.device.tenant.0),
             username: d.device.username.clone(),
             contact: d.device.contact,
+            application: d.device.application.map(|a| Id(a.0)),
+            cli: d.device.cli.as_ref().map(|n| n.as_str().to_owned()),
             password: d.password.as_ref().map(secret),
             disabled: d.disabled,
         }),
@@ -392,6 +334,11 @@ fn from_disk(disk: Disk) -> Option<Resource> {
             opened_prefixes: t.opened_prefixes,
             max_conversations: t.max_conversations,
             max_rate: t.max_rate,
+            max_daily_spend: t.max_daily_spend,
+            zone_minutes: t.zone_minutes.unwrap_or(480),
+            domain: t.domain,
+            emergency: t.emergency.map(|t| TrunkId(t.0)),
+            emergency_numbers: t.emergency_numbers,
             disabled: t.disabled,
         }),
         Disk::Account(a) => Resource::Account(Account {
@@ -407,6 +354,9 @@ fn from_disk(disk: Disk) -> Option<Resource> {
                     expires_at: t.expires_at.map(Stamp),
                 })
                 .collect(),
+            max_conversations: a.max_conversations,
+            max_rate: a.max_rate,
+            max_daily_spend: a.max_daily_spend,
             disabled: a.disabled,
         }),
         Disk::Application(a) => Resource::Application(Application {
@@ -419,7 +369,7 @@ fn from_disk(disk: Disk) -> Option<Resource> {
             push_secret: a.push_secret.map(Secret::new),
             disabled: a.disabled,
         }),
-        Disk::Trunk(t) => Resource::Trunk(trunk_from(t)),
+        Disk::Trunk(t) => Resource::Trunk(t.trunk()?),
         Disk::Number(n) => Resource::Number(OwnedNumber {
             number: Number::from_canonical(n.number),
             tenant: TenantId(n.tenant.0),
@@ -443,6 +393,8 @@ fn from_disk(disk: Disk) -> Option<Resource> {
                 tenant: TenantId(d.tenant.0),
                 username: d.username,
                 contact: d.contact,
+                application: d.application.map(|a| ApplicationId(a.0)),
+                cli: d.cli.map(Number::from_canonical),
             },
             password: d.password.map(Secret::new),
             disabled: d.disabled,
@@ -472,4 +424,31 @@ pub(crate) fn encode(resource: &Resource) -> Vec<u8> {
 /// Reads the stored form; `None` if this version cannot.
 pub(crate) fn decode(json: &[u8]) -> Option<Resource> {
     serde_json::from_slice(json).ok().and_then(from_disk)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Resources as the first version wrote them.
+    #[test]
+    fn old_resources_load_with_the_defaults_of_what_is_new() {
+        let id = "00000000000000000000000000000007";
+        let read = |json: String| decode(json.as_bytes()).expect("an old resource loads");
+        let tenant = read(format!(
+            r#"{{"resource":"tenant","id":"{id}","name":"t","disabled":false}}"#
+        ));
+        assert_eq!(tenant, Resource::Tenant(Tenant::new(TenantId(7), "t")));
+        let account = read(format!(
+            r#"{{"resource":"account","id":"{id}","tenant":"{id}","name":"a","tokens":[]}}"#
+        ));
+        assert_eq!(account, Resource::Account(Account::new(AccountId(7), TenantId(7), "a")));
+        let device = read(format!(
+            r#"{{"resource":"device","id":"{id}","tenant":"{id}","username":"d","contact":null,"disabled":false}}"#
+        ));
+        let Resource::Device(entry) = device else {
+            panic!("a device")
+        };
+        assert_eq!(entry.device, Device::new(DeviceId(7), TenantId(7), "d"));
+    }
 }

@@ -21,6 +21,7 @@ mod batch;
 pub mod codec;
 pub mod config;
 mod crypto;
+mod devices;
 mod disk;
 mod error;
 mod maintenance;

@@ -9,7 +9,7 @@ use rusqlite::{Connection, params};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use strowger_core::resource::RouteTarget;
-use strowger_core::{AccountId, Stamp, TenantId};
+use strowger_core::{AccountId, Stamp, TenantId, TrunkId};
 use tokio::sync::watch;
 
 /// The kind and the id under which a resource is stored.
@@ -63,6 +63,14 @@ pub(crate) fn load(conn: &Connection, keys: &Keys) -> Result<Config, OpenError> 
     Ok(config)
 }
 
+/// A tenant uses its own trunks and the platform's.
+fn usable_trunk(config: &Config, id: TrunkId, tenant: TenantId) -> Result<(), StoreError> {
+    match config.trunk(id) {
+        Some(t) if t.tenant.is_none_or(|owner| owner == tenant) => Ok(()),
+        _ => Err(StoreError::NotFound("trunk")),
+    }
+}
+
 /// The tenant that a resource belongs to, after checking all that it refers to.
 fn check(config: &Config, resource: &Resource) -> Result<TenantId, StoreError> {
     let tenant = |id| config.tenant(id).map(|t| t.id).ok_or(StoreError::NotFound("tenant"));
@@ -72,7 +80,14 @@ fn check(config: &Config, resource: &Resource) -> Result<TenantId, StoreError> {
     };
     let owner = match resource {
         Resource::Tenant(t) if t.id == PLATFORM => return Err(StoreError::Exists("the platform's own tenant")),
-        Resource::Tenant(t) => t.id,
+        Resource::Tenant(t) => {
+            let same = t.domain.as_deref().and_then(|d| config.tenant_by_domain(d));
+            if same.is_some_and(|same| same.id != t.id) {
+                return Err(StoreError::Exists("a tenant with this domain"));
+            }
+            t.emergency.map_or(Ok(()), |id| usable_trunk(config, id, t.id))?;
+            t.id
+        }
         Resource::Account(a) => tenant(a.tenant)?,
         Resource::Application(a) => {
             if let Some(id) = a.account
@@ -99,21 +114,18 @@ fn check(config: &Config, resource: &Resource) -> Result<TenantId, StoreError> {
                 RouteTarget::Device(id) if config.device(*id).is_none_or(|d| d.device.tenant != owner) => {
                     return Err(StoreError::NotFound("device"));
                 }
-                RouteTarget::Trunk(id)
-                    if config
-                        .trunk(*id)
-                        .is_none_or(|t| t.tenant.is_some_and(|other| other != owner)) =>
-                {
-                    return Err(StoreError::NotFound("trunk"));
-                }
-                RouteTarget::Number(_) | RouteTarget::Device(_) | RouteTarget::Trunk(_) => owner,
+                RouteTarget::Trunk(id) => usable_trunk(config, *id, owner)?,
+                RouteTarget::Number(_) | RouteTarget::Device(_) => {}
             }
+            owner
         }
         Resource::Device(d) => {
             let same = config.device_by_name(d.device.tenant, &d.device.username);
             if same.is_some_and(|same| same.device.id != d.device.id) {
                 return Err(StoreError::Exists("a device with this user name"));
             }
+            let application = d.device.application;
+            application.map_or(Ok(()), |a| application_of(a, d.device.tenant))?;
             tenant(d.device.tenant)?
         }
         Resource::Prompt(p) => {
@@ -137,8 +149,12 @@ fn check_removal(config: &Config, id: &ResourceId) -> Result<TenantId, StoreErro
             config.routes().any(|r| r.application == *a)
                 || config.numbers().any(|n| n.applications.contains(a))
                 || config.prompts().any(|p| p.application == Some(*a))
+                || config.devices().any(|d| d.device.application == Some(*a))
         }
-        ResourceId::Trunk(t) => config.routes().any(|r| r.target == RouteTarget::Trunk(*t)),
+        ResourceId::Trunk(t) => {
+            config.routes().any(|r| r.target == RouteTarget::Trunk(*t))
+                || config.tenants().any(|tenant| tenant.emergency == Some(*t))
+        }
         ResourceId::Device(d) => config.routes().any(|r| r.target == RouteTarget::Device(*d)),
         _ => false,
     };

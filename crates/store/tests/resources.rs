@@ -14,15 +14,12 @@ use strowger_store::{
 
 fn account() -> Account {
     Account {
-        id: AccountId(71),
-        tenant: TENANT,
-        name: "crm".into(),
         tokens: vec![Token {
             secret: Secret::new("t0ken-one"),
             created_at: Stamp(0),
             expires_at: None,
         }],
-        disabled: false,
+        ..Account::new(AccountId(71), TENANT, "crm")
     }
 }
 
@@ -51,10 +48,8 @@ fn number() -> Number {
 
 fn trunk(tenant: Option<strowger_core::TenantId>) -> Trunk {
     Trunk {
-        id: TrunkId(9),
         tenant,
         name: "carrier".into(),
-        address: "192.0.2.5:5060".parse().unwrap(),
         domain: "carrier.example".into(),
         sources: vec!["192.0.2.6".parse().unwrap()],
         auth: TrunkAuth::Digest {
@@ -71,18 +66,17 @@ fn trunk(tenant: Option<strowger_core::TenantId>) -> Trunk {
             strip: 3,
             prepend: "0".into(),
             allow: true,
+            price: 0,
         }],
-        disabled: false,
+        ..Trunk::new(TrunkId(9), "192.0.2.5:5060".parse().ok())
     }
 }
 
 fn device() -> DeviceEntry {
     DeviceEntry {
         device: Device {
-            id: DeviceId(5),
-            tenant: TENANT,
-            username: "desk1".into(),
             contact: Some("192.0.2.9:5060".parse().unwrap()),
+            ..Device::new(DeviceId(5), TENANT, "desk1")
         },
         password: Some(Secret::new("d3vice")),
         disabled: false,

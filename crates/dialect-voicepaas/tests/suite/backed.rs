@@ -20,28 +20,17 @@ struct Backed {
 }
 
 fn tenant(id: strowger_core::TenantId) -> Tenant {
-    Tenant {
-        id,
-        name: "t".into(),
-        push_allowed: vec![],
-        opened_prefixes: vec![],
-        max_conversations: 0,
-        max_rate: 0,
-        disabled: false,
-    }
+    Tenant::new(id, "t")
 }
 
 fn account(id: strowger_core::AccountId, tenant: strowger_core::TenantId) -> Account {
     Account {
-        id,
-        tenant,
-        name: "a".into(),
         tokens: vec![Token {
             secret: Secret::new(TOKEN),
             created_at: START,
             expires_at: None,
         }],
-        disabled: false,
+        ..Account::new(id, tenant, "a")
     }
 }
 

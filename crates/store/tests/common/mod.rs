@@ -26,13 +26,8 @@ pub fn config(path: &Path) -> StoreConfig {
 
 pub fn tenant(id: TenantId) -> Tenant {
     Tenant {
-        id,
-        name: format!("tenant {id}"),
         push_allowed: vec!["127.0.0.0/8".parse().unwrap()],
-        opened_prefixes: Vec::new(),
-        max_conversations: 0,
-        max_rate: 0,
-        disabled: false,
+        ..Tenant::new(id, format!("tenant {id}"))
     }
 }
 
