@@ -18,11 +18,12 @@ use std::future::Future;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 use strowger_sip_core::{FlowId, Target, Transport, in_networks};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 /// What listeners, connections and the error queues of sockets tell the endpoint.
 pub(crate) enum Net {
@@ -126,6 +127,8 @@ struct Connection {
     peer: Option<Arc<TlsPeer>>,
     outbox: Arc<Outbox>,
     task: AbortHandle,
+    /// When something was last sent; `None` if nothing was.
+    last_sent: Option<Instant>,
 }
 
 /// What became of a message.
@@ -142,8 +145,9 @@ pub(crate) enum Sent {
 /// An ended connection.
 pub(crate) struct Ended {
     pub flow: FlowId,
-    /// The destinations that fail with it: the flow itself, and its address.
-    pub targets: [Target; 2],
+    /// The destinations that fail with it, the flow itself and its address, if anything can still wait for an answer
+    /// there. Most connections that end are idle, and when a network is cut they are many at once.
+    pub targets: Option<[Target; 2]>,
 }
 
 /// All connections.
@@ -157,6 +161,8 @@ pub(crate) struct Connections {
     certificates: Arc<Certificates>,
     peers: PeerNames,
     events: mpsc::Sender<Net>,
+    /// How long a request waits for its first answer (timers B and F).
+    patience: Duration,
     minted: u64,
     pub(crate) stats: ConnectionStats,
 }
@@ -171,6 +177,7 @@ impl Connections {
         certificates: Arc<Certificates>,
         peers: PeerNames,
         events: mpsc::Sender<Net>,
+        patience: Duration,
     ) -> Connections {
         // Flows of an earlier life of the process, kept with a registration, should mean nothing here.
         let first = getrandom::u64().unwrap_or_default() >> 8;
@@ -183,6 +190,7 @@ impl Connections {
             certificates,
             peers,
             events,
+            patience,
             minted: first,
             stats: ConnectionStats::default(),
         }
@@ -271,6 +279,7 @@ impl Connections {
             peer: None,
             outbox,
             task,
+            last_sent: None,
         };
         self.insert(flow, connection);
     }
@@ -347,10 +356,13 @@ impl Connections {
                 None => return Sent::Unreachable,
             },
         };
-        match self.by_flow.get(&flow).map(|connection| connection.outbox.push(bytes)) {
-            Some(Ok(())) => Sent::Queued,
-            Some(Err(_)) => Sent::Overflow(flow),
-            None => Sent::Unreachable,
+        let Some(connection) = self.by_flow.get_mut(&flow) else {
+            return Sent::Unreachable;
+        };
+        connection.last_sent = Some(Instant::now());
+        match connection.outbox.push(bytes) {
+            Ok(()) => Sent::Queued,
+            Err(_) => Sent::Overflow(flow),
         }
     }
 
@@ -401,6 +413,7 @@ impl Connections {
             peer,
             outbox,
             task,
+            last_sent: None,
         };
         self.insert(flow, connection);
         Some(flow)
@@ -441,9 +454,10 @@ impl Connections {
             addr: connection.source,
             flow,
         };
+        let awaited = connection.last_sent.is_some_and(|at| at.elapsed() <= self.patience);
         Some(Ended {
             flow,
-            targets: [target(Some(flow)), target(None)],
+            targets: awaited.then(|| [target(Some(flow)), target(None)]),
         })
     }
 }

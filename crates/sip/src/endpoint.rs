@@ -11,6 +11,7 @@ use crate::tls::{self, Certificates, TlsError};
 use crate::trace::{CallHasher, Direction};
 use crate::udp::Udp;
 use bytes::Bytes;
+use std::collections::HashSet;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -406,6 +407,8 @@ impl Loop {
         let outgoing = bound.sockets.iter();
         let outgoing = outgoing.map(|_| Vec::with_capacity(crate::mmsg::BATCH)).collect();
         let retry_after = stack.retry_after;
+        // RFC 3261 table 4: timers B and F, and a little more.
+        let patience = Duration::from_micros(stack.timers.t1.saturating_mul(64)) + Duration::from_secs(1);
         let (mut stack, arena) = (Stack::new(stack), Arena::new());
         if config.closed {
             stack.set_overload(Overload::Refuse { retry_after });
@@ -429,6 +432,7 @@ impl Loop {
             shared.certificates.clone(),
             shared.peers.clone(),
             events,
+            patience,
         );
         Loop {
             stack,
@@ -649,7 +653,7 @@ impl Loop {
     /// Tells whoever relied on a connection that it is gone.
     fn ended(&mut self, ended: Option<Ended>) {
         let Some(Ended { flow, targets }) = ended else { return };
-        self.failed.extend(targets);
+        self.failed.extend(targets.into_iter().flatten());
         let sink = &self.sink;
         if catch_unwind(AssertUnwindSafe(|| sink.flow_closed(flow))).is_err() {
             self.stats.sink_panics += 1;
@@ -708,7 +712,8 @@ impl Loop {
             if self.failed.is_empty() {
                 break;
             }
-            for target in std::mem::take(&mut self.failed) {
+            let failed: HashSet<Target> = self.failed.drain(..).collect();
+            for target in failed {
                 self.digest(Input::TransportError { target });
             }
             self.flush_sockets();

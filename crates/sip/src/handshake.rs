@@ -50,6 +50,7 @@ pub(crate) async fn accept(stream: TcpStream, remote: SocketAddr, how: Accepting
         });
     };
     let mut forwarded = None;
+    #[expect(clippy::result_large_err, reason = "the library's callback is declared so")]
     let check = |request: &Request, mut response: Response| {
         match admit(request.headers(), &settings) {
             Ok(()) => {}
