@@ -5,6 +5,7 @@
 //! chosen times, lets scripts react to events, and writes down what happened.
 
 mod net;
+mod proxy;
 mod rng;
 mod trace;
 

@@ -69,6 +69,8 @@ pub struct Packet<'a> {
 
 /// A node's reaction to an event: commands, each after a delay in µs.
 pub type Script = Box<dyn FnMut(DialogHandle, &SipEvent) -> Vec<(u64, Command)>>;
+/// Changes a node's configuration, also after a restart.
+type Settings = Box<dyn Fn(&mut StackConfig)>;
 /// Decides which datagrams are lost beyond the link's own loss.
 type Filter = Box<dyn FnMut(&Packet<'_>) -> bool>;
 
@@ -76,6 +78,9 @@ struct Node {
     stack: Stack,
     addr: SocketAddr,
     script: Option<Script>,
+    settings: Option<Settings>,
+    /// Where a forking proxy sends each INVITE; empty for a user agent.
+    forks_to: Vec<SocketAddr>,
 }
 
 enum Due {
@@ -124,28 +129,52 @@ impl SipNet {
 
     /// Adds a user agent with an address of its own.
     pub fn add_node(&mut self) -> NodeId {
+        self.add(None, Vec::new())
+    }
+
+    /// Adds a user agent with settings of its own.
+    pub fn add_node_with(&mut self, settings: impl Fn(&mut StackConfig) + 'static) -> NodeId {
+        self.add(Some(Box::new(settings)), Vec::new())
+    }
+
+    /// Adds a proxy that sends every INVITE to all of `targets` and passes every provisional response and every 2xx on.
+    /// It records no route, so that whatever follows goes directly; refusals end with it.
+    pub fn add_forking_proxy(&mut self, targets: &[NodeId]) -> NodeId {
+        let targets = targets.iter().map(|t| self.addr(*t)).collect();
+        self.add(None, targets)
+    }
+
+    fn add(&mut self, settings: Option<Settings>, forks_to: Vec<SocketAddr>) -> NodeId {
         let id = NodeId(self.nodes.len());
         let addr = SocketAddr::from(([10, 0, (id.0 / 250) as u8, (id.0 % 250) as u8 + 1], 5060));
-        let stack = Stack::new(self.config(addr));
+        let stack = Stack::new(self.config(addr, settings.as_ref()));
         self.nodes.push(Node {
             stack,
             addr,
             script: None,
+            settings,
+            forks_to,
         });
         id
     }
 
-    fn config(&mut self, addr: SocketAddr) -> StackConfig {
+    fn config(&mut self, addr: SocketAddr, settings: Option<&Settings>) -> StackConfig {
         let mut seed = [0; 16];
         seed[..8].copy_from_slice(&self.rng.next_u64().to_le_bytes());
         seed[8..].copy_from_slice(&self.rng.next_u64().to_le_bytes());
-        StackConfig::new(seed, Interface::new(Transport::Udp, addr))
+        let mut config = StackConfig::new(seed, Interface::new(Transport::Udp, addr));
+        if let Some(change) = settings {
+            change(&mut config);
+        }
+        config
     }
 
     /// Kills the node's process: a new stack without any memory takes its address.
     pub fn restart(&mut self, node: NodeId) {
-        let config = self.config(self.nodes[node.0].addr);
+        let settings = self.nodes[node.0].settings.take();
+        let config = self.config(self.nodes[node.0].addr, settings.as_ref());
         self.nodes[node.0].stack = Stack::new(config);
+        self.nodes[node.0].settings = settings;
     }
 
     /// The node's address.
@@ -256,6 +285,13 @@ impl SipNet {
     /// Lets bytes arrive at a node as if they came from `source`.
     pub fn inject(&mut self, to: NodeId, source: SocketAddr, bytes: Bytes) {
         let local = self.nodes[to.0].addr;
+        if !self.nodes[to.0].forks_to.is_empty() {
+            let relayed = crate::proxy::relay(local, &self.nodes[to.0].forks_to, &bytes);
+            for (target, bytes) in relayed {
+                self.carry(to, target, bytes);
+            }
+            return;
+        }
         self.step(to, Input::Received(Received::udp(local, source, bytes)));
     }
 

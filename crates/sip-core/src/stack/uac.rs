@@ -685,9 +685,11 @@ impl Core {
             .hash("glare")
             .field(dialog.call_id.as_bytes())
             .field(&dialog.local_seq.to_be_bytes())
+            .field(&self.now.0.to_be_bytes())
             .finish() as u64;
         if dialog.incoming {
-            (draw % 201) * 10_000
+            // Never zero: whoever tries again at once while the exchange goes on would do so without end.
+            (1 + draw % 200) * 10_000
         } else {
             2_100_000 + (draw % 191) * 10_000
         }
