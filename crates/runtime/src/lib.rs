@@ -13,6 +13,7 @@
 pub mod calls;
 pub mod clock;
 mod commit;
+mod dialogs;
 pub mod gate;
 pub mod health;
 mod mailbox;

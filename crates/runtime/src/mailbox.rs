@@ -127,6 +127,12 @@ impl<K: Hash + Eq + Copy> Directory<K> {
         self.with(key, |m| m.insert(key, mailbox));
     }
 
+    /// Gives a second key to whoever has the first one; false if nobody has it.
+    pub fn alias(&self, key: K, second: K) -> bool {
+        let mailbox = self.with(key, |m| m.get(&key).cloned());
+        mailbox.map(|m| self.insert(second, m)).is_some()
+    }
+
     /// Removes an entry.
     pub fn remove(&self, key: K) {
         self.with(key, |m| m.remove(&key));

@@ -3,12 +3,15 @@
 use crate::calls::{Answer, CallError, Calls, Live};
 use crate::clock::{Clock, wall_now};
 use crate::commit::{Committer, Projectors};
+use crate::dialogs::DialogNames;
 use crate::gate::{Full, Gates, Place};
 use crate::health::Health;
 use crate::mailbox::{Directory, Mail, Mailbox, Undelivered};
 use crate::mint;
 use crate::names::Names;
-use crate::owner::{Diversion, Incoming, Owner, OwnerInput, Permit, Turn, Way, World, diversion_headers};
+use crate::owner::{
+    DialogName, Diversion, Incoming, Owner, OwnerInput, Permit, Replacing, Turn, Way, World, diversion_headers,
+};
 use crate::sounds::SoundLibrary;
 use crate::task::Task;
 use std::collections::VecDeque;
@@ -57,6 +60,8 @@ pub struct Switch {
     pub(crate) conversations: Directory<ConversationId>,
     /// SIP dialogs of running conversations.
     pub(crate) dialogs: Directory<u64>,
+    /// Whose those are, by name.
+    pub(crate) dialog_names: DialogNames,
     /// Told at each end of a conversation.
     pub(crate) ended: Notify,
     pub(crate) health: Health,
@@ -82,6 +87,7 @@ impl Switch {
             runtime: tokio::runtime::Handle::current(),
             conversations: Directory::default(),
             dialogs: Directory::default(),
+            dialog_names: DialogNames::default(),
             ended: Notify::new(),
             health: Health::default(),
             trunks: Gates::default(),
@@ -292,6 +298,7 @@ impl Switch {
             mailbox,
             committer: Committer::new(self.store.clone(), self.projectors.clone()),
             dialogs: incoming.into_iter().collect(),
+            names: Vec::new(),
             done: VecDeque::new(),
             _places: places,
         };
@@ -323,7 +330,52 @@ impl Switch {
         }
     }
 
+    /// Gives an INVITE that takes the place of a leg (RFC 3891) to the owner of that leg, who answers it; false if there
+    /// is none. `tenant` is whoever the INVITE is accounted to.
+    pub(crate) fn replace(&self, incoming: Incoming, replaced: DialogHandle, tenant: TenantId) -> bool {
+        let invite = &incoming.invite;
+        let from = user_of(&invite.from).unwrap_or_default();
+        let to = user_of(&invite.request_uri).unwrap_or_default();
+        let replacing = Replacing {
+            incoming,
+            replaced,
+            tenant,
+            from,
+            to,
+        };
+        // What comes of the new dialog meanwhile, its CANCEL for one, follows the INVITE into the same mailbox.
+        let handle = replacing.incoming.handle;
+        let mail = Mail::input(OwnerInput::Replace(Box::new(replacing)));
+        let taken = self.dialogs.alias(replaced.0, handle.0) && self.dialogs.post(replaced.0, mail).is_ok();
+        if !taken {
+            self.dialogs.remove(handle.0);
+        }
+        taken
+    }
+
+    /// An INVITE of one of our conversations to another one: the second half of an attended transfer.
+    fn own_replace(&self, handle: DialogHandle, invite: &IncomingInvite) -> Option<bool> {
+        let replaced = invite.replaces?.handle;
+        let name = DialogName {
+            call_id: invite.call_id.clone(),
+            local_tag: invite.message.from_tag()?.into_owned(),
+        };
+        let tenant = self.dialog_names.tenant_of(&name)?;
+        let incoming = Incoming {
+            handle,
+            invite: invite.clone(),
+            via: Via::Platform,
+            permit: None,
+        };
+        Some(self.replace(incoming, replaced, tenant))
+    }
+
     fn admit(self: &Arc<Self>, handle: DialogHandle, invite: IncomingInvite) -> Result<(), (u16, &'static str)> {
+        match self.own_replace(handle, &invite) {
+            Some(true) => return Ok(()),
+            Some(false) => return Err((481, "the dialog that it replaces is over")),
+            None => {}
+        }
         let config = self.store.snapshot();
         let source = invite.source.addr;
         let mut carriers = config.trunks().iter().filter(|t| !t.disabled && t.is_source(source));
@@ -509,8 +561,20 @@ impl World for Switch {
         Ok((Target::Number(number), user))
     }
 
-    fn self_way(&self, _: TenantId, _: &ReferTo, _: &Replaces) -> Option<Way> {
-        None
+    fn self_way(&self, tenant: TenantId, refer_to: &ReferTo, replaces: &Replaces) -> Option<Way> {
+        let name = DialogName {
+            call_id: replaces.call_id.clone(),
+            local_tag: replaces.to_tag.clone(),
+        };
+        let known = self.dialog_names.tenant_of(&name) == Some(tenant);
+        let mut own = *self.sip().local_addrs().first().filter(|_| known)?;
+        if own.ip().is_unspecified() {
+            own.set_ip(match own {
+                SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
+                SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+            });
+        }
+        Some(Way::new(Via::Platform, SipTarget::udp(own), refer_to.uri.clone()))
     }
 
     fn claim(&self, via: Via) -> Option<Permit> {

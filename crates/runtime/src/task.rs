@@ -4,7 +4,7 @@ use crate::calls::{CallError, Live};
 use crate::clock::Clock;
 use crate::commit::Committer;
 use crate::mailbox::{Inbox, Mail, Mailbox};
-use crate::owner::{Out, Owner, OwnerInput, Turn, World};
+use crate::owner::{DialogName, Out, Owner, OwnerInput, Turn, World};
 use crate::switch::Switch;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -45,6 +45,8 @@ pub struct Task {
     pub committer: Committer,
     /// SIP handles that lead to it.
     pub dialogs: Vec<DialogHandle>,
+    /// The names of those dialogs.
+    pub names: Vec<DialogName>,
     /// Named commands that it accepted, newest last.
     pub done: VecDeque<(CommandId, Accepted)>,
     /// Places that it holds until it is over, given back by being dropped.
@@ -205,7 +207,9 @@ impl Task {
         self.give_media(&media).await;
         for out in rest {
             match out {
-                Out::Claim(handle, _) => {
+                Out::Claim(handle, name) => {
+                    self.switch.dialog_names.insert(name.clone(), self.owner.tenant());
+                    self.names.push(name);
                     self.dialogs.push(handle);
                     self.switch.dialogs.insert(handle.0, self.mailbox.clone());
                 }
@@ -256,6 +260,9 @@ impl Task {
             .command(CallKey(self.id().0), strowger_media::Command::CloseCall);
         for handle in self.dialogs.drain(..) {
             self.switch.dialogs.remove(handle.0);
+        }
+        for name in self.names.drain(..) {
+            self.switch.dialog_names.remove(&name);
         }
         self.switch.conversations.remove(self.id());
         self.switch.ended.notify_waiters();

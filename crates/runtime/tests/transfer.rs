@@ -312,6 +312,90 @@ fn a_call_that_rings_elsewhere_is_picked_up() {
     x.assert_clean();
 }
 
+fn g729(node: usize) -> bytes::Bytes {
+    let n = node + 1;
+    format!(
+        "v=0\r\no=- 7 1 IN IP4 10.0.0.{n}\r\ns=-\r\nc=IN IP4 10.0.0.{n}\r\nt=0 0\r\nm=audio 4000 RTP/AVP 18 8\r\na=rtpmap:18 G729/8000\r\na=rtpmap:8 PCMA/8000\r\n"
+    )
+    .into()
+}
+
+/// Two phones that talk G.729, and one that has G.711 only, to which the talk is handed over.
+fn two_codecs() -> (Exchange, (NodeId, DialogHandle), (NodeId, DialogHandle)) {
+    let mut x = Exchange::new(Link::CLEAN, 1);
+    let a = x.phone_with("1001", Phone::Answers(50), g729(1));
+    let only = String::from_utf8(g729(2).to_vec()).unwrap().replace("18 8", "18");
+    let b = x.phone_with("1002", Phone::Answers(100), only.into());
+    x.phone("1003", Phone::Answers(100));
+    let at_a = x.call(a, "1002", vec![]);
+    x.run(1_000);
+    let at_b = x.called(b).unwrap();
+    assert!(x.convs[0].codecs[&0].contains("g729") && x.convs[0].codecs[&1].contains("g729"));
+    (x, (a, at_a), (b, at_b))
+}
+
+#[test]
+fn a_party_whose_codec_the_new_one_lacks_is_asked_for_another() {
+    let (mut x, anna, bert) = two_codecs();
+    // What Anna's phone answers an offer with.
+    let script = move |handle, e: &SipEvent| match e {
+        SipEvent::ReInviteReceived { sdp: Some(_) } => {
+            vec![(0, respond(handle, 200, Some(kit::party_sdp(anna.0, 2, "sendrecv"))))]
+        }
+        _ => vec![],
+    };
+    x.net.script(anna.0, Box::new(script));
+    refer(&mut x, bert, "sip:1003@10.0.0.1".into());
+    x.run(1_500);
+    assert_eq!((x.convs[0].hears(0), x.convs[0].hears(2)), (vec![2], vec![0]));
+    assert_eq!(
+        (x.convs[0].codecs[&2].as_str(), x.convs[0].codecs[&0].as_str()),
+        ("Pcma", "Pcma")
+    );
+    bye(&mut x, anna);
+    x.run(500);
+    x.assert_clean();
+}
+
+// RFC 3261 §14.1
+#[test]
+fn an_offer_that_is_refused_for_the_moment_is_made_again() {
+    let (mut x, anna, bert) = two_codecs();
+    let mut asked = 0;
+    let script = move |handle, e: &SipEvent| match e {
+        SipEvent::ReInviteReceived { sdp: Some(_) } => {
+            asked += 1;
+            let busy = asked == 1;
+            let sdp = (!busy).then(|| kit::party_sdp(anna.0, 2, "sendrecv"));
+            vec![(0, respond(handle, if busy { 491 } else { 200 }, sdp))]
+        }
+        _ => vec![],
+    };
+    x.net.script(anna.0, Box::new(script));
+    refer(&mut x, bert, "sip:1003@10.0.0.1".into());
+    x.run(500);
+    assert!(
+        x.convs[0].codecs[&0].contains("g729"),
+        "refused: the session is as it was"
+    );
+    x.run(5_000);
+    assert_eq!(x.convs[0].codecs[&0], "Pcma");
+    bye(&mut x, anna);
+    x.run(500);
+    x.assert_clean();
+}
+
+fn respond(handle: DialogHandle, status: u16, sdp: Option<bytes::Bytes>) -> Command {
+    Command::Respond {
+        handle,
+        status,
+        reason_phrase: None,
+        headers: vec![],
+        sdp,
+        reliable: false,
+    }
+}
+
 /// Small, fast and the same on every machine.
 struct Dice(u64);
 

@@ -234,6 +234,11 @@ impl Owner {
                     self.fact(i, LegFact::Released, world, now);
                 }
             }
+            // The caller was gone before we answered it.
+            K::Respond if why == Refusal::UnknownHandle => {
+                self.legs[i].in_dialog = false;
+                self.fact(i, LegFact::Lost, world, now);
+            }
             K::ReInvite => self.offer_refused(i, 491, Some(2_000_000), now),
             _ => tracing::debug!(?command, ?why, "the stack refused a command"),
         }

@@ -184,6 +184,16 @@ pub fn close(
                     closing.commands.push(Command::Bye { handle, reason });
                 }
             }
+            if let Some(transfer) = leg.transfer.filter(|t| t.result.is_none()) {
+                emit(
+                    record,
+                    Fact::LegTransferFailed {
+                        leg: leg.seq,
+                        by: transfer.by,
+                        status: 500,
+                    },
+                );
+            }
             emit(
                 record,
                 Fact::LegEnded {

@@ -34,6 +34,8 @@ pub struct Conv {
     pub events: Vec<Event>,
     handles: Vec<DialogHandle>,
     pub layouts: Vec<Layout>,
+    /// Codec names by leg, as they were configured last.
+    pub codecs: HashMap<u16, String>,
 }
 
 impl Conv {
@@ -57,6 +59,8 @@ pub struct Exchange {
     pub world: TestWorld,
     pub convs: Vec<Conv>,
     phones: HashMap<&'static str, NodeId>,
+    net_nodes: usize,
+    sdps: HashMap<usize, bytes::Bytes>,
     seen: usize,
     pending: Vec<(u64, usize, MediaEvent)>,
     calls: u64,
@@ -76,6 +80,8 @@ impl Exchange {
             world,
             convs: vec![],
             phones: HashMap::new(),
+            net_nodes: 1,
+            sdps: HashMap::new(),
             seen: 0,
             pending: vec![],
             calls: 0,
@@ -85,13 +91,20 @@ impl Exchange {
 
     /// A phone of a user.
     pub fn phone(&mut self, user: &'static str, phone: Phone) -> NodeId {
+        let node = NodeId(self.net_nodes);
+        self.phone_with(user, phone, party_sdp(node, 1, "sendrecv"))
+    }
+
+    /// A phone that describes itself so.
+    pub fn phone_with(&mut self, user: &'static str, phone: Phone, sdp: bytes::Bytes) -> NodeId {
         let node = self.net.add_node();
+        self.net_nodes += 1;
         let addr = self.net.addr(node);
         let via = Via::Device(DeviceId(node.0 as u128));
         let way = Way::new(via, SipTarget::udp(addr), format!("sip:{user}@{addr}"));
         self.world.devices.entry(user.into()).or_default().push(way);
         self.phones.entry(user).or_insert(node);
-        let sdp = party_sdp(node, 1, "sendrecv");
+        self.sdps.insert(node.0, sdp.clone());
         let script = move |handle, event: &SipEvent| {
             let respond = |status, sdp| Command::Respond {
                 handle,
@@ -125,7 +138,7 @@ impl Exchange {
         self.calls += 1;
         let mut invite = self.net.invite(from, self.platform, 1000 + self.calls);
         invite.request_uri = format!("sip:{to}@10.0.0.1");
-        invite.sdp = Some(party_sdp(from, 1, "sendrecv"));
+        invite.sdp = self.sdps.get(&from.0).cloned();
         invite.headers = headers;
         let handle = invite.handle;
         self.net.command(from, Command::Invite(Box::new(invite)));
@@ -194,6 +207,10 @@ impl Exchange {
                 Out::Media(MediaCommand::CloseLeg { leg }) => {
                     let stats = Default::default();
                     self.pending.push((now + 1, c, MediaEvent::LegClosed { leg, stats }));
+                }
+                Out::Media(MediaCommand::Configure { leg, config }) => {
+                    let codec = format!("{:?}", config.codec.kind);
+                    self.convs[c].codecs.insert(leg, codec);
                 }
                 Out::Media(_) => {}
             }
@@ -264,6 +281,7 @@ impl Exchange {
             events: vec![],
             handles: vec![],
             layouts: vec![],
+            codecs: HashMap::new(),
         });
         self.carry_out(self.convs.len() - 1, turn);
     }
