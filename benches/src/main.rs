@@ -3,14 +3,16 @@
 //!
 //! ```text
 //! strowger-benches [--short]              everything; --short takes seconds where the whole takes minutes
-//! strowger-benches calls|rate|memory|relay [--short]
+//! strowger-benches calls|rate|memory|relay|parse|registrar [--short]
 //! strowger-benches load click|trunk RATE SECONDS      one load, for a profiler beside it
 //! strowger-benches soak --seconds N
 //! ```
 
 mod calls;
 mod generator;
+mod parse;
 mod process;
+mod registrar;
 mod relay;
 mod soak;
 mod tally;
@@ -36,14 +38,18 @@ fn main() {
         "rate" => rate(short),
         "memory" => memory(short),
         "relay" => relays(short),
+        "parse" => parse::run(short),
+        "registrar" => registrar::run(short),
         "all" | "--short" => {
             cost(short);
             rate(short);
             memory(short);
             relays(short);
+            parse::run(short);
+            registrar::run(short);
         }
         other => {
-            eprintln!("unknown: {other} (calls, rate, memory, relay, load, soak)");
+            eprintln!("unknown: {other} (calls, rate, memory, relay, parse, registrar, load, soak)");
             std::process::exit(2);
         }
     }

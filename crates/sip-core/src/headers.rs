@@ -279,7 +279,8 @@ impl<'a> Via<'a> {
         let (host, port) = host_port(rest[..params_at].trim_ascii())?;
         let (mut branch, mut rport): (&[u8], bool) = (b"", false);
         for (name, value) in Params::new(&rest[params_at..]) {
-            if name.eq_ignore_ascii_case(b"branch") {
+            // Written twice, the first counts, as for every parameter: two elements on the way must not disagree.
+            if name.eq_ignore_ascii_case(b"branch") && branch.is_empty() {
                 branch = value.unwrap_or_default();
             } else if name.eq_ignore_ascii_case(b"rport") {
                 rport = true;

@@ -407,6 +407,12 @@ mod found_elsewhere {
     }
 
     #[test]
+    fn the_first_of_two_branches_counts() {
+        let via = headers::Via::parse(b"SIP/2.0/UDP h;branch=z9hG4bKone;x=1;branch=z9hG4bKtwo").unwrap();
+        assert_eq!(via.branch, b"z9hG4bKone");
+    }
+
+    #[test]
     fn white_space_before_the_colon_of_content_length() {
         let text = request("INFO", "i1", 1, "", "", "").replace("Content-Length: 0", "Content-Length : 3\t") + "abcdef";
         let message = Message::parse(Bytes::from(text)).unwrap();
