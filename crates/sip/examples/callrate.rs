@@ -1,8 +1,9 @@
 //! Measures what a call costs: one endpoint calls another over UDP on loopback, every call is answered at once and hung up.
 //!
-//! `cargo run --release -p strowger-sip --example callrate -- [calls] [calls/s] [thread|task] [callee address]`
+//! `cargo run --release -p strowger-sip --example callrate -- [calls] [calls/s] [thread|task] [callee address|-] \
+//! [udp|tcp|tls|ws|wss]`
 //!
-//! With an address, something else answers there, for example `sipp -sn uas`.
+//! With an address, something else answers there, for example `sipp -sn uas`. All calls share one connection.
 //!
 //! Prints CPU µs per call for both sides together (the callee alone costs about half), INVITE → 200 at p50 and p99, and
 //! what failed.
@@ -12,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 use strowger_sip::core::*;
-use strowger_sip::{Endpoint, EndpointConfig, EndpointHandle, Placement};
+use strowger_sip::{ClientCertificates, Endpoint, EndpointConfig, EndpointHandle, Placement, TlsSettings, Verify};
 
 const SDP: &[u8] = b"v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 8 0 101\r\n\
 a=rtpmap:8 PCMA/8000\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\na=ptime:20\r\na=sendrecv\r\n";
@@ -38,7 +39,26 @@ fn resident_kb() -> u64 {
         .unwrap_or(0)
 }
 
-fn invite(n: u64, to: SocketAddr) -> Command {
+/// A certificate that signs itself, in a folder that is left behind for the system to clear.
+fn certificate() -> Arc<TlsSettings> {
+    static MADE: OnceLock<Arc<TlsSettings>> = OnceLock::new();
+    let make = || {
+        let folder = tempfile::tempdir().expect("a folder").keep();
+        let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("a certificate");
+        let (certificate, key) = (folder.join("own.pem"), folder.join("own.key"));
+        std::fs::write(&certificate, made.cert.pem()).expect("a file");
+        std::fs::write(&key, made.signing_key.serialize_pem()).expect("a file");
+        Arc::new(TlsSettings {
+            certificate: certificate.clone(),
+            key,
+            clients: ClientCertificates::Ignored,
+            verify: Verify::Authorities(certificate),
+        })
+    };
+    MADE.get_or_init(make).clone()
+}
+
+fn invite(n: u64, to: SocketAddr, transport: Transport) -> Command {
     Command::Invite(Box::new(Invite {
         handle: DialogHandle(n),
         call_id: format!("{n:032x}@callrate"),
@@ -48,7 +68,11 @@ fn invite(n: u64, to: SocketAddr) -> Command {
         to: Party::new(format!("sip:+8613800138000@{to}")),
         from: Party::new("sip:+861087654321@127.0.0.1"),
         headers: vec![("P-Asserted-Identity".into(), "<sip:+861087654321@127.0.0.1>".into())],
-        destination: Target::udp(to),
+        destination: Target {
+            transport,
+            addr: to,
+            flow: None,
+        },
         local: None,
         sdp: Some(bytes::Bytes::from_static(SDP)),
         credentials: None,
@@ -68,20 +92,26 @@ struct Tally {
 }
 
 fn start(
-    placement: Placement,
+    (placement, transport): (Placement, Transport),
     seed: u8,
     sink: impl Fn(DialogHandle, SipEvent) + Send + Sync + 'static,
 ) -> EndpointHandle {
     let mut config = EndpointConfig::udp(SocketAddr::from(([127, 0, 0, 1], 0)), [seed; 16]);
     config.placement = placement;
+    config.binds[0].transport = transport;
+    if matches!(transport, Transport::Tls | Transport::Wss) {
+        config.binds[0].tls = Some(certificate());
+    }
+    // Bursts of thousands of calls share one connection here.
+    config.limits.write_queue = 64 << 20;
     config.commands = 65_536;
     Endpoint::start(config, Arc::new(sink)).expect("an endpoint on loopback")
 }
 
-fn callee(placement: Placement) -> EndpointHandle {
+fn callee(how: (Placement, Transport)) -> EndpointHandle {
     let handle: Arc<OnceLock<EndpointHandle>> = Arc::default();
     let own = handle.clone();
-    let endpoint = start(placement, 2, move |dialog, event| {
+    let endpoint = start(how, 2, move |dialog, event| {
         if let (SipEvent::Incoming(_), Some(endpoint)) = (event, own.get()) {
             for (status, sdp) in [(180, None), (200, Some(bytes::Bytes::from_static(SDP)))] {
                 let respond = Command::Respond {
@@ -100,10 +130,10 @@ fn callee(placement: Placement) -> EndpointHandle {
     endpoint
 }
 
-fn caller(placement: Placement, tally: Arc<Tally>) -> EndpointHandle {
+fn caller(how: (Placement, Transport), tally: Arc<Tally>) -> EndpointHandle {
     let handle: Arc<OnceLock<EndpointHandle>> = Arc::default();
     let own = handle.clone();
-    let endpoint = start(placement, 1, move |dialog, event| match event {
+    let endpoint = start(how, 1, move |dialog, event| match event {
         SipEvent::Answered { .. } => {
             let begun = tally.started.lock().expect("no panic").remove(&dialog.0);
             if let Some(begun) = begun {
@@ -144,9 +174,16 @@ async fn main() {
         Placement::Thread
     };
     let external: Option<SocketAddr> = args.next().and_then(|v| v.parse().ok());
+    let transport = match args.next().as_deref() {
+        Some("tcp") => Transport::Tcp,
+        Some("tls") => Transport::Tls,
+        Some("ws") => Transport::Ws,
+        Some("wss") => Transport::Wss,
+        _ => Transport::Udp,
+    };
     let tally = Arc::new(Tally::default());
-    let b = callee(placement);
-    let a = caller(placement, tally.clone());
+    let b = callee((placement, transport));
+    let a = caller((placement, transport), tally.clone());
     let to = external.unwrap_or(b.local_addrs()[0]);
     let (cpu_before, begun, memory) = (cpu(), Instant::now(), resident_kb());
     let mut tick = tokio::time::interval(Duration::from_millis(5));
@@ -157,7 +194,7 @@ async fn main() {
         while n < due {
             n += 1;
             tally.started.lock().expect("no panic").insert(n, Instant::now());
-            if a.send(invite(n, to)).is_err() {
+            if a.send(invite(n, to, transport)).is_err() {
                 refused += 1;
             }
         }
@@ -179,7 +216,7 @@ async fn main() {
     };
     let done = tally.done.load(Ordering::Relaxed);
     println!(
-        "{placement:?}: {done} of {calls} calls at {:.0}/s, {refused} refused, {} failed",
+        "{placement:?}, {transport:?}: {done} of {calls} calls at {:.0}/s, {refused} refused, {} failed",
         done as f64 / sent.as_secs_f64(),
         tally.failed.load(Ordering::Relaxed)
     );

@@ -257,7 +257,9 @@ impl Connections {
         let link = self.link(flow, false);
         let outbox = link.outbox.clone();
         let task = spawn(flow, self.events.clone(), async move {
-            match timeout(link.limits.handshake, accept(stream, remote, how)).await {
+            // In a box: what a handshake needs is large and gone when it is done, while the task lives for hours.
+            let opened = timeout(link.limits.handshake, Box::pin(accept(stream, remote, how))).await;
+            match opened {
                 Err(_) => Close::HandshakeTimeout,
                 Ok(Err(why)) => why,
                 Ok(Ok(opened)) => {
@@ -398,7 +400,8 @@ impl Connections {
         let link = self.link(flow, true);
         let outbox = link.outbox.clone();
         let task = spawn(flow, self.events.clone(), async move {
-            match timeout(link.limits.connect, dial(plan)).await {
+            let opened = timeout(link.limits.connect, Box::pin(dial(plan))).await;
+            match opened {
                 Err(_) => Close::NotOpened,
                 Ok(Err(why)) => why,
                 Ok(Ok(wire)) => serve(&link, wire).await,
