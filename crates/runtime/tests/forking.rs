@@ -183,6 +183,30 @@ fn the_first_early_media_is_heard_until_another_device_answers() {
 }
 
 #[test]
+fn when_the_device_that_is_heard_refuses_another_one_is_heard() {
+    let devices = [
+        (0, Party::EarlyThenRefuses(200, 600, 486)),
+        (0, Party::EarlyMedia(400, 9_000)),
+    ];
+    let (mut rig, nodes) = rig(&devices);
+    rig.click(|_, _| {});
+    rig.run(700);
+    let heard = |rig: &Rig| {
+        rig.media.iter().rev().find_map(|c| match c {
+            strowger_media::Command::Configure { leg: 1, config } => Some(config.remote),
+            _ => None,
+        })
+    };
+    let addr = |n: NodeId| std::net::SocketAddr::from(([10, 0, 0, n.0 as u8 + 1], 4000));
+    assert_eq!(heard(&rig), Some(addr(nodes[0])));
+    rig.run(500);
+    assert_eq!(heard(&rig), Some(addr(nodes[1])));
+    rig.give(OwnerInput::Command(Command::Cancel { leg: None }));
+    rig.run(1_000);
+    rig.assert_clean();
+}
+
+#[test]
 fn giving_the_call_up_stops_every_device() {
     for at in (0..1_400).step_by(35) {
         let (mut rig, nodes) = rig(&[(0, Party::Rings), (0, Party::Answers(1_000, 0)), (0, Party::Rings)]);
@@ -353,4 +377,72 @@ fn a_lossy_network_rings_and_stops_every_device() {
         }
         assert_eq!(rig.record().end.unwrap().0, Cause::Normal, "seed {seed}");
     }
+}
+
+/// Small, fast and the same on every machine.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: u64) -> u64 {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % sides
+    }
+}
+
+// accept: domain-model I15, I18
+#[test]
+fn whatever_devices_do_one_of_them_talks_or_none_and_all_others_stop() {
+    let mut talked = 0;
+    for seed in 0..500 {
+        let mut dice = Dice(seed);
+        let link = if seed % 3 == 0 { Link::lossy(100) } else { Link::CLEAN };
+        let mut rig = Rig::new(link, seed);
+        rig.party("1001", Party::Answers(100, 0));
+        let third = rig.party("1003", Party::Answers(dice.roll(500), 0));
+        let mut nodes = vec![third];
+        for _ in 0..=dice.roll(4) {
+            let party = match dice.roll(7) {
+                0 => Party::Rings,
+                1 => Party::Refuses(486),
+                2 => Party::RingsThenRefuses(dice.roll(900), 480 + dice.roll(2) as u16 * 123),
+                3 => Party::Diverts(dice.roll(600), 302, &["sip:1003@10.0.0.1"]),
+                4 => Party::Silent,
+                5 => Party::EarlyThenRefuses(dice.roll(300), dice.roll(600), 503),
+                _ => Party::Answers(dice.roll(1_500), 0),
+            };
+            nodes.push(rig.device("1002", dice.roll(3) as u16, party));
+        }
+        for way in rig.world.devices.get_mut("1002").unwrap() {
+            way.ring_secs = (dice.roll(3) * 4) as u16;
+        }
+        rig.click(|_, plan| plan.ring_timeout = 40);
+        rig.run(100 + dice.roll(2_000));
+        if dice.roll(4) == 0 {
+            rig.give(OwnerInput::Command(Command::Cancel { leg: None }));
+        }
+        rig.run(90_000);
+        let answered = rig.record().legs.get(1).is_some_and(|l| l.answer.is_some());
+        if rig.record().end.is_none() {
+            talked += 1;
+            let live = nodes.iter().filter(|n| asked(&rig, **n) > over(&rig, **n)).count();
+            assert!(answered && live == 1, "seed {seed}: {live} talk\n{}", rig.net.ladder());
+            assert!(
+                rig.record().legs[1]
+                    .open
+                    .iter()
+                    .all(|(_, d)| d.destination.contains("192.0.2.1")),
+                "seed {seed}"
+            );
+            rig.give(OwnerInput::Command(Command::Cancel { leg: None }));
+            rig.run(2_000);
+        }
+        rig.assert_clean();
+        for n in nodes {
+            assert_eq!(asked(&rig, n), over(&rig, n), "seed {seed}\n{}", rig.net.ladder());
+        }
+    }
+    assert!(talked > 100, "{talked}");
 }

@@ -312,6 +312,37 @@ fn a_call_that_rings_elsewhere_is_picked_up() {
     x.assert_clean();
 }
 
+// accept: domain-model I3, I19
+#[test]
+fn killed_at_any_moment_of_a_transfer_nobody_is_left_in_a_call() {
+    for attended in [false, true] {
+        for killed_at in (0..700).step_by(15) {
+            let mut x = Exchange::new(Link::CLEAN, 1);
+            let (anna, bert) = talk(&mut x);
+            let (carl, uri) = if attended {
+                let (carl, second) = consult(&mut x, bert.0);
+                (carl, x.replaces(bert.0, second).in_uri("sip:1003@10.0.0.1"))
+            } else {
+                let carl = x.phone("1003", Phone::Answers(300));
+                (carl, "sip:1003@10.0.0.1".to_owned())
+            };
+            refer(&mut x, bert, uri);
+            x.run(killed_at);
+            x.die_and_recover();
+            for conv in &x.convs {
+                let record = conv.record();
+                assert!(record.ended_at.is_some());
+                let unsettled = |l: &strowger_core::record::LegRecord| l.transfer.is_some_and(|t| t.result.is_none());
+                assert!(!record.legs.iter().any(unsettled), "a transfer without a result");
+            }
+            for phone in [anna.0, bert.0, carl] {
+                let (had, over) = x.calls_of(phone);
+                assert_eq!(had, over, "killed at {killed_at} ms:\n{}", x.net.ladder());
+            }
+        }
+    }
+}
+
 fn g729(node: usize) -> bytes::Bytes {
     let n = node + 1;
     format!(

@@ -13,8 +13,8 @@ use strowger_core::event::Via;
 use strowger_core::{Cause, LegSeq, Stamp};
 use strowger_sip_core::sdp::{self, LocalMedia, Negotiated};
 use strowger_sip_core::{
-    AckMode, Command as SipCommand, CommandKind, ConfirmedSnapshot, Failure as SipFailure, FailureKind, Invite, Party,
-    Reason, Refusal, Reliable, SipEvent,
+    AckMode, Command as SipCommand, CommandKind, ConfirmedSnapshot, DialogHandle, Failure as SipFailure, FailureKind,
+    Invite, Party, Reason, Refusal, Reliable, SipEvent,
 };
 
 /// Most diversions of one leg.
@@ -202,6 +202,7 @@ impl Owner {
             self.legs[i].give_up(&reason_of(Cause::NoAnswer), &mut self.turn.out);
             self.legs[i].branches = fresh;
             self.legs[i].group_by = by;
+            self.legs[i].heard = None;
             self.feed_all(inputs, world, now);
         } else {
             self.legs[i].branches = ringing;
@@ -275,6 +276,22 @@ impl Owner {
         let handle = branch.handle;
         let heard = io.heard.get_or_insert_with(|| (handle, tag.to_owned()));
         if *heard == (handle, tag.to_owned()) {
+            self.configure(i, agreed);
+        }
+    }
+
+    /// The branch that was heard is over: another one that sends media is heard instead.
+    fn unhear(&mut self, i: usize, gone: DialogHandle) {
+        let io = &mut self.legs[i];
+        if io.heard.as_ref().is_none_or(|(handle, _)| *handle != gone) {
+            return;
+        }
+        let next = io.branches.iter().find_map(|b| {
+            let (tag, agreed) = b.early.first()?;
+            Some(((b.handle, tag.clone()), agreed.clone()))
+        });
+        io.heard = next.as_ref().map(|(dialog, _)| dialog.clone());
+        if let Some((_, agreed)) = next {
             self.configure(i, agreed);
         }
     }
@@ -374,6 +391,7 @@ impl Owner {
         if !self.is_wanted(i) {
             return self.branch_gone(i, world, now);
         }
+        self.unhear(i, branch.handle);
         let status = failure.status;
         let mut inputs = VecDeque::new();
         inputs.push_back(attempt_failed(i, &branch, status));

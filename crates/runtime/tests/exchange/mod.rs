@@ -321,6 +321,33 @@ impl Exchange {
         }
     }
 
+    /// The process dies and another one closes what it left.
+    pub fn die_and_recover(&mut self) {
+        self.net.restart(self.platform);
+        self.pending.clear();
+        self.seen = self.net.events().len();
+        let at = self.now();
+        let mut n = 1 << 40;
+        for conv in &mut self.convs {
+            let mut record = conv.record();
+            conv.handles.clear();
+            let handle = || {
+                n += 1;
+                DialogHandle(n)
+            };
+            let gone = |recording| Fact::RecordingFailed {
+                recording,
+                reason: "gone".into(),
+            };
+            let closing = strowger_runtime::owner::recover::close(&mut record, Some(at), handle, gone, |_| None);
+            conv.events.extend(closing.events);
+            for command in closing.commands {
+                self.net.command(self.platform, command);
+            }
+        }
+        self.net.run_for(5_000_000);
+    }
+
     /// After the end: one record each, and nothing is left anywhere.
     pub fn assert_clean(&mut self) {
         assert!(

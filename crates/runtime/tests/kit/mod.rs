@@ -37,6 +37,8 @@ pub enum Party {
     Silent,
     /// 183 with media after ms, then answers after further ms.
     EarlyMedia(u64, u64),
+    /// 183 with media after ms, then refuses after further ms.
+    EarlyThenRefuses(u64, u64, u16),
     /// Sends the call on to these URIs, after ms.
     Diverts(u64, u16, &'static [&'static str]),
 }
@@ -272,6 +274,10 @@ impl Rig {
                         Party::EarlyMedia(a, b) => vec![
                             (a * ms, respond(183, Some(sdp.clone()))),
                             ((a + b) * ms, respond(200, Some(sdp.clone()))),
+                        ],
+                        Party::EarlyThenRefuses(a, b, status) => vec![
+                            (a * ms, respond(183, Some(sdp.clone()))),
+                            ((a + b) * ms, respond(status, None)),
                         ],
                         Party::Diverts(after, status, contacts) => {
                             let contacts = contacts.iter().map(|c| ("Contact".to_owned(), format!("<{c}>")));
