@@ -18,7 +18,12 @@ fn messages() -> [(&'static str, Bytes); 3] {
     let contact = "Contact: <sip:+4930123456@198.51.100.7:5060;transport=udp>\r\n";
     let allow = "Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, REFER\r\nSupported: timer, 100rel, replaces\r\n";
     let to = "To: <sip:+4989654321@carrier.example>";
-    let body = |head: String| format!("{head}Content-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{SDP}", SDP.len());
+    let body = |head: String| {
+        format!(
+            "{head}Content-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{SDP}",
+            SDP.len()
+        )
+    };
     let invite = body(format!(
         "INVITE sip:+4989654321@192.0.2.1:5060 SIP/2.0\r\n{common}{to}\r\nCSeq: 101 INVITE\r\n{contact}{allow}\
          User-Agent: Carrier SBC 7.2\r\nP-Asserted-Identity: <sip:+4930123456@carrier.example>\r\nSession-Expires: 1800\r\n"
@@ -34,7 +39,12 @@ fn messages() -> [(&'static str, Bytes); 3] {
          uri=\"sip:tenant.example\", response=\"753927fa0e85d155564e2e272a28d1802ca10daf4496794697cf8db5856cb6c1\", \
          algorithm=SHA-256, qop=auth, nc=00000001, cnonce=\"f2wE4q74E6zIJEtW\"\r\nContent-Length: 0\r\n\r\n"
     );
-    [("INVITE with SDP", invite), ("200 with SDP", ok), ("REGISTER", register)].map(|(name, text)| (name, Bytes::from(text)))
+    [
+        ("INVITE with SDP", invite),
+        ("200 with SDP", ok),
+        ("REGISTER", register),
+    ]
+    .map(|(name, text)| (name, Bytes::from(text)))
 }
 
 /// What a transaction and a dialog read of every message.

@@ -11,7 +11,9 @@ use strowger_sip_core::{Credentials, FlowId, Message, Target, Time, Transport};
 const SECOND: u64 = 1_000_000;
 
 fn register(n: usize, cseq: u32, authorization: Option<&str>) -> Bytes {
-    let authorization = authorization.map(|a| format!("Authorization: {a}\r\n")).unwrap_or_default();
+    let authorization = authorization
+        .map(|a| format!("Authorization: {a}\r\n"))
+        .unwrap_or_default();
     Bytes::from(format!(
         "REGISTER sip:tenant.example SIP/2.0\r\nVia: SIP/2.0/WSS df7jal23ls0d.invalid;branch=z9hG4bK{n}-{cseq}\r\nMax-Forwards: 70\r\n\
          From: <sip:user{n}@tenant.example>;tag=t{n}\r\nTo: <sip:user{n}@tenant.example>\r\nCall-ID: call-{n}\r\n\
@@ -37,14 +39,20 @@ pub fn run(short: bool) {
     println!("{:<44} {:>12} {:>12}", "what", "a second", "µs each");
     let local = ([192, 0, 2, 1], 443).into();
     let mut registrar = Registrar::new(&[9; 16], RegistrarSettings::default());
-    let aors: Vec<Aor> = (0..count).map(|n| Aor::new("tenant.example", &format!("user{n}"))).collect();
+    let aors: Vec<Aor> = (0..count)
+        .map(|n| Aor::new("tenant.example", &format!("user{n}")))
+        .collect();
     let round = |name: &str, messages: Vec<Bytes>, each: &mut dyn FnMut(usize, Message)| {
         let begun = Instant::now();
         for (n, bytes) in messages.into_iter().enumerate() {
             each(n, Message::parse(bytes).expect("a good message"));
         }
         let seconds = begun.elapsed().as_secs_f64();
-        println!("{name:<44} {:>12.0} {:>12.1}", count as f64 / seconds, seconds * 1e6 / count as f64);
+        println!(
+            "{name:<44} {:>12.0} {:>12.1}",
+            count as f64 / seconds,
+            seconds * 1e6 / count as f64
+        );
     };
     let plain = |cseq: u32| (0..count).map(|n| register(n, cseq, None)).collect::<Vec<_>>();
     let messages = plain(1);
@@ -74,18 +82,29 @@ pub fn run(short: bool) {
                 username: format!("user{n}"),
                 password: "password".into(),
             };
-            register(n, 3, Some(&challenge.answer(&who, "REGISTER", "sip:tenant.example", "cnonce", 1)))
+            register(
+                n,
+                3,
+                Some(&challenge.answer(&who, "REGISTER", "sip:tenant.example", "cnonce", 1)),
+            )
         })
         .collect();
-    round("refresh with digest, SHA-256, stored hash", answered, &mut |n, message| {
-        let verdict = server.check(&message, |_, _| Some(secrets[n].clone()), Time(302 * SECOND));
-        assert!(matches!(verdict, Verdict::Accepted { .. }));
-        let outcome = registrar.register(&aors[n], &message, flow(n), local, Time(302 * SECOND));
-        assert_eq!(outcome.status, 200);
-    });
+    round(
+        "refresh with digest, SHA-256, stored hash",
+        answered,
+        &mut |n, message| {
+            let verdict = server.check(&message, |_, _| Some(secrets[n].clone()), Time(302 * SECOND));
+            assert!(matches!(verdict, Verdict::Accepted { .. }));
+            let outcome = registrar.register(&aors[n], &message, flow(n), local, Time(302 * SECOND));
+            assert_eq!(outcome.status, 200);
+        },
+    );
     // The messages of the first round are gone by then and their memory is used anew, so this is a lower bound; the
     // table itself is measured by counting in the crate's tests.
-    println!("resident memory grew by {:.0} bytes a binding", after.saturating_sub(before) as f64 * 1024.0 / count as f64);
+    println!(
+        "resident memory grew by {:.0} bytes a binding",
+        after.saturating_sub(before) as f64 * 1024.0 / count as f64
+    );
     let begun = Instant::now();
     let mut gone = 0;
     for n in 0..count {

@@ -40,6 +40,13 @@ struct Clock {
     lingers_until: Option<Instant>,
 }
 
+/// A moment later; a limit that is no limit lies thirty years ahead.
+fn after(moment: Instant, wait: Duration) -> Instant {
+    moment
+        .checked_add(wait)
+        .unwrap_or_else(|| moment + Duration::from_secs(86_400 * 365 * 30))
+}
+
 /// What a deadline means.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Due {
@@ -64,26 +71,29 @@ impl Clock {
     /// The next deadline, and what it means.
     fn next(&self, link: &Link) -> (Instant, Due) {
         let limits = &link.limits;
-        let mut next = (self.last_read + limits.idle, Due::Close(Close::Idle));
+        let mut next = (after(self.last_read, limits.idle), Due::Close(Close::Idle));
         let mut earlier = |at: Instant, due: Due| {
             if at < next.0 {
                 next = (at, due);
             }
         };
         if !self.proven {
-            earlier(self.opened + limits.first_message, Due::Close(Close::FirstMessage));
+            earlier(
+                after(self.opened, limits.first_message),
+                Due::Close(Close::FirstMessage),
+            );
         }
         if let Some(since) = self.partial_since {
-            earlier(since + limits.partial_message, Due::Close(Close::PartialMessage));
+            earlier(after(since, limits.partial_message), Due::Close(Close::PartialMessage));
         }
         if let Some(since) = self.writing_since {
-            earlier(since + limits.stalled, Due::Close(Close::Stalled));
+            earlier(after(since, limits.stalled), Due::Close(Close::Stalled));
         }
         if let Some(until) = self.lingers_until {
             earlier(until, Due::Close(Close::Framing));
         }
         if link.dialled {
-            earlier(self.last_read.max(self.last_ping) + limits.keep_alive, Due::Ping);
+            earlier(after(self.last_read.max(self.last_ping), limits.keep_alive), Due::Ping);
         }
         next
     }
@@ -125,7 +135,7 @@ pub(crate) async fn serve(link: &Link, mut wire: Wire) -> Close {
             }
             if clock
                 .writing_since
-                .is_some_and(|since| since + link.limits.stalled < timer.deadline())
+                .is_some_and(|since| after(since, link.limits.stalled) < timer.deadline())
             {
                 timer.as_mut().reset(clock.next(link).0);
             }

@@ -21,6 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use strowger_sip_core::{FlowId, Target, Transport, in_networks};
 use tokio::net::TcpStream;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout};
@@ -161,6 +162,8 @@ pub(crate) struct Connections {
     certificates: Arc<Certificates>,
     peers: PeerNames,
     events: mpsc::Sender<Net>,
+    /// Where connections run.
+    runtime: Handle,
     /// How long a request waits for its first answer (timers B and F).
     patience: Duration,
     minted: u64,
@@ -177,7 +180,7 @@ impl Connections {
         certificates: Arc<Certificates>,
         peers: PeerNames,
         events: mpsc::Sender<Net>,
-        patience: Duration,
+        (runtime, patience): (Handle, Duration),
     ) -> Connections {
         // Flows of an earlier life of the process, kept with a registration, should mean nothing here.
         let first = getrandom::u64().unwrap_or_default() >> 8;
@@ -190,6 +193,7 @@ impl Connections {
             certificates,
             peers,
             events,
+            runtime,
             patience,
             minted: first,
             stats: ConnectionStats::default(),
@@ -256,7 +260,7 @@ impl Connections {
         let flow = self.mint(false);
         let link = self.link(flow, false);
         let outbox = link.outbox.clone();
-        let task = spawn(flow, self.events.clone(), async move {
+        let task = self.spawn(flow, async move {
             // In a box: what a handshake needs is large and gone when it is done, while the task lives for hours.
             let opened = timeout(link.limits.handshake, Box::pin(accept(stream, remote, how))).await;
             match opened {
@@ -399,7 +403,7 @@ impl Connections {
         let flow = self.mint(true);
         let link = self.link(flow, true);
         let outbox = link.outbox.clone();
-        let task = spawn(flow, self.events.clone(), async move {
+        let task = self.spawn(flow, async move {
             let opened = timeout(link.limits.connect, Box::pin(dial(plan))).await;
             match opened {
                 Err(_) => Close::NotOpened,
@@ -420,6 +424,20 @@ impl Connections {
         };
         self.insert(flow, connection);
         Some(flow)
+    }
+
+    /// Runs a connection and reports its end, also when it panics.
+    fn spawn(&self, flow: FlowId, connection: impl Future<Output = Close> + Send + 'static) -> AbortHandle {
+        let events = self.events.clone();
+        let task = self.runtime.spawn(async move {
+            let why = AssertUnwindSafe(connection)
+                .catch_unwind()
+                .await
+                .unwrap_or(Close::Error);
+            // An error means that the endpoint has ended.
+            let _ = events.send(Net::Closed { flow, why }).await;
+        });
+        task.abort_handle()
     }
 
     /// Ends a connection once everything in its queue is written.
@@ -471,21 +489,4 @@ impl Drop for Connections {
             connection.task.abort();
         }
     }
-}
-
-/// Runs a connection and reports its end, also when it panics.
-fn spawn(
-    flow: FlowId,
-    events: mpsc::Sender<Net>,
-    connection: impl Future<Output = Close> + Send + 'static,
-) -> AbortHandle {
-    let task = tokio::spawn(async move {
-        let why = AssertUnwindSafe(connection)
-            .catch_unwind()
-            .await
-            .unwrap_or(Close::Error);
-        // An error means that the endpoint has ended.
-        let _ = events.send(Net::Closed { flow, why }).await;
-    });
-    task.abort_handle()
 }

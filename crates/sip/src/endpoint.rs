@@ -22,7 +22,7 @@ use strowger_sip_core::{
     Command, DialogHandle, FlowId, Input, Interface, Output, Overload, Received, SipEvent, Stack, Target, Time,
     Transport, frame, stun,
 };
-use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep_until, timeout_at};
@@ -218,7 +218,7 @@ fn on_a_thread(
 struct Bound {
     interfaces: Vec<Interface>,
     sockets: Vec<Udp>,
-    listeners: Vec<(Listener, TcpListener)>,
+    listeners: Vec<(Listener, std::net::TcpListener)>,
 }
 
 impl Bound {
@@ -418,9 +418,14 @@ impl Loop {
         for socket in &bound.sockets {
             helpers.push(tokio::spawn(socket.watch_errors(events.clone())).abort_handle());
         }
+        let runtime = config.connections.unwrap_or_else(Handle::current);
         let mut listeners = Vec::new();
         for (number, (listener, socket)) in bound.listeners.into_iter().enumerate() {
-            helpers.push(tokio::spawn(listener::run(number, socket, events.clone())).abort_handle());
+            helpers.push(
+                runtime
+                    .spawn(listener::run(number, socket, events.clone()))
+                    .abort_handle(),
+            );
             listeners.push(listener);
         }
         if !shared.certificates.is_empty() {
@@ -432,7 +437,7 @@ impl Loop {
             shared.certificates.clone(),
             shared.peers.clone(),
             events,
-            patience,
+            (runtime, patience),
         );
         Loop {
             stack,

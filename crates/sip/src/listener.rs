@@ -13,8 +13,8 @@ const BACKLOG: i32 = 1_024;
 /// First and longest pause after an error of accept.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
 
-/// Binds; must be called inside a tokio runtime.
-pub(crate) fn bind(addr: SocketAddr) -> io::Result<TcpListener> {
+/// Binds a socket, which [`run`] takes into the runtime it runs in.
+pub(crate) fn bind(addr: SocketAddr) -> io::Result<std::net::TcpListener> {
     use socket2::{Domain, Protocol, Socket, Type};
     let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
     if addr.is_ipv6() {
@@ -25,7 +25,7 @@ pub(crate) fn bind(addr: SocketAddr) -> io::Result<TcpListener> {
     socket.set_nonblocking(true)?;
     socket.bind(&addr.into())?;
     socket.listen(BACKLOG)?;
-    TcpListener::from_std(socket.into())
+    Ok(socket.into())
 }
 
 /// True for an error of one connection that was gone before it was accepted, not of the process.
@@ -36,7 +36,11 @@ fn is_of_the_peer(error: &io::Error) -> bool {
 
 /// Accepts until the endpoint ends. While the endpoint is busy the kernel's backlog holds what comes. Without file
 /// descriptors or memory accept would fail at once, again and again, so it pauses, longer each time.
-pub(crate) async fn run(number: usize, listener: TcpListener, events: mpsc::Sender<Net>) {
+pub(crate) async fn run(number: usize, listener: std::net::TcpListener, events: mpsc::Sender<Net>) {
+    let listener = match TcpListener::from_std(listener) {
+        Ok(listener) => listener,
+        Err(error) => return tracing::error!(%error, "no SIP connections can be accepted"),
+    };
     let mut pause = PAUSE.0;
     loop {
         let event = match listener.accept().await {

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use strowger_sip_core::{Interface, StackConfig, Transport};
+use tokio::runtime::Handle;
 
 /// A local address to serve.
 #[derive(Debug, Clone)]
@@ -181,6 +182,10 @@ pub struct EndpointConfig {
     pub closed: bool,
     /// Bounds of connections.
     pub limits: ConnectionLimits,
+    /// Where listeners and connections run; `None` means where the endpoint's task runs. A TLS handshake takes a good
+    /// part of a millisecond of CPU: where many phones come back at once, another thread keeps calls from waiting for
+    /// them, at the price of a wake-up for each message. That runtime must outlive the endpoint.
+    pub connections: Option<Handle>,
     /// Whoever decides which sources are heard; `None` hears all.
     pub admission: Option<Arc<dyn Admission>>,
     /// Whoever sees every message; `None` costs nothing.
@@ -197,6 +202,7 @@ impl EndpointConfig {
             placement: Placement::default(),
             closed: false,
             limits: ConnectionLimits::default(),
+            connections: None,
             admission: None,
             trace: None,
         }
@@ -212,6 +218,7 @@ impl fmt::Debug for EndpointConfig {
             .field("placement", &self.placement)
             .field("closed", &self.closed)
             .field("limits", &self.limits)
+            .field("connections", &self.connections.is_some())
             .field("admission", &self.admission.is_some())
             .field("trace", &self.trace.is_some())
             .finish()

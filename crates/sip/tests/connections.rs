@@ -299,3 +299,49 @@ async fn udp_keep_alives_and_stun() {
     let stats = ua.settled(|s| s.stun == 1).await;
     assert_eq!((stats.keep_alives, stats.received), (2, 0));
 }
+
+#[tokio::test]
+async fn connections_on_another_runtime() {
+    let elsewhere = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
+    let on = elsewhere.handle().clone();
+    for transport in [Transport::Tcp, Transport::Wss] {
+        let mut a = Ua::start(Placement::Task, transport, "127.0.0.1:0", |c| {
+            c.connections = Some(on.clone())
+        });
+        let mut b = Ua::start(Placement::Thread, transport, "127.0.0.1:0", |c| {
+            c.connections = Some(on.clone())
+        });
+        a.invite(1, transport, b.addr());
+        let (theirs, event) = b.next().await;
+        assert!(matches!(event, SipEvent::Incoming(_)), "{event:?}");
+        b.respond(theirs, 486);
+        while !matches!(a.next().await.1, SipEvent::Failed(f) if f.status == 486) {}
+        a.handle.shutdown(Duration::from_secs(1)).await;
+        b.flow_closed().await;
+    }
+    elsewhere.shutdown_background();
+}
+
+#[tokio::test]
+async fn our_connections_are_kept_alive() {
+    let mut ua = Ua::start(Placement::Task, Transport::Tcp, "127.0.0.1:0", |c| {
+        c.limits.keep_alive = Duration::from_millis(40);
+        c.limits.idle = Duration::MAX;
+        c.stack.timers.t1 = u64::MAX / 1_000;
+    });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    ua.invite(1, Transport::Tcp, listener.local_addr().unwrap());
+    let mut peer = Peer::over(listener.accept().await.unwrap().0);
+    peer.until(b"v=0\r\n").await;
+    for _ in 0..2 {
+        assert_eq!(peer.read_exactly(4).await, b"\r\n\r\n");
+        peer.write(b"\r\n").await;
+    }
+    drop(peer);
+    ua.flow_closed().await;
+    assert_eq!(ua.handle.stats().connections.closed.peer, 1);
+}
