@@ -274,8 +274,9 @@ fn refer_and_bye() {
             pair.net.after(at, pair.a, bye(ONE));
         } else {
             pair.net.run_for(start);
-            if let Some(handle) = pair.callee_handle() {
-                pair.net.after(at - start, pair.b, bye(handle));
+            match pair.callee_handle() {
+                Some(handle) => pair.net.after(at - start, pair.b, bye(handle)),
+                None => pair.net.after(60 * S, pair.a, bye(ONE)),
             }
         }
         let pair = pair.finish("refer/bye");

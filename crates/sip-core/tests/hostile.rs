@@ -101,6 +101,10 @@ fn corpus() -> Vec<Vec<u8>> {
         ("ACK", "x"),
         ("INFO", "x"),
         ("REGISTER", ""),
+        ("PRACK", "x"),
+        ("UPDATE", "x"),
+        ("REFER", "x"),
+        ("NOTIFY", "x"),
         ("FOO", ""),
     ]
     .map(|(method, tag)| request(method, "i1", 1, tag, "Record-Route: <sip:p@192.0.2.7;lr>\r\n", SDP).into_bytes())

@@ -153,10 +153,10 @@ fn a_transfer_that_we_ask_for() {
     assert_eq!(status(&ua.hear(&other)[0]), 489);
     // Refused, nothing more comes of it; a peer that falls silent is not waited for without end.
     ua.command(refer("sip:third@192.0.2.50"));
-    ua.hear(&response(&ua.last().to_owned(), 603, "", "", ""));
+    ua.hear(&response(ua.last(), 603, "", "", ""));
     assert!(matches!(ua.event(), SipEvent::ReferResult { status: 603, .. }));
     ua.command(refer("sip:third@192.0.2.50"));
-    ua.hear(&response(&ua.last().to_owned(), 202, "", "", ""));
+    ua.hear(&response(ua.last(), 202, "", "", ""));
     ua.wait(181 * S);
     assert!(matches!(
         ua.event(),
@@ -218,7 +218,7 @@ fn which_dialogs_can_be_replaced() {
     let early = fits.replace(&tag, kit::tag(header(ua.last(), "To").unwrap()));
     assert_eq!(status(&ua.hear(&invite(8, &early))[0]), 481);
     ua.command(Command::Invite(Box::new(our_invite())));
-    ua.hear(&response(&ua.last().to_owned(), 180, "z", "", ""));
+    ua.hear(&response(ua.last(), 180, "z", "", ""));
     ua.hear(&invite(9, "Replaces: call@us;to-tag=ours;from-tag=z;early-only\r\n"));
     assert!(
         matches!(ua.event(), SipEvent::Incoming(i) if i.replaces == Some(Replaced { handle: ONE, early_only: true }))
@@ -318,7 +318,7 @@ fn a_trunk_registers() {
     assert_eq!(result.service_route, ["<sip:a;lr>", "<sip:b;lr>"]);
     assert_eq!(result.associated, ["sip:+1@c", "tel:+2"]);
     ua.command(Command::Register(Box::new(register())));
-    ua.hear(&response(&ua.last().to_owned(), 423, "x", "Min-Expires: 7200\r\n", ""));
+    ua.hear(&response(ua.last(), 423, "x", "Min-Expires: 7200\r\n", ""));
     assert!(matches!(ua.event(), SipEvent::RegisterResult(r) if r.status == Some(423) && r.min_expires == Some(7200)));
     ua.command(Command::Register(Box::new(register())));
     ua.wait(33 * S);
@@ -381,6 +381,6 @@ fn what_is_too_long_for_a_datagram_goes_by_tcp_first() {
         reason: None,
     });
     assert!(ua.last().starts_with("BYE ") && ua.last().contains("SIP/2.0/UDP"));
-    ua.hear(&response(&ua.last().to_owned(), 200, "", "", ""));
+    ua.hear(&response(ua.last(), 200, "", "", ""));
     ua.assert_empty_at_last();
 }

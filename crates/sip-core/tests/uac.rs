@@ -133,7 +133,7 @@ fn the_first_2xx_wins_and_the_others_are_hung_up() {
     let (to, bye) = ua.sent.last().unwrap().clone();
     assert_eq!(to, "192.0.2.7:5060".parse().unwrap());
     assert!(
-        bye.starts_with("BYE sip:other@192.0.2.33 ") && bye.contains(";tag=one\r\n") && bye.contains("CSeq: 2 BYE"),
+        bye.starts_with("BYE sip:other@192.0.2.33 ") && bye.contains(";tag=one\r\n") && bye.contains("CSeq: 1001 BYE"),
         "{bye}"
     );
     // Both answers are repeated, because their ACKs were lost.

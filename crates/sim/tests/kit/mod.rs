@@ -270,6 +270,15 @@ pub fn finish(net: &mut SipNet, nodes: &[NodeId], name: &str, seed: u64) {
     net.run_for(400 * S);
     for node in nodes {
         for handle in open_handles(net, *node) {
+            // A call whose CANCEL was lost for good rings until its own timer; one in conversation must have ended.
+            let talks = |e: &strowger_sim::Logged| {
+                e.node == *node && e.handle == handle && matches!(e.event, SipEvent::AckReceived { .. })
+            };
+            assert!(
+                !net.events().iter().any(talks),
+                "left in a call: {}",
+                story(name, seed, net)
+            );
             net.command(*node, bye(handle));
         }
     }

@@ -421,8 +421,11 @@ impl Stack {
                     491 => Some(self.core.glare_wait(&confirmed.dialog)),
                     _ => retry_after(message).map(|seconds| u64::from(seconds) * 1_000_000),
                 };
+                if status == 422 {
+                    self.raise_interval(handle, message);
+                }
                 if refresh {
-                    return self.refresh_refused(handle, message, status, retry_in);
+                    return self.refresh_refused(handle, status, retry_in);
                 }
                 self.core.event(handle, SipEvent::ReInviteFailed { status, retry_in });
             }

@@ -85,6 +85,13 @@ impl Stack {
         if reliably.outstanding.is_some() {
             return;
         }
+        if let Some(answer) = reliably
+            .accepted
+            .take_if(|_| !reliably.waiting.iter().any(|a| a.sdp.is_some()))
+        {
+            // What still waits says less than the 2xx.
+            return self.respond(handle, answer);
+        }
         if let Some(mut answer) = reliably.waiting.pop_front() {
             reliably.rseq += 1;
             let rseq = reliably.rseq;
@@ -126,8 +133,6 @@ impl Stack {
             );
             let tx = self.core.table.insert(tx);
             reliably.outstanding = Some(Outstanding { tx, description });
-        } else if let Some(answer) = reliably.accepted.take() {
-            self.respond(handle, answer);
         }
     }
 

@@ -178,24 +178,23 @@ impl Stack {
         true
     }
 
-    /// A refresh of ours was refused; the session goes on until its end. `lost`: the peer does not know the dialog.
-    pub(super) fn refresh_refused(
-        &mut self,
-        handle: DialogHandle,
-        message: &Message,
-        status: u16,
-        retry_in: Option<u64>,
-    ) {
+    /// 422 to a request of ours inside a dialog: the next one offers what the peer wants (§7.3).
+    pub(super) fn raise_interval(&mut self, handle: DialogHandle, message: &Message) {
+        let least = number(message, HeaderName::MinSe).unwrap_or(0);
+        if let Some(timer) = self.confirmed(handle).and_then(|c| c.dialog.extras.session.as_mut()) {
+            timer.expires = timer.expires.max(least);
+        }
+    }
+
+    /// A refresh of ours was refused; the session goes on until its end.
+    pub(super) fn refresh_refused(&mut self, handle: DialogHandle, status: u16, retry_in: Option<u64>) {
         let now = self.core.now;
-        let least = number(message, HeaderName::MinSe);
         let Some(Call::Confirmed(confirmed)) = self.calls.get_mut(&handle) else {
             return;
         };
         let Some(end) = confirmed.session_end else { return };
-        match (status, &mut confirmed.dialog.extras.session) {
-            (405 | 501, _) => confirmed.dialog.extras.peer_updates = false,
-            (422, Some(timer)) => timer.expires = timer.expires.max(least.unwrap_or(0)),
-            _ => {}
+        if matches!(status, 405 | 501) {
+            confirmed.dialog.extras.peer_updates = false;
         }
         let pause = retry_in.unwrap_or(match status {
             405 | 501 => 0,

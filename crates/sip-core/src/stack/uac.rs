@@ -38,6 +38,8 @@ pub(super) struct Inviting {
     intent: Intent,
     trying_reported: bool,
     started: Time,
+    /// Another process began it: how many requests left in its early dialogs is not known.
+    imported: bool,
 }
 
 /// What the application wants of the call.
@@ -122,6 +124,7 @@ impl Stack {
             intent: Intent::Live,
             trying_reported: false,
             started: self.core.now,
+            imported: false,
         };
         self.await_dialog(handle, &inviting);
         self.calls.insert(handle, Call::Inviting(Box::new(inviting)));
@@ -217,6 +220,7 @@ impl Stack {
             },
             trying_reported: true,
             started: self.core.now,
+            imported: true,
         };
         self.await_dialog(handle, &inviting);
         self.calls.insert(handle, Call::Inviting(Box::new(inviting)));
@@ -546,6 +550,9 @@ impl Stack {
             deal = early.deal;
         }
         deal.settle();
+        if inviting.imported {
+            dialog.local_seq += ConfirmedSnapshot::CSEQ_MARGIN;
+        }
         self.core.dialogs.insert(dialog.key(&self.core), handle);
         if let Some(cause) = inviting.intent.end(Some(status)) {
             // The answer crossed our CANCEL: it is acknowledged and taken back, and never was for the application.
@@ -655,7 +662,9 @@ impl Stack {
         let dialog = ConfirmedSnapshot::from_response(&self.core, DialogHandle(0), tx, &invite, message);
         self.send_ack(id, &dialog, &invite, None);
         let mark = self.ack_tag(&dialog.remote_tag) as u32;
-        let draft = dialog.draft(&self.core, Method::Bye, dialog.local_seq + 1, &format!("b{mark:08x}"));
+        // PRACK and UPDATE may have left in its early dialog, whose counter is forgotten.
+        let cseq = dialog.local_seq + ConfirmedSnapshot::CSEQ_MARGIN;
+        let draft = dialog.draft(&self.core, Method::Bye, cseq, &format!("b{mark:08x}"));
         self.core.start_client(
             Method::Bye,
             &draft.branch,

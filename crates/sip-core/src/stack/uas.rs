@@ -154,7 +154,7 @@ impl Stack {
             sdp: message.sdp(),
             reliable: reliability(&message),
             replaces,
-            snapshot: Box::new(dialog.clone()),
+            snapshot: Box::new(self.as_answered(&dialog, &message)),
             message: message.clone(),
         };
         let incoming = Incoming {
@@ -168,6 +168,13 @@ impl Stack {
         };
         self.calls.insert(handle, Call::Incoming(Box::new(incoming)));
         self.core.event(handle, SipEvent::Incoming(Box::new(event)));
+    }
+
+    /// The dialog as our 2xx will make it.
+    fn as_answered(&self, dialog: &ConfirmedSnapshot, invite: &Message) -> ConfirmedSnapshot {
+        let mut dialog = dialog.clone();
+        dialog.extras.session = self.core.agreed_session(invite);
+        dialog
     }
 
     /// §8.2.2.3: an extension that is required and not supported is refused by name. True if refused.

@@ -88,8 +88,11 @@ impl Stack {
                     491 => parts(&mut self.calls, handle, Some(mark)).map(|p| self.core.glare_wait(p.dialog)),
                     _ => retry_after(message).map(|seconds| u64::from(seconds) * 1_000_000),
                 };
+                if status == 422 {
+                    self.raise_interval(handle, message);
+                }
                 if update.refresh {
-                    return self.refresh_refused(handle, message, status, retry_in);
+                    return self.refresh_refused(handle, status, retry_in);
                 }
                 self.core
                     .event(handle, SipEvent::UpdateFailed { tag, status, retry_in });
