@@ -16,6 +16,10 @@ struct View {
     id: String,
     tenant: String,
     name: String,
+    max_conversations: u32,
+    max_rate: u32,
+    /// Thousandths of a currency unit a day; 0 is no limit.
+    max_daily_spend: u64,
     disabled: bool,
     tokens: Vec<TokenView>,
     /// Shown once, when it is made.
@@ -35,6 +39,9 @@ impl View {
             id: a.id.to_string(),
             tenant: a.tenant.to_string(),
             name: a.name.clone(),
+            max_conversations: a.max_conversations,
+            max_rate: a.max_rate,
+            max_daily_spend: a.max_daily_spend,
             disabled: a.disabled,
             tokens: a
                 .tokens
@@ -61,6 +68,9 @@ pub(crate) struct Create {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Change {
     name: Option<String>,
+    max_conversations: Option<u32>,
+    max_rate: Option<u32>,
+    max_daily_spend: Option<u64>,
     disabled: Option<bool>,
 }
 
@@ -123,6 +133,9 @@ pub(crate) async fn change(State(api): State<Api>, Path(id): Path<String>, Body(
     if let Some(name) = change.name {
         account.name = request::name("name", &name)?;
     }
+    account.max_conversations = change.max_conversations.unwrap_or(account.max_conversations);
+    account.max_rate = change.max_rate.unwrap_or(account.max_rate);
+    account.max_daily_spend = change.max_daily_spend.unwrap_or(account.max_daily_spend);
     account.disabled = change.disabled.unwrap_or(account.disabled);
     let view = View::of(&account, (api.now)());
     api.store.put(Resource::Account(account)).await?;

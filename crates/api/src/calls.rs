@@ -11,6 +11,7 @@ use strowger_core::call::{ClickPlan, Command, PartyPlan, Prompt, Ringback, Targe
 use strowger_core::event::{Created, Kind, Quality, RecordMode, Via};
 use strowger_core::number::CHINA;
 use strowger_core::record::{LegRecord, RecordingRecord};
+use strowger_core::routing::TollRules;
 use strowger_core::{By, ConversationId, ConversationRecord, Number, Role, TenantId, routing};
 use strowger_runtime::CallError;
 use strowger_store::CommandId;
@@ -267,7 +268,7 @@ async fn running_record(
 }
 
 /// Running or over.
-async fn find(api: &Api, id: ConversationId) -> Result<ConversationRecord, Problem> {
+pub(crate) async fn find(api: &Api, id: ConversationId) -> Result<ConversationRecord, Problem> {
     let config = api.store.snapshot();
     if let Some(record) = running_record(api, &config, None, id).await? {
         return Ok(record);
@@ -337,17 +338,23 @@ fn application<'c>(config: &'c Config, named: Option<&str>) -> Result<&'c Applic
     }
 }
 
-fn party(member: &str, text: &str, cli: Option<String>, opened: &[String]) -> Result<(PartyPlan, Number), Problem> {
+fn party(member: &str, text: &str, cli: Option<String>, toll: &TollRules) -> Result<(PartyPlan, Number), Problem> {
     let number = request::number(member, text)?;
-    routing::permitted(&number, CHINA, opened).map_err(|denied| {
+    toll.permitted(&number, CHINA).map_err(|denied| {
+        let mut code = Code::NumberDenied;
         let why = match denied {
             routing::Denied::International => "it is in another country, and the tenant has not opened its prefix",
             routing::Denied::Premium => "it is a premium number, and the tenant has not opened its prefix",
-            routing::Denied::Emergency => "it is an emergency number, and no trunk is opened for those",
+            routing::Denied::Emergency => {
+                tracing::error!("a call to an emergency number was refused: its tenant has no emergency trunk");
+                code = Code::Emergency;
+                "it is an emergency number, and the tenant has no trunk for those; set one: strowger tenant set NAME \
+                 --emergency-trunk TRUNK"
+            }
         };
         Problem {
             parameter: Some(member.to_owned()),
-            ..Problem::new(Code::NumberDenied, format!("{member} may not be called: {why}"))
+            ..Problem::new(code, format!("{member} may not be called: {why}"))
         }
     })?;
     let plan = PartyPlan {
@@ -440,14 +447,11 @@ pub(crate) async fn place(State(api): State<Api>, headers: HeaderMap, Body(place
     if let Some(why) = disabled(&config, a, a.tenant) {
         return Err(Problem::new(Code::Disabled, why));
     }
-    let opened = config
-        .tenant(a.tenant)
-        .map(|t| t.opened_prefixes.clone())
-        .unwrap_or_default();
+    let toll = config.tenant(a.tenant).map(|t| t.toll()).unwrap_or_default();
     let from_cli = display(&config, a, "from_cli", place.from_cli.as_deref())?;
     let to_cli = display(&config, a, "to_cli", place.to_cli.as_deref())?;
-    let (caller, from) = party("from", &place.from, from_cli, &opened)?;
-    let (callee, to) = party("to", &place.to, to_cli, &opened)?;
+    let (caller, from) = party("from", &place.from, from_cli, &toll)?;
+    let (callee, to) = party("to", &place.to, to_cli, &toll)?;
     if from == to {
         return Err(Problem::parameter("to", "from and to are the same number"));
     }

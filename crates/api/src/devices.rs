@@ -6,9 +6,9 @@ use crate::request::{self, Answer, Body, OfTenant};
 use axum::extract::{Path, Query, State};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
-use strowger_core::DeviceId;
 use strowger_core::resource::Device;
-use strowger_store::config::{DeviceEntry, Resource, ResourceId, Secret};
+use strowger_core::{ApplicationId, DeviceId, Number, TenantId};
+use strowger_store::config::{Config, DeviceEntry, Resource, ResourceId, Secret};
 
 #[derive(Serialize)]
 struct View {
@@ -16,6 +16,10 @@ struct View {
     tenant: String,
     username: String,
     contact: Option<String>,
+    /// Id of the application that its calls are accounted to.
+    application: Option<String>,
+    /// Number that its outward calls show.
+    cli: Option<String>,
     disabled: bool,
     /// Shown once, when it is made.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -29,6 +33,8 @@ impl View {
             tenant: d.device.tenant.to_string(),
             username: d.device.username.clone(),
             contact: d.device.contact.map(|c| c.to_string()),
+            application: d.device.application.map(|a| a.to_string()),
+            cli: d.device.cli.as_ref().map(|n| n.as_str().to_owned()),
             disabled: d.disabled,
             password: None,
         }
@@ -42,6 +48,9 @@ pub(crate) struct Create {
     tenant: Option<String>,
     contact: Option<String>,
     password: Option<String>,
+    /// By name or id.
+    application: Option<String>,
+    cli: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -49,6 +58,10 @@ pub(crate) struct Create {
 pub(crate) struct Change {
     contact: Option<String>,
     password: Option<String>,
+    /// By name or id; empty for none.
+    application: Option<String>,
+    /// Empty for none.
+    cli: Option<String>,
     disabled: Option<bool>,
 }
 
@@ -69,11 +82,48 @@ fn password(text: String) -> Result<Secret, Problem> {
     Ok(Secret::new(text))
 }
 
+/// The application of a tenant that a text means; an empty text means none.
+fn application(config: &Config, tenant: TenantId, text: &str) -> Result<Option<ApplicationId>, Problem> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let mut own = config.applications().filter(|a| a.tenant == tenant);
+    own.find(|a| a.name == text || a.id.to_string() == text)
+        .map(|a| Some(a.id))
+        .ok_or_else(|| Problem::not_found("application", format!("{text:?}")))
+}
+
+/// The number that a device shows; an empty text means none.
+fn cli(config: &Config, tenant: TenantId, text: &str) -> Result<Option<Number>, Problem> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let number = request::number("cli", text)?;
+    match config.number(&number) {
+        Some(n) if n.tenant == tenant && n.outgoing => Ok(Some(number)),
+        _ => Err(Problem::parameter(
+            "cli",
+            "cli is no number of this tenant that may be shown; add it first: strowger number add NUMBER",
+        )),
+    }
+}
+
+/// A device by id, or by user name if no two tenants have it.
 fn find(api: &Api, text: &str) -> Result<DeviceEntry, Problem> {
-    let id: DeviceId = request::id("device", text)?;
     let config = api.store.snapshot();
-    let found = config.device(id).ok_or_else(|| Problem::not_found("device", id))?;
-    Ok(DeviceEntry::clone(found))
+    let by_id = text.parse::<DeviceId>().ok().and_then(|id| config.device(id));
+    let found = by_id.or_else(|| config.device_by_username_anywhere(text));
+    found.map(|d| DeviceEntry::clone(d)).ok_or_else(|| {
+        let several = config.devices().any(|d| d.device.username == text);
+        if several {
+            Problem::new(
+                Code::TenantRequired,
+                format!("several tenants have a device {text:?}; name it by its id"),
+            )
+        } else {
+            Problem::not_found("device", format!("{text:?}"))
+        }
+    })
 }
 
 pub(crate) async fn list(State(api): State<Api>, Query(of): Query<OfTenant>) -> Answer {
@@ -121,6 +171,8 @@ pub(crate) async fn create(State(api): State<Api>, Body(create): Body<Create>) -
     let entry = DeviceEntry {
         device: Device {
             contact: contact(create.contact.as_deref().unwrap_or(""))?,
+            application: application(&config, tenant, create.application.as_deref().unwrap_or(""))?,
+            cli: cli(&config, tenant, create.cli.as_deref().unwrap_or(""))?,
             ..Device::new(DeviceId(request::mint(&api)?), tenant, username)
         },
         password: Some(secret),
@@ -142,6 +194,14 @@ pub(crate) async fn change(State(api): State<Api>, Path(id): Path<String>, Body(
     }
     if let Some(text) = change.password {
         entry.password = Some(password(text)?);
+    }
+    let config = api.store.snapshot();
+    let tenant = entry.device.tenant;
+    if let Some(text) = change.application {
+        entry.device.application = application(&config, tenant, &text)?;
+    }
+    if let Some(text) = change.cli {
+        entry.device.cli = cli(&config, tenant, &text)?;
     }
     entry.disabled = change.disabled.unwrap_or(entry.disabled);
     let view = View::of(&entry);

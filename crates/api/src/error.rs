@@ -63,7 +63,9 @@ codes! {
     NoPath, "request.path", Request, 404, "There is nothing at this path";
     NoMethod, "request.method", Request, 405, "The path does not know this method";
     BadPrompt, "prompt.format", Request, 422, "The file is not a WAV file that can be played";
+    BadCertificate, "certificate", Request, 422, "The certificate files cannot be used";
     NumberDenied, "call.denied", Request, 403, "The number may not be called";
+    Emergency, "call.emergency", Request, 403, "The emergency number cannot be reached from here";
     NotFound, "not-found", State, 404, "There is no such thing";
     Exists, "exists", State, 409, "It exists already, or its name is taken";
     InUse, "in-use", State, 409, "Something else refers to it, or it refers to something that is not there";
@@ -73,6 +75,7 @@ codes! {
     CallState, "call.state", State, 409, "The conversation's state does not allow this";
     NoRoute, "call.no-route", Later, 503, "No trunk in service can carry the number";
     CallLimit, "call.limit", Later, 429, "A limit of the application is reached";
+    SpendLimit, "call.spend-limit", Later, 429, "What calls may cost today is spent";
     Overloaded, "overloaded", Later, 503, "The platform has more work than it can do";
     Draining, "draining", Later, 503, "The process is shutting down and takes nothing new";
     DiskFull, "disk-full", Later, 507, "The disk is full";

@@ -17,6 +17,7 @@ mod devices;
 pub mod error;
 mod health;
 mod numbers;
+pub mod operations;
 mod prompts;
 mod request;
 mod routes;
@@ -29,12 +30,13 @@ use axum::extract::DefaultBodyLimit;
 use axum::routing::{delete, get, post};
 use std::path::PathBuf;
 use std::sync::Arc;
+use strowger_core::Stamp;
 use strowger_core::resource::ApplicationSettings;
-use strowger_core::{ConversationId, Stamp, TrunkId};
 use strowger_runtime::Calls;
 use strowger_store::Store;
 
 pub use error::{Code, Problem};
+pub use operations::{BanInfo, Direction, LadderStep, Operations, RegistrationInfo, Reply};
 pub use time::rfc3339;
 
 /// Largest prompt that can be uploaded: ten minutes of PCM at 8 kHz fit.
@@ -47,21 +49,6 @@ pub struct Profile {
     pub name: String,
     /// The settings.
     pub settings: ApplicationSettings,
-}
-
-/// What operators see of the running process, apart from single calls ([`Calls`]).
-pub trait Operations: Send + Sync {
-    /// The conversations that have not ended.
-    fn running(&self) -> Vec<ConversationId>;
-
-    /// Health of a trunk by its OPTIONS; `None` if it is not checked or not yet known.
-    fn trunk_healthy(&self, trunk: TrunkId) -> Option<bool>;
-
-    /// Why new calls are refused just now; an empty list means ready.
-    fn not_ready(&self) -> Vec<String>;
-
-    /// Figures for the metrics page.
-    fn metrics(&self) -> Vec<Metric>;
 }
 
 /// A figure on the metrics page.
@@ -156,6 +143,12 @@ pub fn admin_router(api: Api) -> Router {
         .route("/deliveries/repush", post(deliveries::repush))
         .route("/calls", get(calls::list).post(calls::place))
         .route("/calls/{id}", get(calls::show).delete(calls::cancel))
+        .route("/calls/{id}/ladder", get(operations::ladder))
+        .route("/registrations", get(operations::registrations))
+        .route("/registrations/{username}", delete(operations::unregister))
+        .route("/bans", get(operations::bans).post(operations::ban))
+        .route("/bans/{*source}", delete(operations::unban))
+        .route("/certificates/reload", post(operations::reload_certificates))
         .route("/backup", post(backup::make));
     Router::new()
         .nest("/api/v1", v1)

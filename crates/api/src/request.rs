@@ -88,6 +88,18 @@ pub(crate) fn name(member: &str, text: &str) -> Result<String, Problem> {
     Ok(text.to_owned())
 }
 
+/// True for a host name (RFC 1123 §2.1) that is no IPv4 address.
+pub(crate) fn is_host_name(text: &str) -> bool {
+    let label = |l: &str| {
+        (1..=63).contains(&l.len())
+            && l.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+            && !l.starts_with('-')
+            && !l.ends_with('-')
+    };
+    let last = text.rsplit('.').next().unwrap_or("");
+    text.len() <= 253 && text.split('.').all(label) && !last.bytes().all(|b| b.is_ascii_digit())
+}
+
 /// The tenant that a request means: the named one by id or name, else the only one.
 pub(crate) fn tenant(config: &Config, named: Option<&str>) -> Result<TenantId, Problem> {
     let mut all = config.tenants();

@@ -5,8 +5,8 @@ use crate::error::{Code, Problem};
 use crate::request::{self, Answer, Body};
 use axum::extract::{Path, State};
 use serde::{Deserialize, Serialize};
-use strowger_core::{Number, TenantId};
-use strowger_store::config::{AddressRange, Resource, ResourceId, Tenant};
+use strowger_core::{Number, TenantId, TrunkId};
+use strowger_store::config::{AddressRange, Config, Resource, ResourceId, Tenant};
 
 #[derive(Serialize)]
 struct View {
@@ -16,6 +16,13 @@ struct View {
     opened_prefixes: Vec<String>,
     max_conversations: u32,
     max_rate: u32,
+    /// Thousandths of a currency unit a day; 0 is no limit.
+    max_daily_spend: u64,
+    zone_minutes: i32,
+    domain: Option<String>,
+    /// Id of the trunk for emergency calls.
+    emergency: Option<String>,
+    emergency_numbers: Vec<String>,
     disabled: bool,
 }
 
@@ -28,6 +35,11 @@ impl View {
             opened_prefixes: t.opened_prefixes.clone(),
             max_conversations: t.max_conversations,
             max_rate: t.max_rate,
+            max_daily_spend: t.max_daily_spend,
+            zone_minutes: t.zone_minutes,
+            domain: t.domain.clone(),
+            emergency: t.emergency.map(|t| t.to_string()),
+            emergency_numbers: t.emergency_numbers.clone(),
             disabled: t.disabled,
         }
     }
@@ -41,11 +53,19 @@ pub(crate) struct Change {
     opened_prefixes: Option<Vec<String>>,
     max_conversations: Option<u32>,
     max_rate: Option<u32>,
+    max_daily_spend: Option<u64>,
+    zone_minutes: Option<i32>,
+    /// Empty for none.
+    domain: Option<String>,
+    /// A trunk by name or id; empty for none.
+    emergency: Option<String>,
+    /// Empty for the usual ones.
+    emergency_numbers: Option<Vec<String>>,
     disabled: Option<bool>,
 }
 
 impl Change {
-    fn apply(self, t: &mut Tenant) -> Result<(), Problem> {
+    fn apply(self, t: &mut Tenant, config: &Config) -> Result<(), Problem> {
         if let Some(name) = self.name {
             t.name = request::name("name", &name)?;
         }
@@ -71,9 +91,64 @@ impl Change {
         }
         t.max_conversations = self.max_conversations.unwrap_or(t.max_conversations);
         t.max_rate = self.max_rate.unwrap_or(t.max_rate);
+        t.max_daily_spend = self.max_daily_spend.unwrap_or(t.max_daily_spend);
+        if let Some(minutes) = self.zone_minutes {
+            if !(-720..=840).contains(&minutes) {
+                return Err(Problem::parameter("zone_minutes", "zone_minutes is -720 to 840"));
+            }
+            t.zone_minutes = minutes;
+        }
+        if let Some(text) = self.domain {
+            t.domain = domain(t.id, &text, config)?;
+        }
+        if let Some(text) = self.emergency {
+            t.emergency = emergency(t.id, &text, config)?;
+        }
+        if let Some(numbers) = self.emergency_numbers {
+            let good = |n: &String| (2..=8).contains(&n.len()) && n.bytes().all(|b| b.is_ascii_digit());
+            if !numbers.iter().all(good) || numbers.len() > 32 {
+                return Err(Problem::parameter(
+                    "emergency_numbers",
+                    "emergency_numbers are at most 32 numbers of 2 to 8 digits, as they are dialled",
+                ));
+            }
+            t.emergency_numbers = numbers;
+        }
         t.disabled = self.disabled.unwrap_or(t.disabled);
         Ok(())
     }
+}
+
+/// The SIP domain that a text means for a tenant; an empty text means none.
+fn domain(tenant: TenantId, text: &str, config: &Config) -> Result<Option<String>, Problem> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    if !request::is_host_name(text) {
+        return Err(Problem::parameter(
+            "domain",
+            "domain is a host name such as acme.voice.example, or empty",
+        ));
+    }
+    match config.tenant_by_domain(text) {
+        Some(other) if other.id != tenant => Err(Problem {
+            parameter: Some("domain".to_owned()),
+            ..Problem::new(Code::Exists, "the domain is another tenant's")
+        }),
+        _ => Ok(Some(text.to_ascii_lowercase())),
+    }
+}
+
+/// The emergency trunk that a text means for a tenant; an empty text means none.
+fn emergency(tenant: TenantId, text: &str, config: &Config) -> Result<Option<TrunkId>, Problem> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let trunk = crate::trunks::named(config, text)?;
+    if trunk.tenant.is_some_and(|owner| owner != tenant) {
+        return Err(Problem::parameter("emergency", "the trunk is another tenant's"));
+    }
+    Ok(Some(trunk.id))
 }
 
 fn find(api: &Api, text: &str) -> Result<Tenant, Problem> {
@@ -98,7 +173,7 @@ pub(crate) async fn create(State(api): State<Api>, Body(change): Body<Change>) -
         return Err(Problem::parameter("name", "name is required"));
     }
     let mut tenant = Tenant::new(TenantId(request::mint(&api)?), "");
-    change.apply(&mut tenant)?;
+    change.apply(&mut tenant, &api.store.snapshot())?;
     if api.store.snapshot().tenants().any(|t| t.name == tenant.name) {
         return Err(Problem::new(
             Code::Exists,
@@ -113,7 +188,7 @@ pub(crate) async fn create(State(api): State<Api>, Body(change): Body<Change>) -
 pub(crate) async fn change(State(api): State<Api>, Path(id): Path<String>, Body(change): Body<Change>) -> Answer {
     let _one = api.changing.lock().await;
     let mut tenant = find(&api, &id)?;
-    change.apply(&mut tenant)?;
+    change.apply(&mut tenant, &api.store.snapshot())?;
     let view = View::of(&tenant);
     api.store.put(Resource::Tenant(tenant)).await?;
     request::ok(view)

@@ -1,169 +1,15 @@
-//! The admin API over a real store and a runtime that only notes what it is asked.
+//! The admin API's resources and calls.
 
-use axum::Router;
+mod kit;
+
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode};
-use http_body_util::BodyExt;
+use kit::{house, send};
 use serde_json::{Value, json};
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex};
-use strowger_api::{Api, Metric, Operations, Profile, admin_router, public_router};
-use strowger_core::call::{Accepted, ClickPlan, Command};
-use strowger_core::event::Created;
-use strowger_core::resource::ApplicationSettings;
-use strowger_core::{ConversationId, Stamp, TenantId, TrunkId};
-use strowger_runtime::{Answer, CallError, Calls, Live};
-use strowger_store::{CommandId, MasterKey, Store, StoreConfig};
+use std::sync::atomic::Ordering;
+use strowger_core::{ConversationId, Stamp};
+use strowger_runtime::CallError;
 use tower::ServiceExt;
-
-#[derive(Default)]
-struct Noted {
-    placed: Mutex<Vec<(Created, ClickPlan)>>,
-    once: Mutex<Vec<CommandId>>,
-    refuse: Mutex<Option<CallError>>,
-}
-
-impl Calls for Noted {
-    fn click_to_call(&self, head: Created, plan: ClickPlan, once: Option<CommandId>) -> Answer<'_, ConversationId> {
-        self.once.lock().unwrap().extend(once);
-        let refused = self.refuse.lock().unwrap().clone();
-        self.placed.lock().unwrap().push((head, plan));
-        Box::pin(async move { refused.map_or(Ok(ConversationId::mint(1, 1)), Err) })
-    }
-
-    fn started<'a>(&'a self, once: &'a CommandId) -> Answer<'a, Option<ConversationId>> {
-        let all = self.once.lock().unwrap();
-        let known = all.iter().find(|o| o.name() == once.name());
-        let answer = match known {
-            Some(known) if known == once => Ok(Some(ConversationId::mint(1, 1))),
-            Some(_) => Err(CallError::KeyReused),
-            None => Ok(None),
-        };
-        Box::pin(async move { answer })
-    }
-
-    fn command(&self, _: TenantId, _: ConversationId, _: Command, _: Option<CommandId>) -> Answer<'_, Accepted> {
-        Box::pin(async { Err(CallError::NotFound) })
-    }
-
-    fn inspect(&self, _: TenantId, _: ConversationId) -> Answer<'_, Live> {
-        Box::pin(async { Err(CallError::NotFound) })
-    }
-}
-
-impl Operations for Noted {
-    fn running(&self) -> Vec<ConversationId> {
-        vec![ConversationId::mint(1, 1)]
-    }
-
-    fn trunk_healthy(&self, _: TrunkId) -> Option<bool> {
-        Some(true)
-    }
-
-    fn not_ready(&self) -> Vec<String> {
-        match &*self.refuse.lock().unwrap() {
-            Some(e) => vec![e.to_string()],
-            None => Vec::new(),
-        }
-    }
-
-    fn metrics(&self) -> Vec<Metric> {
-        Vec::new()
-    }
-}
-
-struct House {
-    admin: Router,
-    public: Router,
-    calls: Arc<Noted>,
-    now: Arc<AtomicI64>,
-    store: Store,
-    folder: tempfile::TempDir,
-}
-
-fn house() -> House {
-    let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(StoreConfig::new(folder.path(), MasterKey::generate().0)).unwrap();
-    let calls = Arc::new(Noted::default());
-    let now = Arc::new(AtomicI64::new(1_700_000_000_000));
-    let clock = now.clone();
-    let prompts = folder.path().join("prompts");
-    std::fs::create_dir(&prompts).unwrap();
-    let api = Api {
-        store: store.clone(),
-        calls: calls.clone(),
-        operations: calls.clone(),
-        now: Arc::new(move || Stamp(clock.load(Ordering::Relaxed))),
-        prompts,
-        profiles: vec![Profile {
-            name: "standard".to_owned(),
-            settings: ApplicationSettings::default(),
-        }]
-        .into(),
-        changing: Arc::default(),
-    };
-    House {
-        admin: admin_router(api.clone()),
-        public: public_router(api),
-        calls,
-        now,
-        store,
-        folder,
-    }
-}
-
-impl House {
-    async fn ask(&self, method: Method, path: &str, body: Value) -> (StatusCode, Value) {
-        let request = Request::builder()
-            .method(method)
-            .uri(format!("/api/v1{path}"))
-            .header("content-type", "application/json");
-        let body = if body.is_null() {
-            Body::empty()
-        } else {
-            Body::from(body.to_string())
-        };
-        send(&self.admin, request.body(body).unwrap()).await
-    }
-
-    async fn post(&self, path: &str, body: Value) -> Value {
-        let (status, answer) = self.ask(Method::POST, path, body).await;
-        assert!(status.is_success(), "{path}: {status} {answer}");
-        answer
-    }
-
-    async fn get(&self, path: &str) -> Value {
-        let (status, answer) = self.ask(Method::GET, path, Value::Null).await;
-        assert_eq!(status, 200, "{path}: {answer}");
-        answer
-    }
-
-    /// A tenant, an account, an application, a number and a trunk.
-    async fn furnish(&self) -> (Value, Value) {
-        self.post("/tenants", json!({ "name": "acme" })).await;
-        let account = self.post("/accounts", json!({ "name": "crm" })).await;
-        let application = self.post("/applications", json!({ "name": "sales" })).await;
-        self.post("/numbers", json!({ "number": "01062345678" })).await;
-        self.post("/trunks", json!({ "name": "lab", "address": "127.0.0.1:5090" }))
-            .await;
-        (account, application)
-    }
-}
-
-async fn send(router: &Router, request: Request<Body>) -> (StatusCode, Value) {
-    let response = router.clone().oneshot(request).await.unwrap();
-    let status = response.status();
-    if !status.is_success() && status != 503 {
-        assert_eq!(
-            response.headers()["content-type"],
-            "application/problem+json",
-            "{status}"
-        );
-    }
-    let body = response.into_body().collect().await.unwrap().to_bytes();
-    let value = serde_json::from_slice(&body).unwrap_or_else(|_| String::from_utf8_lossy(&body).into_owned().into());
-    (status, value)
-}
 
 #[tokio::test]
 async fn a_house_is_furnished_and_a_call_is_placed() {
@@ -204,7 +50,7 @@ async fn wrong_calls_are_refused_before_anything_starts() {
         (call(a, "abc", json!({})), 400, "request.parameter", "to"),
         (call(a, "+86 138 0000 0001", json!({})), 400, "request.parameter", "to"),
         (call(a, "+12025550100", json!({})), 403, "call.denied", "to"),
-        (call("110", b, json!({})), 403, "call.denied", "from"),
+        (call("110", b, json!({})), 403, "call.emergency", "from"),
         (
             call(a, b, json!({ "to_cli": "01099999999" })),
             400,
@@ -393,6 +239,41 @@ async fn trunks_are_checked_changed_and_never_show_their_password() {
             "options_interval",
         ),
         (json!({ "name": "", "address": "192.0.2.1" }), "name"),
+        (json!({ "name": "x" }), "address"),
+        (
+            json!({ "name": "x", "address": "192.0.2.1", "server": "carrier.example" }),
+            "server",
+        ),
+        (json!({ "name": "x", "server": "192.0.2.1" }), "server"),
+        (json!({ "name": "x", "server": "carrier.example:0" }), "server"),
+        (
+            json!({ "name": "x", "server": "carrier.example", "transport": "sctp" }),
+            "transport",
+        ),
+        (
+            json!({ "name": "x", "server": "carrier.example", "register": 600 }),
+            "register",
+        ),
+        (
+            json!({ "name": "x", "server": "c.example", "username": "u", "password": "p", "register": 5 }),
+            "register",
+        ),
+        (
+            json!({ "name": "x", "address": "192.0.2.1", "contact_user": "main" }),
+            "contact_user",
+        ),
+        (
+            json!({ "name": "x", "address": "192.0.2.1", "asserted": "sip:a>\r\nX: y" }),
+            "asserted",
+        ),
+        (
+            json!({ "name": "x", "address": "192.0.2.1", "privacy": "always" }),
+            "privacy",
+        ),
+        (
+            json!({ "name": "x", "address": "192.0.2.1", "sources": ["192.0.2.0/33"] }),
+            "sources",
+        ),
     ] {
         let (status, answer) = h.ask(Method::POST, "/trunks", body).await;
         assert_eq!(

@@ -67,6 +67,30 @@ pub fn candidates<'a>(
         .collect()
 }
 
+/// Trunks that may carry a call of `tenant` to an emergency number: the one that its rules name, written by that
+/// trunk's rules, or nobody. Its health is not asked: nobody else is tried.
+pub fn emergency_candidate<'a>(
+    trunks: impl IntoIterator<Item = &'a Trunk>,
+    tenant: TenantId,
+    rules: &TollRules,
+    number: &Number,
+) -> Option<Candidate> {
+    let only = rules.emergency_trunk?;
+    let trunk = trunks.into_iter().find(|t| t.id == only);
+    let usable = trunk.filter(|t| !t.disabled && t.tenant.is_none_or(|owner| owner == tenant))?;
+    let dialled = rewrite(&usable.rules, number)?;
+    Some(Candidate { trunk: only, dialled })
+}
+
+/// Thousandths of a currency unit that a minute to this number costs over a trunk: the price of the rule that applies.
+pub fn price(rules: &[PrefixRule], number: &Number) -> u32 {
+    let text = number.as_str();
+    rules
+        .iter()
+        .find(|r| text.starts_with(&r.prefix))
+        .map_or(0, |r| r.price)
+}
+
 /// Why a number may not be called at all, whatever the trunks say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Denied {
@@ -85,22 +109,55 @@ pub const EMERGENCY: [&str; 8] = ["110", "112", "119", "120", "122", "12395", "9
 /// Premium information services: 168xx and 160xx as dialled without an area code.
 const PREMIUM: [&str; 2] = ["168", "160"];
 
-/// The toll-fraud rules: what is denied unless the tenant opened it by prefix.
-pub fn permitted(number: &Number, plan: NumberPlan, opened: &[String]) -> Result<(), Denied> {
-    let text = number.as_str();
-    if opened.iter().any(|p| !p.is_empty() && text.starts_with(p.as_str())) {
-        return Ok(());
+/// The toll-fraud rules of a tenant.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TollRules {
+    /// Prefixes of canonical numbers that are open although they are international or premium.
+    pub opened: Vec<String>,
+    /// Its emergency numbers; empty for [`EMERGENCY`].
+    pub emergency_numbers: Vec<String>,
+    /// The only trunk for them.
+    pub emergency_trunk: Option<TrunkId>,
+}
+
+impl TollRules {
+    /// True if it is an emergency number, also in the forms that a carrier's prefix or a country code gives it.
+    pub fn is_emergency(&self, number: &Number, plan: NumberPlan) -> bool {
+        let text = number.as_str();
+        let national = text.strip_prefix('+').and_then(|d| d.strip_prefix(plan.country));
+        let text = national.unwrap_or(text);
+        if self.emergency_numbers.is_empty() {
+            EMERGENCY.contains(&text)
+        } else {
+            self.emergency_numbers.iter().any(|n| n == text)
+        }
     }
-    if EMERGENCY.contains(&text) {
-        return Err(Denied::Emergency);
+
+    /// What is denied unless the tenant opened it by prefix. An emergency number is permitted if the tenant has a trunk
+    /// for it, and then goes to that trunk only; no prefix opens it.
+    ///
+    /// # Errors
+    /// Why the number may not be called.
+    pub fn permitted(&self, number: &Number, plan: NumberPlan) -> Result<(), Denied> {
+        if self.is_emergency(number, plan) {
+            return self.emergency_trunk.map(|_| ()).ok_or(Denied::Emergency);
+        }
+        let text = number.as_str();
+        if self
+            .opened
+            .iter()
+            .any(|p| !p.is_empty() && text.starts_with(p.as_str()))
+        {
+            return Ok(());
+        }
+        if number.is_international(plan) {
+            return Err(Denied::International);
+        }
+        if PREMIUM.iter().any(|p| text.starts_with(p)) {
+            return Err(Denied::Premium);
+        }
+        Ok(())
     }
-    if number.is_international(plan) {
-        return Err(Denied::International);
-    }
-    if PREMIUM.iter().any(|p| text.starts_with(p)) {
-        return Err(Denied::Premium);
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -167,11 +224,54 @@ mod tests {
     }
 
     #[test]
+    fn emergency_calls_go_to_one_trunk_only() {
+        let n = Number::parse("110", CHINA).unwrap();
+        let rules = |id: u128| TollRules {
+            emergency_trunk: Some(TrunkId(id)),
+            ..TollRules::default()
+        };
+        let all = [
+            trunk(1, 1, None),
+            trunk(2, 5, Some(1)),
+            trunk(3, 1, Some(2)),
+            Trunk {
+                disabled: true,
+                ..trunk(4, 1, None)
+            },
+        ];
+        let go = |id| emergency_candidate(&all, TenantId(1), &rules(id), &n).map(|c| c.trunk.0);
+        assert_eq!((go(1), go(2)), (Some(1), Some(2)));
+        assert_eq!((go(3), go(4), go(9)), (None, None, None));
+        assert_eq!(emergency_candidate(&all, TenantId(1), &TollRules::default(), &n), None);
+    }
+
+    #[test]
     fn international_and_emergency_are_closed_until_opened() {
         let n = |t| Number::parse(t, CHINA).unwrap();
-        assert_eq!(permitted(&n("+12025550100"), CHINA, &[]), Err(Denied::International));
-        assert_eq!(permitted(&n("+12025550100"), CHINA, &["+1202".into()]), Ok(()));
-        assert_eq!(permitted(&n("110"), CHINA, &[]), Err(Denied::Emergency));
-        assert_eq!(permitted(&n("13800138000"), CHINA, &[]), Ok(()));
+        let closed = TollRules::default();
+        let opened = TollRules {
+            opened: vec!["+1202".into(), "1".into(), "+86".into()],
+            ..TollRules::default()
+        };
+        let rules = |r: &TollRules, t| r.permitted(&n(t), CHINA);
+        assert_eq!(rules(&closed, "+12025550100"), Err(Denied::International));
+        assert_eq!(rules(&opened, "+12025550100"), Ok(()));
+        assert_eq!(rules(&closed, "16812345"), Err(Denied::Premium));
+        assert_eq!(rules(&closed, "13800138000"), Ok(()));
+        for text in ["110", "+86 112", "911", "999", "0086 119"] {
+            assert_eq!(rules(&closed, text), Err(Denied::Emergency), "{text}");
+            assert_eq!(
+                rules(&opened, text),
+                Err(Denied::Emergency),
+                "{text}: no prefix opens it"
+            );
+        }
+        let own = TollRules {
+            emergency_numbers: vec!["144".into()],
+            emergency_trunk: Some(TrunkId(1)),
+            ..TollRules::default()
+        };
+        assert_eq!(rules(&own, "144"), Ok(()));
+        assert!(own.is_emergency(&n("144"), CHINA) && !own.is_emergency(&n("110"), CHINA));
     }
 }

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use strowger_core::call::Prompt;
 use strowger_core::event::Kind;
+use strowger_core::routing::TollRules;
 use strowger_core::{AccountId, ApplicationId, ConversationId, ConversationRecord, Number, Stamp, TenantId};
 use strowger_store::config::PromptState;
 use strowger_store::{RecordQuery, RecordRow, Repush, Store, StoreError};
@@ -77,12 +78,9 @@ impl Directory for StoreDirectory {
         })
     }
 
-    fn opened_prefixes(&self, tenant: TenantId) -> Vec<String> {
+    fn toll(&self, tenant: TenantId) -> TollRules {
         let config = self.store.snapshot();
-        config
-            .tenant(tenant)
-            .map(|t| t.opened_prefixes.clone())
-            .unwrap_or_default()
+        config.tenant(tenant).map(|t| t.toll()).unwrap_or_default()
     }
 }
 

@@ -5,6 +5,7 @@ use std::pin::Pin;
 use strowger_core::call::Prompt;
 use strowger_core::event::Kind;
 use strowger_core::resource::ApplicationSettings;
+use strowger_core::routing::TollRules;
 use strowger_core::{AccountId, ApplicationId, ConversationId, ConversationRecord, Number, Stamp, TenantId};
 
 /// An API principal.
@@ -67,8 +68,8 @@ pub trait Directory: Send + Sync {
     /// A sound of the application's or a shared one, ready to be played.
     fn prompt(&self, tenant: TenantId, application: ApplicationId, name: &str) -> Option<Prompt>;
 
-    /// Prefixes that the tenant opened against the toll rules ([`strowger_core::routing::permitted`]).
-    fn opened_prefixes(&self, tenant: TenantId) -> Vec<String>;
+    /// What the tenant's calls may reach.
+    fn toll(&self, tenant: TenantId) -> TollRules;
 }
 
 /// Why records could not be read.

@@ -8,7 +8,7 @@ use crate::params::{Params, invalid, number};
 use crate::project::{SubscriptionContext, batching};
 use strowger_core::call::{AddPlan, ClickPlan, PartyPlan, Prompt, Ringback, Target};
 use strowger_core::event::{Created, Kind, RecordMode};
-use strowger_core::routing::{Denied, permitted};
+use strowger_core::routing::Denied;
 use strowger_core::{ConversationId, Number};
 
 /// Seconds that an added party may ring when the request does not say (voice-paas §10).
@@ -212,12 +212,16 @@ impl Planner<'_> {
     }
 
     fn may_call(&self, name: &str, number: &Number) -> Result<(), Failure> {
-        let opened = self.directory.opened_prefixes(self.caller.account.tenant);
-        permitted(number, self.settings.plan, &opened).map_err(|denied| {
+        let tenant = self.caller.account.tenant;
+        let toll = self.directory.toll(tenant);
+        toll.permitted(number, self.settings.plan).map_err(|denied| {
             let why = match denied {
                 Denied::International => "international numbers are closed for this tenant",
                 Denied::Premium => "premium numbers are closed for this tenant",
-                Denied::Emergency => "emergency numbers cannot be reached through this service",
+                Denied::Emergency => {
+                    tracing::error!(%tenant, "a call to an emergency number was refused: its tenant has no emergency trunk");
+                    "emergency numbers cannot be reached through this service"
+                }
             };
             Failure::about(Code::NumberNotPermitted, format!("{name}: {why}"))
         })

@@ -24,6 +24,7 @@ use strowger_core::event::{Created, Kind, RecordMode, Via};
 use strowger_core::number::CHINA;
 use strowger_core::project::Subscription;
 use strowger_core::resource::{RouteTarget, Trunk, TrunkAuth};
+use strowger_core::routing::TollRules;
 use strowger_core::{ApplicationId, ConversationId, Number, TenantId, routing};
 use strowger_media::{CallKey, MediaError, SoundRef};
 use strowger_sip::EndpointHandle;
@@ -261,6 +262,17 @@ impl Switch {
             .zip(0..)
             .filter_map(|((trunk, dialled), group)| way_over(trunk, &dialled, group))
             .collect()
+    }
+
+    /// The way over the tenant's emergency trunk, and no other.
+    fn emergency_way(&self, config: &Config, tenant: TenantId, toll: &TollRules, number: &Number) -> Vec<Way> {
+        let trunks = config.trunks().iter().map(|t| &**t);
+        let way = routing::emergency_candidate(trunks, tenant, toll, number)
+            .and_then(|c| way_over(config.trunk(c.trunk)?, &c.dialled, 0));
+        if way.is_none() {
+            tracing::error!(%tenant, "a call to an emergency number has no way: no emergency trunk in service");
+        }
+        way.into_iter().collect()
     }
 
     /// Reads and decodes prompts on the caller's thread: the signalling loop, which plays them, never touches a disk.
@@ -507,6 +519,10 @@ impl World for Switch {
         let config = self.store.snapshot();
         match target {
             Target::Number(number) => {
+                let toll = config.tenant(tenant).map(|t| t.toll()).unwrap_or_default();
+                if toll.is_emergency(number, CHINA) {
+                    return self.emergency_way(&config, tenant, &toll, number);
+                }
                 let trunks = config.trunks().iter().map(|t| &**t);
                 self.trunk_ways(&config, trunks, tenant, number)
             }
@@ -556,8 +572,13 @@ impl World for Switch {
             return Ok((Target::Device(device.device.id), user));
         }
         let number = Number::parse(&user, CHINA).map_err(|_| 404u16)?;
-        let opened = config.tenant(tenant).map(|t| t.opened_prefixes.as_slice());
-        routing::permitted(&number, CHINA, opened.unwrap_or_default()).map_err(|_| 403u16)?;
+        let toll = config.tenant(tenant).map(|t| t.toll()).unwrap_or_default();
+        toll.permitted(&number, CHINA).map_err(|denied| {
+            if denied == routing::Denied::Emergency {
+                tracing::error!(%tenant, "a call to an emergency number was refused: its tenant has no emergency trunk");
+            }
+            403u16
+        })?;
         Ok((Target::Number(number), user))
     }
 

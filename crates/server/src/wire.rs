@@ -10,16 +10,16 @@ use crate::signalling::Signalling;
 use crate::sounds::Sound;
 use axum::Router;
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use strowger_api::{Api, Metric, MetricKind, Operations, Profile};
+use strowger_api::{Api, BanInfo, LadderStep, Metric, MetricKind, Operations, Profile, RegistrationInfo, Reply};
 use strowger_core::call::Builtin;
 use strowger_core::project::Projector;
 use strowger_core::resource::ApplicationSettings;
-use strowger_core::{ConversationId, Stamp, TrunkId};
+use strowger_core::{ConversationId, Stamp, TenantId, TrunkId};
 use strowger_dialect_voicepaas as voicepaas;
 use strowger_notify::Notifier;
 use strowger_runtime::{
@@ -404,6 +404,38 @@ impl Operations for Watch {
 
     fn trunk_healthy(&self, trunk: TrunkId) -> Option<bool> {
         Some(self.0.trunk_healthy(trunk))
+    }
+
+    fn trunk_registration(&self, _: TrunkId) -> Option<String> {
+        None
+    }
+
+    fn registrations(&self, _: Option<TenantId>) -> Reply<'_, Vec<RegistrationInfo>> {
+        Box::pin(async { Vec::new() })
+    }
+
+    fn unregister<'a>(&'a self, _: TenantId, _: &'a str) -> Reply<'a, usize> {
+        Box::pin(async { 0 })
+    }
+
+    fn bans(&self) -> Reply<'_, Vec<BanInfo>> {
+        Box::pin(async { Vec::new() })
+    }
+
+    fn ban(&self, _: IpAddr, _: u32) -> Reply<'_, ()> {
+        Box::pin(async {})
+    }
+
+    fn unban(&self, _: IpAddr) -> Reply<'_, bool> {
+        Box::pin(async { false })
+    }
+
+    fn ladder(&self, _: TenantId, _: ConversationId) -> Reply<'_, Vec<LadderStep>> {
+        Box::pin(async { Vec::new() })
+    }
+
+    fn reload_certificates(&self) -> Reply<'_, Result<usize, String>> {
+        Box::pin(async { Ok(0) })
     }
 
     fn not_ready(&self) -> Vec<String> {

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 pub use strowger_core::address::{AddressRange, BadRange};
 use strowger_core::resource::{ApplicationSettings, Device, OwnedNumber, Route, Trunk};
+use strowger_core::routing::TollRules;
 use strowger_core::{AccountId, ApplicationId, DeviceId, Number, RouteId, Stamp, TenantId, TrunkId};
 use subtle::ConstantTimeEq;
 
@@ -76,6 +77,15 @@ pub struct Tenant {
 }
 
 impl Tenant {
+    /// What its calls may reach.
+    pub fn toll(&self) -> TollRules {
+        TollRules {
+            opened: self.opened_prefixes.clone(),
+            emergency_numbers: self.emergency_numbers.clone(),
+            emergency_trunk: self.emergency,
+        }
+    }
+
     /// A tenant in service, in China's zone, without domain, limits and opened prefixes.
     pub fn new(id: TenantId, name: impl Into<String>) -> Tenant {
         Tenant {

@@ -5,12 +5,15 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use strowger_core::{DeviceId, TenantId};
 
+/// The devices of a tenant, by user name.
+type Names = Arc<HashMap<Arc<str>, Arc<DeviceEntry>>>;
+
 /// All devices. A clone shares the maps; a change copies those that it touches, so that changes of other resources do
 /// not pay for 100,000 devices.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Devices {
     by_id: Arc<BTreeMap<DeviceId, Arc<DeviceEntry>>>,
-    by_tenant: HashMap<TenantId, Arc<HashMap<Arc<str>, Arc<DeviceEntry>>>>,
+    by_tenant: HashMap<TenantId, Names>,
     owners: Arc<HashMap<Arc<str>, Owners>>,
 }
 

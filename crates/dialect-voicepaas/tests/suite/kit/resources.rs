@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use strowger_core::call::Prompt;
 use strowger_core::number::CHINA;
 use strowger_core::project::Topic;
+use strowger_core::routing::TollRules;
 use strowger_core::{AccountId, ApplicationId, ConversationId, ConversationRecord, Number, Stamp, TenantId};
 use strowger_dialect_voicepaas::{
     Account, Application, Directory, Ledger, LedgerAnswer, RecordFilter, RecordPage, Selection,
@@ -51,8 +52,11 @@ impl Directory for Resources {
         })
     }
 
-    fn opened_prefixes(&self, _: TenantId) -> Vec<String> {
-        self.shelf.lock().unwrap().opened.clone()
+    fn toll(&self, _: TenantId) -> TollRules {
+        TollRules {
+            opened: self.shelf.lock().unwrap().opened.clone(),
+            ..TollRules::default()
+        }
     }
 }
 
