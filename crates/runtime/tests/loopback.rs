@@ -14,7 +14,9 @@ use strowger_core::{
 use strowger_runtime::owner::World;
 use strowger_runtime::{Calls, MediaSink, SipSink, SoundLibrary, Switch, SwitchCalls, SwitchConfig, recovery};
 use strowger_sip::{Endpoint, EndpointConfig, EndpointHandle};
-use strowger_sip_core::{AckMode, Command as Sip, DialogHandle, Invite, Party, SipEvent, Target as SipTarget};
+use strowger_sip_core::{
+    AckMode, Command as Sip, DialogHandle, Invite, Party, Replaces, SipEvent, Target as SipTarget,
+};
 use strowger_store::{Application, CommandId, MasterKey, Store, StoreConfig, Tenant};
 
 const TENANT: TenantId = TenantId(1);
@@ -133,22 +135,32 @@ struct Far {
     calls: Arc<Mutex<Vec<DialogHandle>>>,
     /// Request-URIs of the calls.
     uris: Arc<Mutex<Vec<String>>>,
+    /// The same calls as a Replaces would name them.
+    names: Arc<Mutex<Vec<Replaces>>>,
     over: Arc<Mutex<usize>>,
 }
 
 fn far() -> Far {
     let calls: Arc<Mutex<Vec<DialogHandle>>> = Arc::default();
     let uris: Arc<Mutex<Vec<String>>> = Arc::default();
+    let names: Arc<Mutex<Vec<Replaces>>> = Arc::default();
     let over: Arc<Mutex<usize>> = Arc::default();
     let this: Arc<std::sync::OnceLock<EndpointHandle>> = Arc::default();
     let sink = {
         let (calls, uris, over, this) = (calls.clone(), uris.clone(), over.clone(), this.clone());
+        let names = names.clone();
         move |handle: DialogHandle, event: SipEvent| {
             if event.is_terminal() {
                 *over.lock().unwrap() += 1;
             }
             if let SipEvent::Incoming(invite) = event {
                 uris.lock().unwrap().push(invite.request_uri.clone());
+                names.lock().unwrap().push(Replaces {
+                    call_id: invite.call_id.clone(),
+                    to_tag: invite.snapshot.remote_tag.clone(),
+                    from_tag: invite.snapshot.local_tag.clone(),
+                    early_only: false,
+                });
                 calls.lock().unwrap().push(handle);
                 let respond = |status, sdp: Option<&'static [u8]>| {
                     this.get()
@@ -175,6 +187,7 @@ fn far() -> Far {
         handle,
         calls,
         uris,
+        names,
         over,
     }
 }
@@ -439,5 +452,61 @@ async fn a_route_to_a_trunk_goes_there_only_with_the_number_rewritten() {
         (carrier.calls.lock().unwrap().len(), foreign.calls.lock().unwrap().len()),
         (0, 0)
     );
+    p.endpoint.shutdown(Duration::from_secs(1)).await;
+}
+
+/// A party of one conversation hands its talk over to the one that it has in another conversation: the switch calls itself
+/// (RFC 3891).
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_attended_transfer_joins_two_conversations_of_a_tenant() {
+    let far = far();
+    let p = platform(far.handle.local_addrs()[0]).await;
+    let calls = SwitchCalls(p.switch.clone());
+    let mut ids = vec![];
+    for _ in 0..2 {
+        let (head, plan) = plan();
+        let id = calls.click_to_call(head, plan, None).await.unwrap();
+        eventually(async || {
+            let live = calls.inspect(TENANT, id).await.ok()?;
+            (live.record.legs.len() == 2 && live.record.legs[1].bridge.is_some()).then_some(())
+        })
+        .await;
+        ids.push(id);
+    }
+    // The callee of the first is the caller of the second.
+    let handle = far.calls.lock().unwrap()[1];
+    let own = format!("sip:2@{}", p.endpoint.local_addrs()[0]);
+    let refer_to = far.names.lock().unwrap()[2].in_uri(&own);
+    let refer = Sip::Refer {
+        handle,
+        refer_to,
+        referred_by: None,
+    };
+    far.handle.send(refer).unwrap();
+    let joined = eventually(async || {
+        let one = calls.inspect(TENANT, ids[0]).await.ok()?.record;
+        let two = calls.inspect(TENANT, ids[1]).await.ok()?.record;
+        let left = |r: &ConversationRecord, leg: usize| r.legs[leg].end.is_some_and(|e| e.0 == Cause::Transferred);
+        let both = one.legs.len() == 3 && two.legs.len() == 3;
+        (both && left(&one, 1) && left(&two, 0)).then_some((one, two))
+    })
+    .await;
+    let (one, two) = joined;
+    assert_eq!(one.legs[2].transfer.and_then(|t| t.result), Some(Ok(())));
+    assert_eq!(one.legs[2].attempts[0].0, Via::Platform);
+    assert_eq!(two.legs[2].replaces, Some(LegSeq(0)));
+    assert!(one.legs[2].bridge.is_some() && two.legs[2].bridge.is_some());
+    // The two that are left talk through both; whoever hangs up ends both.
+    let callee = far.calls.lock().unwrap()[3];
+    let bye = Sip::Bye {
+        handle: callee,
+        reason: None,
+    };
+    far.handle.send(bye).unwrap();
+    for id in ids {
+        assert_eq!(ended(&p.store, id).await.end.unwrap().0, Cause::Normal);
+    }
+    eventually(async || (*far.over.lock().unwrap() == 4).then_some(())).await;
+    eventually(async || (p.switch.running() == 0).then_some(())).await;
     p.endpoint.shutdown(Duration::from_secs(1)).await;
 }
