@@ -128,6 +128,34 @@ fn a_callee_rings_reliably_and_changes_its_early_session() {
     hang_up(&mut rig);
 }
 
+// RFC 3262 §5
+#[test]
+fn a_prack_may_bring_a_new_offer() {
+    let mut rig = Rig::new(Link::CLEAN, 5);
+    let caller = rig.net.add_node();
+    rig.party("1002", Party::Rings);
+    let mut invite = rig.net.invite(caller, rig.platform, 7);
+    invite.sdp = Some(party_sdp(caller, 1, "sendrecv"));
+    rig.net.command(caller, Sip::Invite(Box::new(invite)));
+    rig.run(100);
+    let handle = rig.incoming.as_ref().map(|(handle, _)| *handle).unwrap();
+    rig.forward("1002");
+    rig.run(100);
+    rig.give(OwnerInput::Media(strowger_media::Event::FirstPacket { leg: 1 }));
+    assert_eq!(
+        remote(&rig, 0),
+        media_of(caller.0, 4000),
+        "the 183 answered the INVITE's offer"
+    );
+    let offer = SipEvent::PrackReceived {
+        sdp: Some(at_port(caller, 2, 4400)),
+        answer_needed: true,
+    };
+    rig.give(OwnerInput::Sip(handle, offer));
+    assert_eq!(remote(&rig, 0), media_of(caller.0, 4400));
+    hang_up(&mut rig);
+}
+
 // RFC 3311
 #[test]
 fn hold_and_retrieve_by_update() {

@@ -149,6 +149,55 @@ fn bye_type_is_a_projection_of_cause_and_originator() {
 }
 
 #[test]
+fn a_transferred_leg_appears_as_an_added_one() {
+    let (_, head) = created(json!({}));
+    let third = By::Party(LegSeq(2), Role::Third);
+    let callee = By::Party(LegSeq(1), Role::Callee);
+    let facts = vec![
+        leg(0, Role::Caller),
+        answered(0),
+        leg(1, Role::Callee),
+        answered(1),
+        leg(2, Role::Third),
+        Fact::LegTransferring {
+            leg: LegSeq(2),
+            by: LegSeq(1),
+            attended: false,
+        },
+        Fact::LegRinging { leg: LegSeq(2) },
+        answered(2),
+        Fact::LegTransferred {
+            leg: LegSeq(2),
+            by: LegSeq(1),
+        },
+        ended(1, Cause::Transferred, callee),
+        Fact::Ending {
+            cause: Cause::Normal,
+            by: third,
+        },
+        ended(2, Cause::Normal, third),
+        ended(0, Cause::Normal, third),
+        Fact::Ended,
+    ];
+    let log = log(head, facts);
+    let statuses = bodies(&log, Topic::Status);
+    let to = "13800000002";
+    let words: Vec<_> = statuses
+        .iter()
+        .filter(|b| b["to"] == to)
+        .map(|b| b["callStatus"].clone())
+        .collect();
+    assert_eq!(words, ["initiated", "ringing", "answered", "completed"]);
+    let cdrs = bodies(&log, Topic::CallRecord);
+    assert_eq!(cdrs.len(), 1, "one record");
+    assert_eq!(cdrs[0]["cdrs"].as_array().unwrap().len(), 3);
+    assert_eq!(
+        (&cdrs[0]["byeType"], &cdrs[0]["cdrs"][1]["cause"]),
+        (&json!("3"), &json!("completed"))
+    );
+}
+
+#[test]
 fn a_record_that_a_restart_closes_is_published_with_its_recording_lost() {
     for lost_first in [true, false] {
         let (_, head) = created(json!({"record": 1}));
