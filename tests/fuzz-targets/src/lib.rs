@@ -3,6 +3,7 @@
 //!
 //! A target is a function that must return for any bytes, soon, without a panic; its assertions say what must hold.
 
+mod frame;
 mod media;
 pub mod mutate;
 mod seeds;
@@ -22,6 +23,7 @@ pub struct Target {
 /// All targets. A new one is added here and in `fuzz/`; a test compares the two.
 pub const TARGETS: &[Target] = &[
     target("sip_message", sip::message, seeds::messages),
+    target("sip_frame", frame::frame, seeds::pieces),
     target("sip_stack", sip::stack, seeds::streams),
     target("uri", sip::uri, seeds::uris),
     target("digest", sip::digest, seeds::credentials),

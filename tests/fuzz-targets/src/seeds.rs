@@ -85,6 +85,14 @@ pub fn streams() -> Vec<Vec<u8>> {
     out
 }
 
+/// Streams behind the length of their pieces: one message each, and all that can stand in one stream.
+pub fn pieces() -> Vec<Vec<u8>> {
+    let mut out: Vec<Vec<u8>> = messages().iter().map(|m| [&[7], &m[..]].concat()).collect();
+    let stream: Vec<u8> = own().iter().flat_map(|m| [&m[..], b"\r\n\r\n"].concat()).collect();
+    out.push([&[1], &stream[..]].concat());
+    out
+}
+
 pub fn uris() -> Vec<Vec<u8>> {
     [
         "sip:alice@example.com",
