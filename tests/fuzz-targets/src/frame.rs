@@ -30,10 +30,11 @@ pub fn frame(data: &[u8]) {
         let Ok(Frame::Message(bytes)) = frame else { continue };
         assert!(bytes.len() <= MAX_MESSAGE);
         let Ok(message) = Message::parse(bytes) else { continue };
-        // A first defect hides a second one: two lengths that differ, or one that is too long or no number.
+        // A first defect hides a second one: two lengths that differ, or one that is too long or no number. A broken line
+        // may be a length to the framer and none to the parser: then the one ends the stream and the other says 400.
         let lengths: Vec<_> = message.raw_values(HeaderName::ContentLength).collect();
         if let [length] = lengths[..]
-            && message.defect() != Some(Defect::ContentLength)
+            && !matches!(message.defect(), Some(Defect::ContentLength | Defect::HeaderLine))
             && let Some(n) = std::str::from_utf8(length).ok().and_then(|l| l.parse::<usize>().ok())
             && n < 60_000
         {
