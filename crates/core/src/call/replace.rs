@@ -3,7 +3,8 @@
 
 use super::leg::Leg;
 use super::party::Stage;
-use super::{By, Cause, Conversation, Effect, Flow, LegSeq, LegState, MAX_LEGS, Phase, ReplacePlan};
+use super::transfer::MAX_MOVED_LEGS;
+use super::{By, Cause, Conversation, Effect, Flow, LegSeq, LegState, Phase, ReplacePlan};
 use crate::event::{Direction, Fact};
 use crate::time::Stamp;
 
@@ -17,7 +18,7 @@ impl Conversation {
         let Some(old) = self.leg(leg).filter(|l| l.is_live()) else {
             return Err(603);
         };
-        if self.legs.len() >= usize::from(MAX_LEGS) {
+        if self.legs.len() >= MAX_MOVED_LEGS {
             return Err(486);
         }
         let rings = old.direction == Direction::Outgoing && !old.answered;

@@ -5,7 +5,7 @@
 //! hang up at any time; then a failure ends the conversation.
 
 use super::layout::{Builtin, LegLayout, Play, PlayId, Sound, waiting};
-use super::{By, Cause, Conversation, Effect, LegSeq, LegState, MAX_LEGS, Phase, Ringback, Role, TransferPlan};
+use super::{By, Cause, Conversation, Effect, LegSeq, LegState, Phase, Ringback, Role, TransferPlan};
 use crate::event::Fact;
 use crate::time::Stamp;
 
@@ -13,6 +13,10 @@ use crate::time::Stamp;
 const DECLINE: u16 = 603;
 /// What a party is told while another change of the talk runs.
 const PENDING: u16 = 491;
+
+/// Legs of a conversation after which nobody moves it on any more: a device that asks for transfers without end must not
+/// fill the journal.
+pub(super) const MAX_MOVED_LEGS: usize = 32;
 
 /// A transfer in progress.
 #[derive(Clone, Copy, Debug)]
@@ -47,7 +51,7 @@ impl Conversation {
             return Some(DECLINE);
         };
         let alive = self.leg(by).is_some_and(super::leg::Leg::is_live);
-        if !alive || !talk.members.contains(&by) || self.legs.len() >= usize::from(MAX_LEGS) {
+        if !alive || !talk.members.contains(&by) || self.legs.len() >= MAX_MOVED_LEGS {
             return Some(DECLINE);
         }
         if talk.add.is_some() || talk.transfer.is_some() {

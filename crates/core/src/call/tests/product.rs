@@ -60,7 +60,8 @@ fn inputs(c: &Conversation, most_legs: usize) -> Vec<(Input, Stamp)> {
             all.push(leg(n, fact));
         }
     }
-    if c.legs.len() < most_legs {
+    // Moves multiply the states; with two adds beside them there are too many to walk.
+    if c.legs.len() < most_legs && most_legs < 4 {
         for n in 0..=c.legs.len() as u16 {
             let (by, plan) = (LegSeq(n), Box::new(transfer_plan()));
             all.push(Input::Transfer { by, plan });

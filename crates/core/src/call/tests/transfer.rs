@@ -228,3 +228,16 @@ fn a_hold_under_a_session_timer_is_not_bounded() {
     feed(&mut c, [leg(1, LegFact::Watched(false))]);
     assert!(c.deadlines.iter().any(|d| d.1 == Deadline::Hold(LegSeq(1))));
 }
+
+#[test]
+fn a_talk_is_not_moved_without_end() {
+    let mut c = talk(RecordMode::None);
+    let mut moves = 0u16;
+    while answer_of(&feed(&mut c, [refer(1)])) == Some((1, 202)) {
+        feed(&mut c, [leg(2 + moves, busy())]);
+        moves += 1;
+        assert!(moves < 100);
+    }
+    assert_eq!(usize::from(moves) + 2, crate::call::transfer::MAX_MOVED_LEGS);
+    assert_eq!((hears(&c, 0), c.may_replace(LegSeq(1))), (vec![1], Err(486)));
+}
