@@ -428,3 +428,34 @@ fn replaces_and_bye() {
         "{taken} {refused}"
     );
 }
+
+/// Nobody hears anybody any more: the session timer ends the call on both sides.
+#[test]
+fn a_cut_network_ends_the_call_on_both_sides() {
+    let mut expired = 0;
+    for seed in 0..seeds().end / 20 {
+        let mut pair = Pair::new(seed, |config| {
+            config.session = SessionConfig {
+                expires: 20,
+                min_se: 10,
+                enabled: true,
+            };
+        });
+        pair.plain_scripts();
+        pair.invite(|_| {});
+        let at = 2 * S + pair.times.below(30 * S);
+        pair.net.run_for(at);
+        pair.net.lose_if(|_| true);
+        let pair = pair.finish("cut");
+        let ended_by_timer = |e: &&SipEvent| {
+            matches!(
+                e,
+                SipEvent::Ended {
+                    cause: EndCause::SessionExpired
+                }
+            )
+        };
+        expired += pair.net.events_of(pair.b).filter(ended_by_timer).count() as u64;
+    }
+    assert!(expired > seeds().end / 40, "{expired}");
+}

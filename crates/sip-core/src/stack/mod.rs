@@ -477,7 +477,10 @@ impl Stack {
 
     fn transport_error(&mut self, target: Target) {
         let waiting = self.core.table.filter(|tx| {
-            tx.target == target
+            // A request that any connection would do for failed on the one that was taken.
+            tx.target.transport == target.transport
+                && tx.target.addr == target.addr
+                && (tx.target.flow.is_none() || tx.target.flow == target.flow)
                 && match &tx.machine {
                     Machine::ClientInvite(machine) => machine.is_calling(),
                     Machine::ClientOther(machine) => machine.is_pending(),
