@@ -329,6 +329,7 @@ impl Invite {
             request_uri: self.request_uri.clone(),
             to: self.to.clone(),
             from: self.from.clone(),
+            route: self.route.clone(),
             destination: self.destination,
             local: self.local,
         }
