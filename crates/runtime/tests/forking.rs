@@ -275,7 +275,7 @@ fn a_successor_cancels_along_the_route_of_the_invite() {
     }
     rig.click(|_, _| {});
     rig.run(500);
-    assert_eq!(rig.record().legs[1].open[0].1.routes, [route.clone()]);
+    assert_eq!(rig.record().legs[1].open[0].1.routes, std::slice::from_ref(&route));
     rig.owner = None;
     rig.net.restart(rig.platform);
     rig.handles.clear();
