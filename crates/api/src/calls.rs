@@ -173,6 +173,8 @@ impl View {
             kind: match r.head.kind {
                 Kind::ClickToCall => "click-to-call",
                 Kind::Inbound => "inbound",
+                Kind::Outbound => "outbound",
+                Kind::Internal => "internal",
             },
             state: match (r.ended_at, r.end) {
                 (Some(_), _) => "ended",

@@ -265,8 +265,12 @@ pub struct Created {
 pub enum Kind {
     /// The platform dials one party, then the other.
     ClickToCall,
-    /// A call that came in and was sent on by a static route.
+    /// A call that came in over a trunk and was sent on by a static route.
     Inbound,
+    /// A call that a device of the tenant made to a number over the trunks.
+    Outbound,
+    /// A call that a device of the tenant made to another device, or to a number of its own tenant.
+    Internal,
 }
 
 /// When recording starts.

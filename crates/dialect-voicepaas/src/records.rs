@@ -68,11 +68,12 @@ impl<'a> CcBody<'a> {
             record: CdrBody::of(view, record),
             call_type: match record.head.kind {
                 Kind::Inbound => "1",
+                Kind::Outbound | Kind::Internal => "3",
                 Kind::ClickToCall => "4",
             },
             user_number: match record.head.kind {
                 Kind::Inbound => &record.head.ani,
-                Kind::ClickToCall => &record.head.dnis,
+                Kind::ClickToCall | Kind::Outbound | Kind::Internal => &record.head.dnis,
             },
             ring_seconds: rang.map_or(0, |(a, b)| b.secs() - a.secs()).to_string(),
             talk_seconds: callee.map_or(0, |l| l.duration()).to_string(),
@@ -141,9 +142,10 @@ pub(crate) async fn list(
     let kind = match get("callType") {
         None => Some(None),
         Some("1") => Some(Some(Kind::Inbound)),
+        Some("3") => Some(Some(Kind::Outbound)),
         Some("4") => Some(Some(Kind::ClickToCall)),
-        // Types of calls that are not made here yet: a valid question with an empty answer.
-        Some("2" | "3") => None,
+        // A type of calls that is not made here yet: a valid question with an empty answer.
+        Some("2") => None,
         Some(_) => return Err(invalid("callType", "must be 1, 2, 3 or 4").into()),
     };
     let page_no = whole("pageNo", get("pageNo"), 1, i32::MAX as u32)?;

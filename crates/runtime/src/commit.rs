@@ -139,10 +139,7 @@ fn row_of(record: &ConversationRecord, version: u32) -> RecordRow {
         conversation: record.id,
         application: record.head.application,
         account: record.head.account,
-        kind: match record.head.kind {
-            strowger_core::event::Kind::ClickToCall => "click-to-call".into(),
-            strowger_core::event::Kind::Inbound => "inbound".into(),
-        },
+        kind: strowger_store::codec::kind_name(record.head.kind).into(),
         start,
         end,
         version,

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use strowger_core::TrunkId;
-use strowger_sip_core::{Command, DialogHandle, OptionsPing, Party, Target};
+use strowger_sip_core::{Command, DialogHandle, OptionsPing, Party};
 
 /// Unanswered OPTIONS in a row after which a trunk counts as down.
 const MISSES: u32 = 2;
@@ -63,7 +63,9 @@ pub async fn watch(switch: Arc<Switch>) {
         let now = tokio::time::Instant::now();
         let config = switch.store().snapshot();
         for trunk in config.trunks().iter().filter(|t| !t.disabled && t.options_interval > 0) {
-            let Some(address) = trunk.address else { continue };
+            let Some(destination) = switch.carriers.targets(trunk).first().copied() else {
+                continue;
+            };
             {
                 let mut state = switch.health.lock();
                 if state.due.get(&trunk.id).is_some_and(|due| *due > now) {
@@ -85,9 +87,9 @@ pub async fn watch(switch: Arc<Switch>) {
                 call_id: format!("{a:032x}@{host}"),
                 local_tag: format!("{:016x}", b as u64),
                 branch_stem: format!("{:016x}", (b >> 64) as u64),
-                request_uri: format!("sip:{address}"),
+                request_uri: format!("sip:{}", trunk.host()),
                 from: Party::new(format!("sip:{host}")),
-                destination: Target::udp(address),
+                destination,
                 local: None,
             };
             if switch.sip().send(Command::Options(Box::new(ping))).is_err() {

@@ -11,14 +11,19 @@
 //! Invariant: an owner's events are committed by its own task and by nothing else while it lives.
 
 pub mod calls;
+pub mod carriers;
 pub mod clock;
 mod commit;
 mod dialogs;
+pub mod door;
 pub mod gate;
 pub mod health;
+mod inbound;
+pub mod ladder;
 mod mailbox;
 pub mod mint;
 mod names;
+mod outbound;
 pub mod owner;
 pub mod recovery;
 pub mod sounds;
@@ -28,4 +33,4 @@ mod task;
 pub use calls::{Answer, CallError, Calls, Live};
 pub use commit::Projectors;
 pub use sounds::SoundLibrary;
-pub use switch::{IncomingSubscriptions, MediaSink, SipSink, Switch, SwitchCalls, SwitchConfig};
+pub use switch::{Doorkeeper, IncomingSubscriptions, MediaSink, SipSink, Switch, SwitchCalls, SwitchConfig};

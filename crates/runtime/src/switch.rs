@@ -1,17 +1,18 @@
 //! The switch: what all conversations of a process share, and how calls come into being.
 
 use crate::calls::{Answer, CallError, Calls, Live};
+use crate::carriers::Carriers;
 use crate::clock::{Clock, wall_now};
 use crate::commit::{Committer, Projectors};
 use crate::dialogs::DialogNames;
+use crate::door::{Door, DoorSettings, Reply};
 use crate::gate::{Full, Gates, Place};
 use crate::health::Health;
+use crate::ladder::{Ladder, LadderSettings};
 use crate::mailbox::{Directory, Mail, Mailbox, Undelivered};
 use crate::mint;
 use crate::names::Names;
-use crate::owner::{
-    DialogName, Diversion, Incoming, Owner, OwnerInput, Permit, Replacing, Turn, Way, World, diversion_headers,
-};
+use crate::owner::{Owner, OwnerInput, Permit, Turn, World};
 use crate::sounds::SoundLibrary;
 use crate::task::Task;
 use std::collections::VecDeque;
@@ -19,28 +20,31 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
-use strowger_core::call::{Accepted, ClickPlan, Command, ForwardPlan, PartyPlan, Prompt, Refusal, Sound, Target};
-use strowger_core::event::{Created, Kind, RecordMode, Via};
-use strowger_core::number::CHINA;
+use strowger_core::call::{Accepted, ClickPlan, Command, Prompt, Refusal, Sound};
+use strowger_core::event::{Created, Via};
 use strowger_core::project::Subscription;
-use strowger_core::resource::{RouteTarget, Trunk, TrunkAuth};
-use strowger_core::routing::TollRules;
-use strowger_core::{ApplicationId, ConversationId, Number, TenantId, routing};
-use strowger_media::{CallKey, MediaError, SoundRef};
+use strowger_core::resource::{Trunk, TrunkAuth};
+use strowger_core::{ApplicationId, ConversationId, TenantId};
+use strowger_media::CallKey;
 use strowger_sip::EndpointHandle;
 use strowger_sip_core::{
-    Command as SipCommand, Credentials, DialogHandle, IncomingInvite, ReferTo, Replaces, SipEvent, Target as SipTarget,
+    Command as SipCommand, Credentials, DialogHandle, FlowId, Method, OutsideRequest, SipEvent, Transport,
 };
-use strowger_store::{Application, CommandId, Config, Store};
+use strowger_store::{Application, CommandId, Store};
 use tokio::sync::{Notify, oneshot};
 
 /// Settings of the switch.
 #[derive(Clone)]
 pub struct SwitchConfig {
-    /// Host part of our own URIs: the advertised address of the SIP interface, or a domain.
-    pub host: String,
+    /// Host parts of our own URIs: the advertised addresses of the SIP interfaces. The first one, with its port, is what
+    /// we write; all of them, without ports, are understood. Must not be empty.
+    pub hosts: Vec<String>,
     /// Conversations held at once; beyond it new calls are refused with 503 and Retry-After.
     pub max_conversations: usize,
+    /// Registrations, limits and bans.
+    pub door: DoorSettings,
+    /// How many messages are kept for ladders.
+    pub ladder: LadderSettings,
     /// Who is told about a call that came in for an application; the runtime itself knows no projector.
     pub incoming: IncomingSubscriptions,
 }
@@ -70,6 +74,12 @@ pub struct Switch {
     applications: Gates<ApplicationId>,
     tenants: Gates<TenantId>,
     names: Names,
+    /// Who may come in, and where devices are.
+    pub door: Door,
+    /// Where trunks are, and our registrations with them.
+    pub carriers: Carriers,
+    /// What was said on the wire.
+    pub ladder: Arc<Ladder>,
     draining: AtomicBool,
     next_handle: AtomicU64,
     clock: Clock,
@@ -78,7 +88,12 @@ pub struct Switch {
 impl Switch {
     /// A switch without engines; [`attach`](Switch::attach) gives it those. To be called inside a tokio runtime.
     pub fn new(config: SwitchConfig, store: Store, sounds: SoundLibrary, projectors: Projectors) -> Arc<Switch> {
+        let door = Door::new(store.clone(), &config.hosts[0], config.door.clone());
+        let ladder = Arc::new(Ladder::new(config.ladder));
         Arc::new(Switch {
+            door,
+            carriers: Carriers::default(),
+            ladder,
             config,
             store,
             sounds,
@@ -139,6 +154,16 @@ impl Switch {
             Via::Trunk(id) => self.store.snapshot().trunk(id).and_then(|t| credentials_of(t)),
             Via::Device(_) | Via::Platform => None,
         }
+    }
+
+    /// The event loop of the owners.
+    pub(crate) fn runtime(&self) -> &tokio::runtime::Handle {
+        &self.runtime
+    }
+
+    /// Who is told about a call that came in for an application.
+    pub(crate) fn subscriptions(&self, app: &Application) -> Vec<Subscription> {
+        (self.config.incoming)(app)
     }
 
     pub(crate) fn projectors(&self) -> &Projectors {
@@ -213,7 +238,7 @@ impl Switch {
         }
     }
 
-    fn room(&self) -> Result<(), CallError> {
+    pub(crate) fn room(&self) -> Result<(), CallError> {
         if self.is_draining() {
             return Err(CallError::Draining);
         }
@@ -223,8 +248,37 @@ impl Switch {
         Ok(())
     }
 
+    /// Takes a place on a trunk or device; `None` if it is full.
+    pub(crate) fn claim_channel(&self, via: Via) -> Option<Permit> {
+        let (max, rate) = match via {
+            Via::Trunk(id) => {
+                let config = self.store.snapshot();
+                let trunk = config.trunk(id)?;
+                (trunk.max_channels, trunk.max_rate)
+            }
+            Via::Device(_) | Via::Platform => (0, 0),
+        };
+        let place = self.trunks.claim(&via, max, rate, self.now_ms()).ok()?;
+        Some(Box::new(place))
+    }
+
+    /// A handle that no live dialog has.
+    pub(crate) fn next_dialog(&self) -> DialogHandle {
+        DialogHandle(self.next_handle.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Dialogs that we have begun so far.
+    pub(crate) fn dialogs_made(&self) -> u64 {
+        self.next_handle.load(Ordering::Relaxed)
+    }
+
+    /// Hosts that our URIs may name; the first is the one that we write.
+    pub(crate) fn hosts(&self) -> &[String] {
+        &self.config.hosts
+    }
+
     /// Takes the places of a new conversation at its application and tenant.
-    fn claim_places(&self, tenant: TenantId, application: ApplicationId) -> Result<Vec<Place>, CallError> {
+    pub(crate) fn claim_places(&self, tenant: TenantId, application: ApplicationId) -> Result<Vec<Place>, CallError> {
         let config = self.store.snapshot();
         let mut places = Vec::with_capacity(2);
         let full = |full| match full {
@@ -247,34 +301,6 @@ impl Switch {
         Ok(places)
     }
 
-    /// Ways to a number over some of the trunks, best first.
-    fn trunk_ways<'t>(
-        &self,
-        config: &Config,
-        trunks: impl IntoIterator<Item = &'t Trunk>,
-        tenant: TenantId,
-        number: &Number,
-    ) -> Vec<Way> {
-        let spread = self.next_handle.load(Ordering::Relaxed);
-        routing::candidates(trunks, tenant, number, |t| self.health.is_up(t), spread)
-            .into_iter()
-            .filter_map(|c| Some((config.trunk(c.trunk)?, c.dialled)))
-            .zip(0..)
-            .filter_map(|((trunk, dialled), group)| way_over(trunk, &dialled, group))
-            .collect()
-    }
-
-    /// The way over the tenant's emergency trunk, and no other.
-    fn emergency_way(&self, config: &Config, tenant: TenantId, toll: &TollRules, number: &Number) -> Vec<Way> {
-        let trunks = config.trunks().iter().map(|t| &**t);
-        let way = routing::emergency_candidate(trunks, tenant, toll, number)
-            .and_then(|c| way_over(config.trunk(c.trunk)?, &c.dialled, 0));
-        if way.is_none() {
-            tracing::error!(%tenant, "a call to an emergency number has no way: no emergency trunk in service");
-        }
-        way.into_iter().collect()
-    }
-
     /// Reads and decodes prompts on the caller's thread: the signalling loop, which plays them, never touches a disk.
     fn warm<'a>(&self, tenant: TenantId, application: ApplicationId, prompts: impl Iterator<Item = &'a Prompt>) {
         for prompt in prompts {
@@ -283,11 +309,11 @@ impl Switch {
         }
     }
 
-    fn mint_conversation(&self) -> ConversationId {
+    pub(crate) fn mint_conversation(&self) -> ConversationId {
         ConversationId::mint(wall_now().0.unsigned_abs(), mint::random() as u64)
     }
 
-    fn spawn(
+    pub(crate) fn spawn(
         self: &Arc<Self>,
         owner: Owner,
         first: Turn,
@@ -318,174 +344,10 @@ impl Switch {
         self.runtime.spawn(task.run(first, once, started));
         answer
     }
-
-    /// An INVITE came in. Runs on the SIP engine's thread: decides at once and leaves the rest to the owner's task.
-    fn incoming(self: &Arc<Self>, handle: DialogHandle, invite: IncomingInvite) {
-        if let Err((status, why)) = self.admit(handle, invite) {
-            tracing::info!(status, "an incoming call was refused: {why}");
-            let headers = if status == 503 {
-                vec![("Retry-After".to_owned(), "5".to_owned())]
-            } else {
-                Vec::new()
-            };
-            let refused = SipCommand::Respond {
-                handle,
-                status,
-                reason_phrase: None,
-                headers,
-                sdp: None,
-                reliable: false,
-            };
-            if self.sip().send(refused).is_err() {
-                tracing::warn!("a refusal could not be sent: the SIP engine's queue is full");
-            }
-        }
-    }
-
-    /// Gives an INVITE that takes the place of a leg (RFC 3891) to the owner of that leg, who answers it; false if there
-    /// is none. `tenant` is whoever the INVITE is accounted to.
-    pub(crate) fn replace(&self, incoming: Incoming, replaced: DialogHandle, tenant: TenantId) -> bool {
-        let invite = &incoming.invite;
-        let from = user_of(&invite.from).unwrap_or_default();
-        let to = user_of(&invite.request_uri).unwrap_or_default();
-        let replacing = Replacing {
-            incoming,
-            replaced,
-            tenant,
-            from,
-            to,
-        };
-        // What comes of the new dialog meanwhile, its CANCEL for one, follows the INVITE into the same mailbox.
-        let handle = replacing.incoming.handle;
-        let mail = Mail::input(OwnerInput::Replace(Box::new(replacing)));
-        let taken = self.dialogs.alias(replaced.0, handle.0) && self.dialogs.post(replaced.0, mail).is_ok();
-        if !taken {
-            self.dialogs.remove(handle.0);
-        }
-        taken
-    }
-
-    /// An INVITE of one of our conversations to another one: the second half of an attended transfer.
-    fn own_replace(&self, handle: DialogHandle, invite: &IncomingInvite) -> Option<bool> {
-        let replaced = invite.replaces?.handle;
-        let name = DialogName {
-            call_id: invite.call_id.clone(),
-            local_tag: invite.message.from_tag()?.into_owned(),
-        };
-        let tenant = self.dialog_names.tenant_of(&name)?;
-        let incoming = Incoming {
-            handle,
-            invite: invite.clone(),
-            via: Via::Platform,
-            permit: None,
-        };
-        Some(self.replace(incoming, replaced, tenant))
-    }
-
-    fn admit(self: &Arc<Self>, handle: DialogHandle, invite: IncomingInvite) -> Result<(), (u16, &'static str)> {
-        match self.own_replace(handle, &invite) {
-            Some(true) => return Ok(()),
-            Some(false) => return Err((481, "the dialog that it replaces is over")),
-            None => {}
-        }
-        let config = self.store.snapshot();
-        let source = invite.source.addr;
-        let mut carriers = config.trunks().iter().filter(|t| !t.disabled && t.is_source(source));
-        if carriers.clone().next().is_none() {
-            return Err((403, "its source is no trunk of ours"));
-        }
-        let called = user_of(&invite.request_uri).and_then(|u| Number::parse(&u, CHINA).ok());
-        let called = called.ok_or((404, "the called number is none"))?;
-        let route = config.route(&called).ok_or((404, "no route for the called number"))?;
-        let app = config
-            .application(route.application)
-            .filter(|a| !a.disabled)
-            .ok_or((404, "its application is off"))?;
-        // A number belongs to its owner: a tenant's own trunk reaches that tenant's numbers only (I20). Tenants may have
-        // trunks to the same carrier.
-        let trunk = carriers
-            .find(|t| t.tenant.is_none_or(|owner| owner == app.tenant))
-            .ok_or((404, "no route for the called number"))?;
-        self.room().map_err(|_| (503, "no room for another conversation"))?;
-        let places = self
-            .claim_places(app.tenant, app.id)
-            .map_err(|_| (503, "a limit of the application"))?;
-        let via = Via::Trunk(trunk.id);
-        let permit = self.claim(via).ok_or((503, "the trunk is full"))?;
-        let target = match &route.target {
-            RouteTarget::Number(n) => Target::Number(n.clone()),
-            RouteTarget::Device(d) => Target::Device(*d),
-            RouteTarget::Trunk(t) => Target::Trunk(*t, called),
-        };
-        let ani = invite
-            .asserted_identity
-            .first()
-            .and_then(|v| user_of(v))
-            .or_else(|| user_of(&invite.from))
-            .filter(|u| !u.eq_ignore_ascii_case("anonymous"))
-            .unwrap_or_default();
-        let text = match &target {
-            Target::Number(n) | Target::Trunk(_, n) => n.as_str().to_owned(),
-            Target::Device(d) => config.device(*d).map(|d| d.device.username.clone()).unwrap_or_default(),
-            Target::Dialog => String::new(),
-        };
-        let dnis = user_of(&invite.request_uri).unwrap_or_default();
-        let settings = &app.settings;
-        let head = Created {
-            tenant: app.tenant,
-            application: app.id,
-            account: None,
-            kind: Kind::Inbound,
-            ani: ani.clone(),
-            dnis: dnis.clone(),
-            user_data: String::new(),
-            max_duration: None,
-            record: RecordMode::None,
-            subscriptions: (self.config.incoming)(app),
-        };
-        let cli = (!ani.is_empty()).then(|| ani.clone());
-        let plan = ForwardPlan {
-            dialog: crate::owner::recover::confirmed_ref(&invite.snapshot),
-            from: ani,
-            to: dnis,
-            party: PartyPlan { target, text, cli },
-            ring_timeout: settings.ring_timeout,
-            record_wait: settings.record_wait,
-        };
-        let id = self.mint_conversation();
-        let clock = Clock::start();
-        let incoming = Incoming {
-            handle,
-            invite,
-            via,
-            permit: Some(permit),
-        };
-        let (owner, turn) = Owner::forward(id, head, plan, incoming, &**self, clock.now())
-            .map_err(|_| (503, "no media port is free"))?;
-        let answer = self.spawn(owner, turn, clock, places, None, Some(handle));
-        let switch = self.clone();
-        self.runtime.spawn(async move {
-            if let Ok(Err(_)) = answer.await {
-                let headers = vec![("Retry-After".to_owned(), "5".to_owned())];
-                let refused = SipCommand::Respond {
-                    handle,
-                    status: 503,
-                    reason_phrase: None,
-                    headers,
-                    sdp: None,
-                    reliable: false,
-                };
-                if switch.sip().send(refused).is_err() {
-                    tracing::warn!("a refusal could not be sent: the SIP engine's queue is full");
-                }
-            }
-        });
-        Ok(())
-    }
 }
 
 /// The user part of a SIP or tel URI inside a header value or alone, without parameters.
-fn user_of(value: &str) -> Option<String> {
+pub(crate) fn user_of(value: &str) -> Option<String> {
     let start = value
         .find("sip:")
         .map(|i| i + 4)
@@ -499,151 +361,7 @@ fn user_of(value: &str) -> Option<String> {
     (!user.is_empty() && user.len() <= 64).then_some(user)
 }
 
-/// The host of a SIP URI, or of what is written like its end, without port and parameters.
-fn host_of(uri: &str) -> Option<&str> {
-    let rest = uri.rsplit_once('@').map_or(uri, |(_, host)| host);
-    let rest = rest.strip_prefix("sip:").unwrap_or(rest);
-    let end = match rest.strip_prefix('[') {
-        Some(v6) => v6.find(']').map(|i| i + 2)?,
-        None => rest.find([':', ';', '>', '?']).unwrap_or(rest.len()),
-    };
-    rest.get(..end).filter(|host| !host.is_empty())
-}
-
-impl World for Switch {
-    fn open_media(&self, call: CallKey, leg: u16) -> Result<SocketAddr, MediaError> {
-        self.media().open_leg(call, leg)
-    }
-
-    fn ways(&self, tenant: TenantId, target: &Target) -> Vec<Way> {
-        let config = self.store.snapshot();
-        match target {
-            Target::Number(number) => {
-                let toll = config.tenant(tenant).map(|t| t.toll()).unwrap_or_default();
-                if toll.is_emergency(number, CHINA) {
-                    return self.emergency_way(&config, tenant, &toll, number);
-                }
-                let trunks = config.trunks().iter().map(|t| &**t);
-                self.trunk_ways(&config, trunks, tenant, number)
-            }
-            // A tenant's own, or one of the platform's: the same rules as among many.
-            Target::Trunk(id, number) => {
-                let only = config.trunk(*id).map(|t| &**t);
-                self.trunk_ways(&config, only, tenant, number)
-            }
-            Target::Device(id) => config
-                .device(*id)
-                .filter(|d| d.device.tenant == tenant && !d.disabled)
-                .and_then(|d| {
-                    let contact = d.device.contact?;
-                    let uri = format!("sip:{}@{contact}", d.device.username);
-                    Some(Way::new(Via::Device(*id), SipTarget::udp(contact), uri))
-                })
-                .into_iter()
-                .collect(),
-            // Its owner has the way already.
-            Target::Dialog => Vec::new(),
-        }
-    }
-
-    fn divert(&self, tenant: TenantId, application: ApplicationId, diversion: &Diversion<'_>) -> Vec<Way> {
-        let Ok((target, _)) = self.transfer_to(tenant, application, diversion.contact) else {
-            return Vec::new();
-        };
-        let diverting = diversion.uri;
-        let mut ways = self.ways(tenant, &target);
-        for way in &mut ways {
-            way.headers.extend(diversion_headers(
-                diverting,
-                &way.uri,
-                diversion.status,
-                diversion.count,
-            ));
-        }
-        ways
-    }
-
-    fn transfer_to(&self, tenant: TenantId, _: ApplicationId, uri: &str) -> Result<(Target, String), u16> {
-        // Whoever is elsewhere is nobody that the tenant's rules speak of.
-        let here = uri.starts_with("tel:") || host_of(uri) == Some(host_of(&self.config.host).unwrap_or(""));
-        let user = user_of(uri).filter(|_| here).ok_or(404u16)?;
-        let config = self.store.snapshot();
-        if let Some(device) = config.device_by_name(tenant, &user) {
-            return Ok((Target::Device(device.device.id), user));
-        }
-        let number = Number::parse(&user, CHINA).map_err(|_| 404u16)?;
-        let toll = config.tenant(tenant).map(|t| t.toll()).unwrap_or_default();
-        toll.permitted(&number, CHINA).map_err(|denied| {
-            if denied == routing::Denied::Emergency {
-                tracing::error!(%tenant, "a call to an emergency number was refused: its tenant has no emergency trunk");
-            }
-            403u16
-        })?;
-        Ok((Target::Number(number), user))
-    }
-
-    fn self_way(&self, tenant: TenantId, refer_to: &ReferTo, replaces: &Replaces) -> Option<Way> {
-        let name = DialogName {
-            call_id: replaces.call_id.clone(),
-            local_tag: replaces.to_tag.clone(),
-        };
-        let known = self.dialog_names.tenant_of(&name) == Some(tenant);
-        let mut own = *self.sip().local_addrs().first().filter(|_| known)?;
-        if own.ip().is_unspecified() {
-            own.set_ip(match own {
-                SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
-                SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
-            });
-        }
-        Some(Way::new(Via::Platform, SipTarget::udp(own), refer_to.uri.clone()))
-    }
-
-    fn claim(&self, via: Via) -> Option<Permit> {
-        let (max, rate) = match via {
-            Via::Trunk(id) => {
-                let config = self.store.snapshot();
-                let trunk = config.trunk(id)?;
-                (trunk.max_channels, trunk.max_rate)
-            }
-            Via::Device(_) | Via::Platform => (0, 0),
-        };
-        let place = self.trunks.claim(&via, max, rate, self.now_ms()).ok()?;
-        Some(Box::new(place))
-    }
-
-    fn sound(&self, tenant: TenantId, application: ApplicationId, sound: &Sound) -> Option<SoundRef> {
-        self.sounds.find(tenant, application, sound)
-    }
-
-    fn random(&self) -> u128 {
-        mint::random()
-    }
-
-    fn dialog_handle(&self) -> DialogHandle {
-        DialogHandle(self.next_handle.fetch_add(1, Ordering::Relaxed))
-    }
-
-    fn host(&self) -> String {
-        self.config.host.clone()
-    }
-}
-
-/// `None` for a trunk whose server has to be located first.
-fn way_over(trunk: &Trunk, dialled: &str, group: u16) -> Option<Way> {
-    let address = trunk.address?;
-    Some(Way {
-        codecs: trunk.codecs.clone(),
-        credentials: credentials_of(trunk),
-        group,
-        ..Way::new(
-            Via::Trunk(trunk.id),
-            SipTarget::udp(address),
-            format!("sip:{dialled}@{}", trunk.host()),
-        )
-    })
-}
-
-fn credentials_of(trunk: &Trunk) -> Option<Credentials> {
+pub(crate) fn credentials_of(trunk: &Trunk) -> Option<Credentials> {
     match &trunk.auth {
         TrunkAuth::Address => None,
         TrunkAuth::Digest { username, password } => Some(Credentials {
@@ -762,6 +480,12 @@ impl strowger_sip::EventSink for SipSink {
         match event {
             SipEvent::Incoming(invite) => self.0.incoming(handle, *invite),
             SipEvent::OptionsResult { status } => self.0.health.result(handle, status),
+            SipEvent::Request(request) => self.0.request(handle, &request),
+            // Its answer came too late; the stack has given one.
+            SipEvent::RequestExpired => {}
+            SipEvent::RegisterResult(result) => {
+                self.0.carriers.registered(handle, &result);
+            }
             event => {
                 let terminal = event.is_terminal();
                 // A dialog that nobody owns any more has nobody to tell.
@@ -773,6 +497,43 @@ impl strowger_sip::EventSink for SipSink {
                     self.0.dialogs.remove(handle.0);
                 }
             }
+        }
+    }
+
+    fn flow_closed(&self, flow: FlowId) {
+        self.0.door.flow_closed(flow);
+    }
+}
+
+/// Which sources are heard.
+pub struct Doorkeeper(pub Arc<Switch>);
+
+impl strowger_sip::Admission for Doorkeeper {
+    fn admit(&self, _: Transport, source: SocketAddr) -> bool {
+        self.0.door.admits(source)
+    }
+}
+
+impl Switch {
+    /// A request outside of any dialog.
+    fn request(&self, handle: DialogHandle, request: &OutsideRequest) {
+        let reply = match request.method {
+            Method::Register => self.door.register(request),
+            _ => Reply {
+                status: 405,
+                phrase: None,
+                headers: Vec::new(),
+            },
+        };
+        let answer = SipCommand::Reply {
+            handle,
+            status: reply.status,
+            phrase: reply.phrase,
+            headers: reply.headers,
+            body: None,
+        };
+        if self.sip().send(answer).is_err() {
+            tracing::warn!("an answer could not be sent: the SIP engine's queue is full");
         }
     }
 }

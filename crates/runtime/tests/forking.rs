@@ -8,7 +8,7 @@ use strowger_core::event::Via;
 use strowger_core::{By, Cause, DeviceId, Fact, LegSeq, Role};
 use strowger_runtime::owner::{OwnerInput, recover};
 use strowger_sim::{Link, NodeId};
-use strowger_sip_core::{Command as Sip, DialogSnapshot, SipEvent};
+use strowger_sip_core::SipEvent;
 
 /// A caller that answers at once, and a user with devices.
 fn rig(devices: &[(u16, Party)]) -> (Rig, Vec<NodeId>) {
@@ -263,46 +263,6 @@ fn killed_at_any_moment_every_device_stops_ringing() {
             );
         }
     }
-}
-
-// RFC 3261 §9.1
-#[test]
-fn a_successor_cancels_along_the_route_of_the_invite() {
-    let (mut rig, nodes) = rig(&[(0, Party::Rings)]);
-    let route = "<sip:10.0.0.3;lr>".to_owned();
-    for way in rig.world.devices.get_mut("1002").unwrap() {
-        way.route = vec![route.clone()];
-    }
-    rig.click(|_, _| {});
-    rig.run(500);
-    assert_eq!(rig.record().legs[1].open[0].1.routes, std::slice::from_ref(&route));
-    rig.owner = None;
-    rig.net.restart(rig.platform);
-    rig.handles.clear();
-    let mut record = rig.record();
-    let mut n = 1 << 40;
-    let handle = || {
-        n += 1;
-        strowger_sip_core::DialogHandle(n)
-    };
-    let gone = |recording| Fact::RecordingFailed {
-        recording,
-        reason: "gone".into(),
-    };
-    let closing = recover::close(&mut record, Some(rig.now()), handle, gone, |_| None);
-    let imported = closing.commands.iter().any(|c| match c {
-        Sip::Import { snapshot, .. } => {
-            matches!(&**snapshot, DialogSnapshot::Inviting(i) if i.route == [route.clone()])
-        }
-        _ => false,
-    });
-    assert!(imported);
-    rig.events.extend(closing.events);
-    for command in closing.commands {
-        rig.net.command(rig.platform, command);
-    }
-    rig.run(5_000);
-    assert_eq!(asked(&rig, nodes[0]), over(&rig, nodes[0]));
 }
 
 #[test]

@@ -99,7 +99,9 @@ async fn platform(trunk: SocketAddr) -> Platform {
     let shipped: Vec<_> = Builtin::ALL.iter().map(|b| (b.file(), wav(200))).collect();
     let sounds = SoundLibrary::new(store.clone(), folder.path().join("prompts"), &shipped).unwrap();
     let config = SwitchConfig {
-        host: "127.0.0.1".into(),
+        hosts: vec!["127.0.0.1".into()],
+        door: Default::default(),
+        ladder: Default::default(),
         max_conversations: 10,
         incoming: Arc::new(|_| Vec::new()),
     };

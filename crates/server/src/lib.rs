@@ -10,4 +10,5 @@ pub mod recordings;
 pub mod serve;
 pub mod signalling;
 pub mod sounds;
+pub mod telephony;
 pub mod wire;

@@ -8,6 +8,7 @@ use crate::data::{DataFolder, admin_socket};
 use crate::recordings;
 use crate::signalling::Signalling;
 use crate::sounds::Sound;
+use crate::telephony;
 use axum::Router;
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -22,11 +23,12 @@ use strowger_core::resource::ApplicationSettings;
 use strowger_core::{ConversationId, Stamp, TenantId, TrunkId};
 use strowger_dialect_voicepaas as voicepaas;
 use strowger_notify::Notifier;
+use strowger_runtime::door::DoorSettings;
 use strowger_runtime::{
-    IncomingSubscriptions, MediaSink, SipSink, SoundLibrary, Switch, SwitchCalls, SwitchConfig, clock, health, mint,
-    recovery,
+    IncomingSubscriptions, MediaSink, SipSink, SoundLibrary, Switch, SwitchCalls, SwitchConfig, carriers, clock,
+    health, recovery,
 };
-use strowger_sip::{Bind, Endpoint, EndpointConfig, EndpointHandle, Placement};
+use strowger_sip::{Endpoint, EndpointHandle};
 use strowger_store::{MasterKey, Store, StoreConfig};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
@@ -47,6 +49,9 @@ pub enum StartError {
     /// The SIP address.
     #[error("sip: {0}. Change sip.port or interface.address, or stop what uses it")]
     Sip(#[from] strowger_sip::StartError),
+    /// The names of trunks.
+    #[error("dns: {0}. Check /etc/resolv.conf")]
+    Dns(#[from] strowger_sip::ResolveError),
     /// The media engine.
     #[error("media: {0}")]
     Media(#[from] strowger_media::MediaError),
@@ -106,9 +111,10 @@ pub async fn start(config: &Config, data: DataFolder) -> Result<Running, StartEr
     let projector: Arc<dyn Projector> = Arc::new(voicepaas::VoicePaasProjector);
     let projectors = Arc::new(HashMap::from([(projector.name(), projector)]));
     let sip_addr = SocketAddr::new(config.interface.address, config.sip.port);
-    let advertised = SocketAddr::new(config.interface.advertised, config.sip.port);
     let settings = SwitchConfig {
-        host: advertised.to_string(),
+        hosts: telephony::hosts(config),
+        door: DoorSettings::default(),
+        ladder: telephony::ladder(config),
         max_conversations: config.limits.conversations,
         incoming: incoming_subscriptions(config),
     };
@@ -126,18 +132,7 @@ pub async fn start(config: &Config, data: DataFolder) -> Result<Running, StartEr
         media_config(config, recordings.clone()),
         Arc::new(MediaSink(switch.clone())),
     )?;
-    let mut sip = EndpointConfig::udp(sip_addr, mint::random().to_le_bytes());
-    sip.binds = vec![Bind {
-        advertised: (advertised != sip_addr).then_some(advertised),
-        ..Bind::new(strowger_sip_core::Transport::Udp, sip_addr)
-    }];
-    sip.stack.product = concat!("strowger/", env!("CARGO_PKG_VERSION")).into();
-    sip.stack.contact_user = Some("strowger".into());
-    sip.stack.max_dialogs = config.limits.conversations.saturating_mul(4);
-    sip.stack.max_transactions = config.limits.conversations.saturating_mul(16).max(100_000);
-    sip.placement = Placement::Task;
-    // No call comes in before what an earlier process left is closed.
-    sip.closed = true;
+    let sip = telephony::endpoint(config, &switch);
     let endpoint = {
         let _on = signalling.handle().enter();
         Endpoint::start(sip, Arc::new(SipSink(switch.clone())))?
@@ -151,6 +146,7 @@ pub async fn start(config: &Config, data: DataFolder) -> Result<Running, StartEr
     let background = vec![
         tokio::spawn(recovery::heartbeat(switch.clone())),
         tokio::spawn(health::watch(switch.clone())),
+        tokio::spawn(carriers::keep(switch.clone(), telephony::resolver(config)?)),
         tokio::spawn(retention(store.clone(), config.storage.keep_days)),
     ];
 

@@ -84,7 +84,9 @@ fn streams_at_random() {
             let lengths: Vec<_> = message.raw_values(HeaderName::ContentLength).collect();
             if let [length] = lengths[..]
                 && message.defect() != Some(Defect::ContentLength)
-                && let Some(n) = std::str::from_utf8(length).ok().and_then(|l| l.parse::<usize>().ok())
+                && let Some(n) = std::str::from_utf8(length)
+                    .ok()
+                    .and_then(|l| l.trim().parse::<usize>().ok())
                 && n < 60_000
             {
                 framed += 1;

@@ -291,6 +291,8 @@ pub const fn kind_name(kind: Kind) -> &'static str {
     match kind {
         Kind::ClickToCall => "click-to-call",
         Kind::Inbound => "inbound",
+        Kind::Outbound => "outbound",
+        Kind::Internal => "internal",
     }
 }
 
@@ -298,6 +300,8 @@ fn kind_of(name: &str) -> Result<Kind, DecodeError> {
     match name {
         "click-to-call" => Ok(Kind::ClickToCall),
         "inbound" => Ok(Kind::Inbound),
+        "outbound" => Ok(Kind::Outbound),
+        "internal" => Ok(Kind::Internal),
         _ => Err(DecodeError::Value("conversation_kind")),
     }
 }

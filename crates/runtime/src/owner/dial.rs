@@ -3,6 +3,7 @@
 
 use super::branch::{Branch, Outcome};
 use super::leg::{LegIo, q850_of, wire_user};
+use super::presentation::{self, Presentation};
 use super::recover::{confirmed_ref, invite_ref};
 use super::way::{Line, groups_of};
 use super::{DialogName, Diversion, FIRST_RESPONSE_MS, Out, Owner, Way, World, reason_of};
@@ -88,6 +89,7 @@ impl Owner {
             }
         };
         let codecs = self.codecs_for(i, &way.codecs);
+        let presented = self.presented.as_deref();
         let io = &mut self.legs[i];
         let Some(media) = io.media else { return false };
         let local = LocalMedia {
@@ -95,7 +97,7 @@ impl Owner {
             ..LocalMedia::g711(media, io.session_id)
         };
         let offer = sdp::offer(&local);
-        let invite = invite_over(&way, io, offer.to_string().into(), world);
+        let invite = invite_over(&way, io, offer.to_string().into(), presented, world);
         let dialog = Box::new(invite_ref(&invite.snapshot()));
         let elsewhere = !line.is_empty() || !io.groups.is_empty();
         io.tried.push(way.uri.to_ascii_lowercase());
@@ -537,10 +539,16 @@ fn attempt_failed(i: usize, branch: &Branch, status: u16) -> Input {
     )
 }
 
-fn invite_over(way: &Way, io: &LegIo, offer: Bytes, world: &dyn World) -> Invite {
+fn invite_over(way: &Way, io: &LegIo, offer: Bytes, presented: Option<&Presentation>, world: &dyn World) -> Invite {
     let host = world.host();
     let user = io.cli.as_deref().map(wire_user).unwrap_or_else(|| "anonymous".into());
     let (a, b) = (world.random(), world.random());
+    let shown = Party::new(format!("sip:{user}@{host}"));
+    let mut headers: Vec<_> = way.headers.iter().chain(&io.headers).cloned().collect();
+    let from = match &way.policy {
+        Some(policy) => presentation::write(presented, shown, io.cli.is_none(), way, policy, &host, &mut headers),
+        None => shown,
+    };
     Invite {
         handle: world.dialog_handle(),
         call_id: format!("{a:032x}@{host}"),
@@ -548,8 +556,8 @@ fn invite_over(way: &Way, io: &LegIo, offer: Bytes, world: &dyn World) -> Invite
         branch_stem: format!("{:016x}", (b >> 64) as u64),
         request_uri: way.uri.clone(),
         to: Party::new(way.uri.clone()),
-        from: Party::new(format!("sip:{user}@{host}")),
-        headers: way.headers.iter().chain(&io.headers).cloned().collect(),
+        from,
+        headers,
         route: way.route.clone(),
         contact_user: None,
         reliable: Reliable::Supported,

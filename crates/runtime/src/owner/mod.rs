@@ -9,6 +9,7 @@ mod answer;
 mod branch;
 mod dial;
 mod leg;
+mod presentation;
 pub mod recover;
 mod refer;
 mod sound;
@@ -18,6 +19,7 @@ pub use way::{Diversion, Way, diversion_headers};
 
 use crate::calls::CallError;
 use leg::{LegIo, Place};
+use presentation::Presentation;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use strowger_core::call::{
@@ -118,6 +120,8 @@ pub struct Owner {
     turn: Turn,
     /// The transfer that is being asked for.
     asking: Option<refer::Asking>,
+    /// Who called, as trunks are to be told.
+    presented: Option<Box<Presentation>>,
 }
 
 /// A call that came in, as the owner needs it.
@@ -130,6 +134,8 @@ pub struct Incoming {
     pub via: Via,
     /// Its place on the trunk.
     pub permit: Option<Permit>,
+    /// What it says of who calls is believed.
+    pub trusted: bool,
 }
 
 /// An INVITE that takes the place of a leg, for the leg's owner.
@@ -175,6 +181,7 @@ impl Owner {
             closed_media: 0,
             turn: Turn::default(),
             asking: None,
+            presented: None,
         }
     }
 
@@ -211,6 +218,7 @@ impl Owner {
         let (machine, step) = Conversation::forward(id, head, plan, now);
         let mut owner = Owner::new(machine);
         owner.turn.out.push(claim_of(&incoming));
+        owner.presented = Some(Box::new(Presentation::of(&incoming)));
         owner.legs.push(LegIo::incoming(incoming, media, world.random() as u64));
         owner.absorb(step, world, now);
         let turn = std::mem::take(&mut owner.turn);

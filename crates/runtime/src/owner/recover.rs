@@ -17,7 +17,7 @@ pub fn invite_ref(s: &InviteSnapshot) -> DialogRef {
         local_uri: s.from.uri.clone(),
         remote_uri: s.to.uri.clone(),
         target: s.request_uri.clone(),
-        routes: s.route.clone(),
+        routes: Vec::new(),
         local_cseq: 1,
         remote_cseq: 0,
         branch_stem: s.branch_stem.clone(),
@@ -107,7 +107,6 @@ pub fn snapshot_of(d: &DialogRef, handle: DialogHandle, confirmed: bool) -> Opti
             request_uri: d.target.clone(),
             to: Party::new(d.remote_uri.clone()),
             from: Party::new(d.local_uri.clone()),
-            route: d.routes.clone(),
             destination: peer,
             local,
         })

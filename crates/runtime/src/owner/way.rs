@@ -1,7 +1,9 @@
 //! Ways to a target, and the order in which they are tried.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use strowger_core::event::Via;
+use strowger_sip_core::identity::TrunkPolicy;
 use strowger_sip_core::{Credentials, Target as SipTarget};
 
 /// Most ways that ring side by side, and most groups of them (domain-model K18).
@@ -20,6 +22,8 @@ pub struct Way {
     pub uri: String,
     /// Pre-loaded route set, one Route value each: the Path of a registration, an outbound proxy.
     pub route: Vec<String>,
+    /// How who calls is told there; `None` shows the number and nothing else.
+    pub policy: Option<Arc<TrunkPolicy>>,
     /// Further header fields of the INVITE as (name, value).
     pub headers: Vec<(String, String)>,
     /// Codec names in order of preference; empty takes the default.
@@ -41,6 +45,7 @@ impl Way {
             target,
             uri: uri.into(),
             route: Vec::new(),
+            policy: None,
             headers: Vec::new(),
             codecs: Vec::new(),
             credentials: None,

@@ -235,6 +235,7 @@ impl Exchange {
             invite,
             via,
             permit: None,
+            trusted: false,
         };
         if let Some(replaced) = replaced {
             let owner = self.convs.iter().position(|c| c.handles.contains(&replaced));

@@ -348,6 +348,7 @@ impl Rig {
             invite: *invite,
             via: Via::Trunk(TrunkId(99)),
             permit: None,
+            trusted: false,
         };
         let now = self.now();
         let (owner, turn) = Owner::forward(ID, head(Kind::Inbound), plan, incoming, &self.world, now).unwrap();

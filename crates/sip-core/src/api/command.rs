@@ -329,7 +329,6 @@ impl Invite {
             request_uri: self.request_uri.clone(),
             to: self.to.clone(),
             from: self.from.clone(),
-            route: self.route.clone(),
             destination: self.destination,
             local: self.local,
         }

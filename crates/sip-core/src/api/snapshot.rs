@@ -41,8 +41,6 @@ pub struct InviteSnapshot {
     pub to: Party,
     /// Caller.
     pub from: Party,
-    /// Pre-loaded route set, which CANCEL and ACK repeat (RFC 3261 §9.1, §17.1.1.3).
-    pub route: Vec<String>,
     /// First hop.
     pub destination: Target,
     /// Local address it was sent from; `None` for the default interface.

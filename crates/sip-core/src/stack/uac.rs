@@ -163,9 +163,6 @@ impl Stack {
         let branch = format!("z9hG4bK{}-{cseq}", data.branch_stem);
         let mut writer = Writer::request(Method::Invite, &data.request_uri);
         self.core.request_head(&mut writer, data.destination, local, &branch);
-        for route in &data.route {
-            writer.header("Route", route);
-        }
         writer.party("From", &party_value(&data.from), &data.local_tag);
         writer.party("To", &party_value(&data.to), "");
         writer.header("Call-ID", &data.call_id);

@@ -1,0 +1,389 @@
+//! A call comes in: who calls, whom, and whether they may.
+
+use crate::calls::CallError;
+use crate::clock::Clock;
+use crate::door::{Checked, Reply};
+use crate::mailbox::Mail;
+use crate::owner::{DialogName, Incoming, Owner, OwnerInput, Replacing, World};
+use crate::switch::{Switch, user_of};
+use std::sync::Arc;
+use strowger_core::call::{ForwardPlan, PartyPlan, Target};
+use strowger_core::event::{Created, Kind, RecordMode, Via};
+use strowger_core::number::CHINA;
+use strowger_core::resource::{RouteTarget, Trunk};
+use strowger_core::{Number, TenantId};
+use strowger_sip_core::identity;
+use strowger_sip_core::{Command as SipCommand, DialogHandle, IncomingInvite};
+use strowger_store::config::{Application, Config, DeviceEntry};
+
+/// Why a call does not come in: what the caller is told, and what the operator is.
+struct Refused {
+    reply: Reply,
+    why: &'static str,
+}
+
+impl Refused {
+    /// Challenges are part of every ordinary call and no news.
+    fn is_news(&self) -> bool {
+        !matches!(self.reply.status, 401 | 407)
+    }
+}
+
+fn no(status: u16, why: &'static str) -> Refused {
+    let headers = match status {
+        503 => vec![("Retry-After".to_owned(), "5".to_owned())],
+        _ => Vec::new(),
+    };
+    let reply = Reply {
+        status,
+        phrase: None,
+        headers,
+    };
+    Refused { reply, why }
+}
+
+/// Who calls.
+enum Origin<'c> {
+    /// One of these trunks: tenants may have trunks to the same carrier.
+    Trunks(Vec<&'c Trunk>),
+    /// A device that has signed in.
+    Device(Arc<DeviceEntry>),
+}
+
+/// Where a call goes, and to whose account.
+struct Destination<'c> {
+    app: &'c Application,
+    via: Via,
+    kind: Kind,
+    target: Target,
+    text: String,
+}
+
+impl Switch {
+    /// An INVITE came in. Runs on the signalling loop: decides at once and leaves the rest to the owner's task.
+    pub(crate) fn incoming(self: &Arc<Self>, handle: DialogHandle, invite: IncomingInvite) {
+        if let Err(refused) = self.admit(handle, invite) {
+            if refused.is_news() {
+                tracing::info!(
+                    status = refused.reply.status,
+                    "an incoming call was refused: {}",
+                    refused.why
+                );
+            }
+            self.refuse(handle, refused.reply);
+        }
+    }
+
+    pub(crate) fn refuse(&self, handle: DialogHandle, reply: Reply) {
+        let refused = SipCommand::Respond {
+            handle,
+            status: reply.status,
+            reason_phrase: reply.phrase,
+            headers: reply.headers,
+            sdp: None,
+            reliable: false,
+        };
+        if self.sip().send(refused).is_err() {
+            tracing::warn!("a refusal could not be sent: the SIP engine's queue is full");
+        }
+    }
+
+    fn admit(self: &Arc<Self>, handle: DialogHandle, invite: IncomingInvite) -> Result<(), Refused> {
+        let config = self.store().snapshot();
+        match self.own_replace(handle, &invite) {
+            Some(true) => return Ok(()),
+            Some(false) => return Err(no(481, "the dialog that it replaces is over")),
+            None => {}
+        }
+        let origin = self.origin(&config, &invite)?;
+        if invite.replaces.is_some() {
+            let (tenant, via) = match &origin {
+                Origin::Device(d) => (Some(d.device.tenant), Via::Device(d.device.id)),
+                Origin::Trunks(t) => (t[0].tenant, Via::Trunk(t[0].id)),
+            };
+            let tenant = tenant.ok_or_else(|| no(403, "a trunk of all tenants may not replace dialogs"))?;
+            return self.replace_by(handle, invite, tenant, via);
+        }
+        let destination = match &origin {
+            Origin::Trunks(trunks) => inbound(&config, trunks, &invite)?,
+            Origin::Device(device) => self.from_device(&config, device, &invite)?,
+        };
+        self.start(handle, invite, &origin, destination)
+    }
+
+    /// An INVITE of one of our conversations to another one, which nobody else could name: the second half of an attended
+    /// transfer.
+    fn own_replace(&self, handle: DialogHandle, invite: &IncomingInvite) -> Option<bool> {
+        let replaced = invite.replaces?.handle;
+        let name = DialogName {
+            call_id: invite.call_id.clone(),
+            local_tag: invite.message.from_tag()?.into_owned(),
+        };
+        let tenant = self.dialog_names.tenant_of(&name)?;
+        let incoming = Incoming {
+            handle,
+            invite: invite.clone(),
+            via: Via::Platform,
+            permit: None,
+            trusted: false,
+        };
+        Some(self.replace(incoming, replaced, tenant))
+    }
+
+    fn origin<'c>(&self, config: &'c Config, invite: &IncomingInvite) -> Result<Origin<'c>, Refused> {
+        let source = invite.source.addr;
+        let carriers: Vec<&Trunk> = config
+            .trunks()
+            .iter()
+            .map(|t| &**t)
+            .filter(|t| !t.disabled && (t.is_source(source) || self.carriers.is_source(t, source)))
+            .collect();
+        if !carriers.is_empty() {
+            return Ok(Origin::Trunks(carriers));
+        }
+        match self.door.check(&invite.message, source, false) {
+            Checked::Device(device) => Ok(Origin::Device(device)),
+            Checked::Refused(reply) => Err(Refused {
+                reply,
+                why: "its credentials cannot be read",
+            }),
+        }
+    }
+
+    /// The call takes the place of a leg (RFC 3891), whose owner decides and answers.
+    fn replace_by(
+        &self,
+        handle: DialogHandle,
+        invite: IncomingInvite,
+        tenant: TenantId,
+        via: Via,
+    ) -> Result<(), Refused> {
+        let Some(replaced) = invite.replaces.map(|r| r.handle) else {
+            return Err(no(400, "it replaces nothing"));
+        };
+        let permit = self.claim(via).ok_or_else(|| no(503, "the trunk is full"))?;
+        let incoming = Incoming {
+            handle,
+            invite,
+            via,
+            permit: Some(permit),
+            trusted: false,
+        };
+        if self.replace(incoming, replaced, tenant) {
+            Ok(())
+        } else {
+            Err(no(481, "the dialog that it replaces has ended"))
+        }
+    }
+
+    /// Gives an INVITE that takes the place of a leg to the owner of that leg; false if there is none. `tenant` is whoever
+    /// the INVITE is accounted to.
+    fn replace(&self, incoming: Incoming, replaced: DialogHandle, tenant: TenantId) -> bool {
+        let invite = &incoming.invite;
+        let from = user_of(&invite.from).unwrap_or_default();
+        let to = user_of(&invite.request_uri).unwrap_or_default();
+        let replacing = Replacing {
+            incoming,
+            replaced,
+            tenant,
+            from,
+            to,
+        };
+        // What comes of the new dialog meanwhile, its CANCEL for one, follows the INVITE into the same mailbox.
+        let handle = replacing.incoming.handle;
+        let mail = Mail::input(OwnerInput::Replace(Box::new(replacing)));
+        let taken = self.dialogs.alias(replaced.0, handle.0) && self.dialogs.post(replaced.0, mail).is_ok();
+        if !taken {
+            self.dialogs.remove(handle.0);
+        }
+        taken
+    }
+
+    /// A device calls another one of its tenant, a number of its tenant's that has a route, or a number over the trunks.
+    fn from_device<'c>(
+        &self,
+        config: &'c Config,
+        caller: &DeviceEntry,
+        invite: &IncomingInvite,
+    ) -> Result<Destination<'c>, Refused> {
+        let device = &caller.device;
+        let via = Via::Device(device.id);
+        let tenant = device.tenant;
+        let own = |a: &&Application| a.tenant == tenant && !a.disabled;
+        let app = match device.application {
+            Some(id) => config.application(id).map(|a| &**a).filter(own),
+            None => config.applications().map(|a| &**a).find(own),
+        };
+        let app = app.ok_or_else(|| {
+            no(
+                403,
+                "its device's tenant has no application that it could be accounted to",
+            )
+        })?;
+        let user = user_of(&invite.request_uri).ok_or_else(|| no(484, "it names nobody"))?;
+        if let Some(called) = config.device_by_name(tenant, &user).filter(|d| !d.disabled) {
+            return Ok(Destination {
+                app,
+                via,
+                kind: Kind::Internal,
+                target: Target::Device(called.device.id),
+                text: user,
+            });
+        }
+        let number = Number::parse(&user, CHINA).map_err(|_| no(404, "it called no device and no number"))?;
+        let on_net = config.route(&number).and_then(|route| {
+            let app = config.application(route.application).filter(|a| own(&&***a))?;
+            Some((&**app, &route.target))
+        });
+        if let Some((app, route)) = on_net {
+            let (target, text) = target_of(config, route, number);
+            return Ok(Destination {
+                app,
+                via,
+                kind: Kind::Internal,
+                target,
+                text,
+            });
+        }
+        self.permitted(config, tenant, &number)
+            .map_err(|_| no(403, "the toll rules of its tenant"))?;
+        Ok(Destination {
+            app,
+            via,
+            kind: Kind::Outbound,
+            text: number.as_str().to_owned(),
+            target: Target::Number(number),
+        })
+    }
+
+    fn start(
+        self: &Arc<Self>,
+        handle: DialogHandle,
+        invite: IncomingInvite,
+        origin: &Origin<'_>,
+        to: Destination<'_>,
+    ) -> Result<(), Refused> {
+        let app = to.app;
+        self.room().map_err(|_| no(503, "no room for another conversation"))?;
+        let places = self.claim_places(app.tenant, app.id).map_err(|e| match e {
+            CallError::Concurrency | CallError::Rate => no(503, "a limit of the application or tenant"),
+            _ => no(403, "a rule of the application or tenant"),
+        })?;
+        let permit = self.claim(to.via).ok_or_else(|| no(503, "the trunk is full"))?;
+        if self.ways(app.tenant, &to.target).is_empty() {
+            return Err(match to.target {
+                Target::Device(_) => no(480, "the called device is not registered"),
+                _ => no(404, "no trunk carries a call to the number"),
+            });
+        }
+        let trusted = match origin {
+            Origin::Trunks(trunks) => trunks.iter().any(|t| t.identity.trusted),
+            Origin::Device(_) => false,
+        };
+        let caller = identity::caller(&invite.message, trusted);
+        let (ani, cli) = match origin {
+            Origin::Trunks(_) => {
+                let ani = caller
+                    .identity
+                    .as_ref()
+                    .and_then(|p| user_of(&p.uri))
+                    .unwrap_or_default();
+                let shown = (!ani.is_empty() && !caller.hidden).then(|| ani.clone());
+                (ani, shown)
+            }
+            Origin::Device(d) => {
+                let outward = d.device.cli.as_ref().or(app.settings.default_cli.as_ref());
+                let shown = match (&to.target, outward) {
+                    (Target::Device(_), _) | (_, None) => d.device.username.clone(),
+                    (_, Some(number)) => number.as_str().to_owned(),
+                };
+                (d.device.username.clone(), (!caller.hidden).then_some(shown))
+            }
+        };
+        let dnis = user_of(&invite.request_uri).unwrap_or_default();
+        let head = Created {
+            tenant: app.tenant,
+            application: app.id,
+            account: None,
+            kind: to.kind,
+            ani: ani.clone(),
+            dnis: dnis.clone(),
+            user_data: String::new(),
+            max_duration: None,
+            record: RecordMode::None,
+            subscriptions: self.subscriptions(app),
+        };
+        let plan = ForwardPlan {
+            dialog: crate::owner::recover::confirmed_ref(&invite.snapshot),
+            from: ani,
+            to: dnis,
+            party: PartyPlan {
+                target: to.target,
+                text: to.text,
+                cli,
+            },
+            ring_timeout: app.settings.ring_timeout,
+            record_wait: app.settings.record_wait,
+        };
+        let id = self.mint_conversation();
+        let clock = Clock::start();
+        let incoming = Incoming {
+            handle,
+            invite,
+            via: to.via,
+            permit: Some(permit),
+            trusted,
+        };
+        let (owner, turn) = Owner::forward(id, head, plan, incoming, &**self, clock.now())
+            .map_err(|_| no(503, "no media port is free"))?;
+        let answer = self.spawn(owner, turn, clock, places, None, Some(handle));
+        let switch = self.clone();
+        self.runtime().spawn(async move {
+            if let Ok(Err(_)) = answer.await {
+                switch.refuse(handle, no(503, "the journal refused it").reply);
+            }
+        });
+        Ok(())
+    }
+}
+
+/// Where a carrier's call to one of our numbers goes.
+fn inbound<'c>(config: &'c Config, carriers: &[&Trunk], invite: &IncomingInvite) -> Result<Destination<'c>, Refused> {
+    let called = user_of(&invite.request_uri).and_then(|u| Number::parse(&u, CHINA).ok());
+    let called = called.ok_or_else(|| no(404, "the called number is none"))?;
+    let route = config
+        .route(&called)
+        .ok_or_else(|| no(404, "no route for the called number"))?;
+    let app = config
+        .application(route.application)
+        .map(|a| &**a)
+        .filter(|a| !a.disabled)
+        .ok_or_else(|| no(404, "its application is off"))?;
+    // A number belongs to its owner: a tenant's own trunk reaches that tenant's numbers only (I20).
+    let trunk = carriers
+        .iter()
+        .find(|t| t.tenant.is_none_or(|owner| owner == app.tenant))
+        .ok_or_else(|| no(404, "no route for the called number"))?;
+    let (target, text) = target_of(config, &route.target, called);
+    Ok(Destination {
+        app,
+        via: Via::Trunk(trunk.id),
+        kind: Kind::Inbound,
+        target,
+        text,
+    })
+}
+
+fn target_of(config: &Config, route: &RouteTarget, called: Number) -> (Target, String) {
+    match route {
+        RouteTarget::Number(n) => (Target::Number(n.clone()), n.as_str().to_owned()),
+        RouteTarget::Device(d) => {
+            let name = config.device(*d).map(|d| d.device.username.clone());
+            (Target::Device(*d), name.unwrap_or_default())
+        }
+        RouteTarget::Trunk(t) => {
+            let text = called.as_str().to_owned();
+            (Target::Trunk(*t, called), text)
+        }
+    }
+}
