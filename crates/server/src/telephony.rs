@@ -81,7 +81,7 @@ pub fn endpoint(config: &Config, switch: &Arc<Switch>) -> EndpointConfig {
 /// # Errors
 /// The system's DNS configuration cannot be read.
 pub fn resolver(config: &Config) -> Result<Resolver, strowger_sip::ResolveError> {
-    let family = match config.interface.address {
+    let family = match config.interface().address {
         IpAddr::V4(_) => Family::V4,
         IpAddr::V6(_) => Family::V6,
     };

@@ -110,7 +110,7 @@ pub async fn start(config: &Config, data: DataFolder) -> Result<Running, StartEr
     let sounds = library(config, &store, prompts.clone())?;
     let projector: Arc<dyn Projector> = Arc::new(voicepaas::VoicePaasProjector);
     let projectors = Arc::new(HashMap::from([(projector.name(), projector)]));
-    let sip_addr = SocketAddr::new(config.interface.address, config.sip.port);
+    let sip_addr = SocketAddr::new(config.interface().address, config.sip.port);
     let settings = SwitchConfig {
         hosts: telephony::hosts(config),
         door: DoorSettings::default(),
@@ -212,8 +212,8 @@ fn media_config(config: &Config, recordings: PathBuf) -> strowger_media::Config 
     strowger_media::Config {
         shards: config.media.shards,
         realtime: config.media.realtime,
-        bind: config.interface.address,
-        advertised: config.interface.advertised,
+        bind: config.interface().address,
+        advertised: config.interface().advertised,
         ports: config.media.ports.clone(),
         recording_dir: recordings,
         ..strowger_media::Config::default()

@@ -41,10 +41,48 @@ fn no_file_and_an_empty_file_are_the_defaults() {
     assert_eq!(empty, Config::default());
     assert_eq!(empty.sip.port, 5060);
     assert!(
-        empty.interface.address.is_loopback(),
+        empty.interface().address.is_loopback(),
         "nothing is offered to a network unasked"
     );
     assert!(empty.http.listen.ip().is_loopback());
+}
+
+#[test]
+fn certificate_files_are_looked_at() {
+    let folder = tempfile::tempdir().unwrap();
+    let (certificate, key) = (folder.path().join("tls.crt"), folder.path().join("tls.key"));
+    std::fs::write(&certificate, "-----BEGIN CERTIFICATE-----\n").unwrap();
+    std::fs::write(&key, "not PEM").unwrap();
+    let text = format!(
+        "[sip]\ntls_port = 5061\ncertificate = {certificate:?}\nkey = {key:?}\nverify_ca = \"/nonexistent/ca.pem\"\n"
+    );
+    let (config, problems) = config::parse("x", &text);
+    assert_eq!(problems, []);
+    let said: Vec<String> = config::check_surroundings(&config)
+        .iter()
+        .map(|p| p.to_string())
+        .collect();
+    assert_eq!(said.len(), 2, "{said:?}");
+    assert!(
+        said[0].starts_with("sip.key: ") && said[0].ends_with("has no PEM block \"PRIVATE KEY\""),
+        "{said:?}"
+    );
+    assert!(
+        said[1].starts_with("sip.verify_ca: /nonexistent/ca.pem cannot be read"),
+        "{said:?}"
+    );
+}
+
+#[test]
+fn the_guard_gets_what_the_file_says_and_its_own_defaults() {
+    let (config, problems) = config::parse("x", "[guard]\nban = \"2h\"\nexempt = [\"192.0.2.0/24\"]\n");
+    assert_eq!(problems, []);
+    let settings = config.guard.settings();
+    let default = strowger_sip_core::guard::GuardSettings::default();
+    assert_eq!(settings.ban, 7200);
+    assert_eq!((settings.rate, settings.burst), (default.rate, default.burst));
+    assert!(settings.exempt[0].contains("192.0.2.9".parse().unwrap()));
+    assert!(!format!("{:?}", config::parse("x", "[hep]\npassword = \"s3cret\"\n").0.hep).contains("s3cret"));
 }
 
 #[test]

@@ -4,12 +4,14 @@
 //! is needed to start. A wrong file is reported whole: file, line, column, what was expected.
 
 mod reader;
+mod signalling;
 mod slices;
 
 pub use reader::{Problem, nearest, parse_duration, show_duration};
+pub use signalling::{ClientCertificates, Dns, Guard, Hep, Interface, Ladder, Sip};
 pub use slices::{
-    Durability, Http, Interface, Keys, Language, Limits, Log, LogFormat, MasterKeySource, Media, Push, Recording,
-    Server, Sip, Sounds, Storage, parse_ports, read_master_key_environment, read_master_key_file,
+    Durability, Http, Keys, Language, Limits, Log, LogFormat, MasterKeySource, Media, Push, Recording, Server, Sounds,
+    Storage, parse_ports, read_master_key_environment, read_master_key_file,
 };
 
 use reader::{Reader, Section};
@@ -26,10 +28,18 @@ pub struct Config {
     pub server: Server,
     /// Logging.
     pub log: Log,
-    /// The network interface that signalling and media use.
-    pub interface: Interface,
+    /// The network interfaces that signalling and media use, at least one; see [`Config::interface`].
+    pub interfaces: Vec<Interface>,
     /// SIP.
     pub sip: Sip,
+    /// Rates and bans.
+    pub guard: Guard,
+    /// Export of SIP messages.
+    pub hep: Hep,
+    /// SIP messages kept for operators.
+    pub ladder: Ladder,
+    /// Name servers.
+    pub dns: Dns,
     /// Media.
     pub media: Media,
     /// The HTTP listener of the dialects.
@@ -57,6 +67,14 @@ impl Default for Config {
     }
 }
 
+impl Config {
+    /// The first interface, which gives the node its name in URIs of its own.
+    pub fn interface(&self) -> &Interface {
+        // There is always one: without any in the file, reading makes one.
+        &self.interfaces[0]
+    }
+}
+
 /// Reads a configuration text. The configuration is usable only if there are no problems.
 pub fn parse(file: &str, text: &str) -> (Config, Vec<Problem>) {
     let reader = Reader::new(file, text);
@@ -69,8 +87,12 @@ pub fn parse(file: &str, text: &str) -> (Config, Vec<Problem>) {
         let config = Config {
             server: Server::read(root.section("server")),
             log: Log::read(root.section("log")),
-            interface: Interface::read_one(&root),
+            interfaces: Interface::read_all(&root),
             sip: Sip::read(root.section("sip")),
+            guard: Guard::read(root.section("guard")),
+            hep: Hep::read(root.section("hep")),
+            ladder: Ladder::read(root.section("ladder")),
+            dns: Dns::read(root.section("dns")),
             media: Media::read(root.section("media")),
             http: Http::read(root.section("http")),
             storage: Storage::read(root.section("storage")),
@@ -103,6 +125,18 @@ fn check_together(config: &Config, root: &Section<'_>) {
                 config.sip.port
             ),
         );
+    }
+    let http = config.http.listen;
+    let meets = |i: &Interface| i.address == http.ip() || i.address.is_unspecified() || http.ip().is_unspecified();
+    if let Some((key, port)) = config
+        .sip
+        .stream_ports()
+        .into_iter()
+        .find(|(_, port)| *port == http.port())
+        && config.interfaces.iter().any(meets)
+    {
+        root.section("http")
+            .problem("listen", format!("TCP port {port} is sip.{key} already"));
     }
 }
 
@@ -160,11 +194,28 @@ pub fn check_surroundings(config: &Config) -> Vec<Problem> {
     {
         add("sounds.folder", format!("{} is not a folder", folder.display()));
     }
-    if let Err(e) = std::net::UdpSocket::bind((config.interface.address, 0)) {
-        add(
-            "interface.address",
-            format!("{} is not an address of this machine: {e}", config.interface.address),
-        );
+    for interface in &config.interfaces {
+        if let Err(e) = std::net::UdpSocket::bind((interface.address, 0)) {
+            add(
+                "interface.address",
+                format!("{} is not an address of this machine: {e}", interface.address),
+            );
+        }
+    }
+    for (key, file, holds) in [
+        ("sip.certificate", &config.sip.certificate, "CERTIFICATE"),
+        ("sip.key", &config.sip.key, "PRIVATE KEY"),
+        ("sip.client_ca", &config.sip.client_ca, "CERTIFICATE"),
+        ("sip.verify_ca", &config.sip.verify_ca, "CERTIFICATE"),
+    ] {
+        let Some(path) = file else { continue };
+        match std::fs::read_to_string(path) {
+            Err(e) => add(key, format!("{} cannot be read: {e}", path.display())),
+            Ok(pem) if !pem.contains(&format!("{holds}-----")) => {
+                add(key, format!("{} has no PEM block {holds:?}", path.display()))
+            }
+            Ok(_) => {}
+        }
     }
     problems
 }

@@ -88,6 +88,20 @@ pub struct Section<'a> {
     asked: RefCell<Vec<&'static str>>,
 }
 
+/// The place of a value in the document.
+pub struct Place<'a> {
+    reader: &'a Reader<'a>,
+    span: Option<Range<usize>>,
+    name: String,
+}
+
+impl Place<'_> {
+    /// Notes a problem there.
+    pub fn problem(self, message: String) {
+        self.reader.problem(self.span, format!("{}: {message}", self.name));
+    }
+}
+
 impl<'a> Section<'a> {
     /// The document itself.
     pub fn root(reader: &'a Reader<'a>, table: &'a DeTable<'a>) -> Self {
@@ -128,6 +142,15 @@ impl<'a> Section<'a> {
     /// True if the file sets the key.
     pub fn has(&self, key: &str) -> bool {
         self.table.is_some_and(|t| t.contains_key(key))
+    }
+
+    /// Where a key's value is written, to note a problem after the section was closed.
+    pub fn place(&self, key: &str) -> Place<'a> {
+        Place {
+            reader: self.reader,
+            span: self.span(key),
+            name: self.name(key),
+        }
     }
 
     /// Notes a problem at a key.
@@ -207,6 +230,24 @@ impl<'a> Section<'a> {
     /// An optional text that `parse` accepts.
     pub fn optional<T>(&self, key: &'static str, expected: &str, parse: impl Fn(&str) -> Option<T>) -> Option<T> {
         self.parsed(key, None, expected, |s| parse(s).map(Some))
+    }
+
+    /// A list of texts that `parse` accepts; `expected` says of what. Wrong ones are left out.
+    pub fn list<T>(&self, key: &'static str, expected: &str, parse: impl Fn(&str) -> Option<T>) -> Vec<T> {
+        let Some(value) = self.get(key) else { return Vec::new() };
+        let expected = format!("a list of {expected}");
+        let Some(items) = value.get_ref().as_array() else {
+            self.wrong(key, value, &expected);
+            return Vec::new();
+        };
+        let read = |item: &Spanned<DeValue<'a>>| {
+            let parsed = item.get_ref().as_str().and_then(&parse);
+            if parsed.is_none() {
+                self.wrong(key, item, &expected);
+            }
+            parsed
+        };
+        items.iter().filter_map(read).collect()
     }
 
     /// A whole number in a range; `unit` is part of the message.

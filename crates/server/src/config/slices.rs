@@ -1,7 +1,7 @@
 //! The slices of the configuration: one struct and one reading function a module.
 
 use super::reader::Section;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -12,7 +12,7 @@ const fn seconds(n: u64) -> Duration {
     Duration::from_secs(n)
 }
 
-fn path(text: &str) -> Option<PathBuf> {
+pub(super) fn path(text: &str) -> Option<PathBuf> {
     (!text.is_empty()).then(|| PathBuf::from(text))
 }
 
@@ -99,77 +99,6 @@ fn plausible_filter(text: &str) -> bool {
             Some((module, level)) => !module.trim().is_empty() && LEVELS.contains(&level.trim()),
             None => LEVELS.contains(&part.trim()),
         })
-}
-
-/// `[[interface]]`: an address that signalling and media use, and what the outside knows it by.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Interface {
-    /// Address that sockets are bound to.
-    pub address: IpAddr,
-    /// Address that Via, Contact and SDP name: the public one behind a one-to-one NAT.
-    pub advertised: IpAddr,
-}
-
-impl Interface {
-    pub(super) fn read_one(root: &Section<'_>) -> Interface {
-        let mut all = root.sections("interface").into_iter();
-        let read = match all.next() {
-            Some(first) => Interface::read(first),
-            None => Interface {
-                address: Ipv4Addr::LOCALHOST.into(),
-                advertised: Ipv4Addr::LOCALHOST.into(),
-            },
-        };
-        if let Some(second) = all.next() {
-            second.problem(
-                "address",
-                "this version uses one interface; remove the others".to_owned(),
-            );
-        }
-        read
-    }
-
-    fn read(s: Section<'_>) -> Interface {
-        let ip = |t: &str| t.parse::<IpAddr>().ok();
-        let v4 = |t: &str| ip(t).filter(IpAddr::is_ipv4);
-        let address = s.parsed(
-            "address",
-            Ipv4Addr::LOCALHOST.into(),
-            "an IPv4 address of this machine, such as \"192.0.2.10\"",
-            v4,
-        );
-        let advertised = s.optional("advertised", "an IPv4 address that peers can reach", |t| {
-            v4(t).filter(|a| !a.is_unspecified())
-        });
-        if address.is_unspecified() && advertised.is_none() && !s.has("advertised") {
-            s.problem(
-                "address",
-                "all addresses are bound, so \"advertised\" must say which one peers are told".to_owned(),
-            );
-        }
-        s.close();
-        Interface {
-            address,
-            advertised: advertised.unwrap_or(address),
-        }
-    }
-}
-
-/// `[sip]`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Sip {
-    /// UDP port.
-    pub port: u16,
-}
-
-impl Sip {
-    pub(super) fn read(s: Section<'_>) -> Sip {
-        let read = Sip {
-            port: s.integer("port", 5060, 1..=65_535, "UDP port") as u16,
-        };
-        s.close();
-        read
-    }
 }
 
 /// `[media]`.
