@@ -11,7 +11,7 @@ use strowger_sip_core::Transport;
 
 /// Host parts of our own URIs: the first, with its port, is what we write; the rest is understood too.
 pub fn hosts(config: &Config) -> Vec<String> {
-    let interface = &config.interface;
+    let interface = config.interface();
     let written = SocketAddr::new(interface.advertised, config.sip.port);
     let mut hosts = vec![
         written.to_string(),
@@ -36,7 +36,7 @@ pub fn ladder(_: &Config) -> LadderSettings {
 
 /// The addresses to serve; the first is of UDP.
 fn binds(config: &Config) -> Vec<Bind> {
-    let interface = &config.interface;
+    let interface = config.interface();
     let bind = |transport, port| {
         let addr = SocketAddr::new(interface.address, port);
         let advertised = SocketAddr::new(interface.advertised, port);
