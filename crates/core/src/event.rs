@@ -204,6 +204,17 @@ pub enum Fact {
 }
 
 impl Fact {
+    /// The Call-ID of the SIP dialog that it tells of.
+    pub fn call_id(&self) -> Option<&str> {
+        let dialog = match self {
+            Fact::LegAttempt { dialog, .. } => Some(dialog),
+            Fact::LegAnswered { dialog, .. } => dialog.as_ref(),
+            Fact::LegAttemptFailed { call_id, .. } => return Some(call_id),
+            _ => None,
+        };
+        dialog.map(|d| d.call_id.as_str())
+    }
+
     /// The stable name of the kind, as journalled and counted.
     pub const fn kind(&self) -> &'static str {
         match self {

@@ -326,6 +326,7 @@ impl Switch {
             record_wait: app.settings.record_wait,
         };
         let id = self.mint_conversation();
+        self.ladder.belongs(id, self.sip().call_hash(&invite.call_id));
         let clock = Clock::start();
         let incoming = Incoming {
             handle,

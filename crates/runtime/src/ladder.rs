@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
+use strowger_core::ConversationId;
 use strowger_sip::{Direction, Trace, Traced};
 use strowger_sip_core::Transport;
 
@@ -49,8 +50,8 @@ pub struct Step {
     pub at: SystemTime,
     /// True if it came to us.
     pub received: bool,
-    /// Protocol token, such as `UDP`.
-    pub transport: &'static str,
+    /// Protocol.
+    pub transport: Transport,
     /// Our address.
     pub local: SocketAddr,
     /// Theirs.
@@ -63,6 +64,8 @@ pub struct Step {
 struct Rungs {
     all: VecDeque<Rung>,
     bytes: usize,
+    /// Calls that came in, with their conversations: one that is refused is in no event of its conversation.
+    incoming: VecDeque<(ConversationId, u64)>,
 }
 
 /// The newest messages of all calls.
@@ -85,6 +88,26 @@ impl Ladder {
         self.settings.messages > 0
     }
 
+    /// Notes that an incoming call belongs to a conversation.
+    pub fn belongs(&self, conversation: ConversationId, call: u64) {
+        if !self.is_on() {
+            return;
+        }
+        let mut rungs = self.rungs.lock().unwrap_or_else(PoisonError::into_inner);
+        rungs.incoming.push_back((conversation, call));
+        // A call has several messages.
+        if rungs.incoming.len() > self.settings.messages / 2 {
+            rungs.incoming.pop_front();
+        }
+    }
+
+    /// Hashes of the calls that came in for a conversation.
+    pub fn incoming(&self, conversation: ConversationId) -> Vec<u64> {
+        let rungs = self.rungs.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = rungs.incoming.iter().filter(|(id, _)| *id == conversation);
+        own.map(|(_, call)| *call).collect()
+    }
+
     /// The messages of the calls with these hashes of Call-IDs ([`EndpointHandle::call_hash`]), oldest first.
     ///
     /// [`EndpointHandle::call_hash`]: strowger_sip::EndpointHandle::call_hash
@@ -101,7 +124,7 @@ impl Step {
         Step {
             at: rung.at,
             received: rung.direction == Direction::In,
-            transport: rung.transport.via_token(),
+            transport: rung.transport,
             local: rung.local,
             remote: rung.remote,
             text: masked(&String::from_utf8_lossy(&rung.bytes)),

@@ -7,7 +7,7 @@ use strowger_runtime::ladder::{LadderSettings, Traces};
 use strowger_runtime::{Doorkeeper, Switch, mint};
 use strowger_sip::core::locate::{Family, Rules};
 use strowger_sip::{Bind, EndpointConfig, Placement, Resolver, ResolverSettings, Trace};
-use strowger_sip_core::Transport;
+use strowger_sip_core::{Method, Transport};
 
 /// Host parts of our own URIs: the first, with its port, is what we write; the rest is understood too.
 pub fn hosts(config: &Config) -> Vec<String> {
@@ -60,6 +60,7 @@ pub fn endpoint(config: &Config, switch: &Arc<Switch>) -> EndpointConfig {
     sip.stack.contact_user = Some("strowger".into());
     sip.stack.max_dialogs = config.limits.conversations.saturating_mul(4);
     sip.stack.max_transactions = config.limits.conversations.saturating_mul(16).max(100_000);
+    sip.stack.outside = vec![Method::Register];
     sip.placement = Placement::Task;
     // No call comes in before what an earlier process left is closed.
     sip.closed = true;

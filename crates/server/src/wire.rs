@@ -5,6 +5,7 @@
 
 use crate::config::{self, Config};
 use crate::data::{DataFolder, admin_socket};
+use crate::operations;
 use crate::recordings;
 use crate::signalling::Signalling;
 use crate::sounds::Sound;
@@ -402,36 +403,50 @@ impl Operations for Watch {
         Some(self.0.trunk_healthy(trunk))
     }
 
-    fn trunk_registration(&self, _: TrunkId) -> Option<String> {
-        None
+    fn trunk_registration(&self, trunk: TrunkId) -> Option<String> {
+        self.0.carriers.registration(trunk).map(|state| state.to_string())
     }
 
-    fn registrations(&self, _: Option<TenantId>) -> Reply<'_, Vec<RegistrationInfo>> {
-        Box::pin(async { Vec::new() })
+    fn registrations(&self, tenant: Option<TenantId>) -> Reply<'_, Vec<RegistrationInfo>> {
+        Box::pin(async move { operations::registrations(&self.0, tenant) })
     }
 
-    fn unregister<'a>(&'a self, _: TenantId, _: &'a str) -> Reply<'a, usize> {
-        Box::pin(async { 0 })
+    fn unregister<'a>(&'a self, tenant: TenantId, username: &'a str) -> Reply<'a, usize> {
+        Box::pin(async move {
+            let config = self.0.store().snapshot();
+            let device = config.device_by_name(tenant, username);
+            device.map_or(0, |device| self.0.door.unregister(&config, device))
+        })
     }
 
     fn bans(&self) -> Reply<'_, Vec<BanInfo>> {
-        Box::pin(async { Vec::new() })
+        Box::pin(async { operations::bans(&self.0) })
     }
 
-    fn ban(&self, _: IpAddr, _: u32) -> Reply<'_, ()> {
-        Box::pin(async {})
+    fn ban(&self, source: IpAddr, seconds: u32) -> Reply<'_, ()> {
+        Box::pin(async move {
+            self.0.door.ban(source, seconds);
+        })
     }
 
-    fn unban(&self, _: IpAddr) -> Reply<'_, bool> {
-        Box::pin(async { false })
+    fn unban(&self, source: IpAddr) -> Reply<'_, bool> {
+        Box::pin(async move { self.0.door.unban(source) })
     }
 
-    fn ladder(&self, _: TenantId, _: ConversationId) -> Reply<'_, Vec<LadderStep>> {
-        Box::pin(async { Vec::new() })
+    fn ladder(&self, tenant: TenantId, conversation: ConversationId) -> Reply<'_, Vec<LadderStep>> {
+        Box::pin(operations::ladder(&self.0, tenant, conversation))
     }
 
     fn reload_certificates(&self) -> Reply<'_, Result<usize, String>> {
-        Box::pin(async { Ok(0) })
+        Box::pin(async {
+            let listeners = self.0.sip().local_addrs().len();
+            self.0
+                .sip()
+                .reload_tls()
+                .await
+                .map(|()| listeners)
+                .map_err(|e| e.to_string())
+        })
     }
 
     fn not_ready(&self) -> Vec<String> {

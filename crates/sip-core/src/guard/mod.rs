@@ -54,6 +54,16 @@ impl Network {
         }
     }
 
+    /// The first address of the block.
+    pub fn address(&self) -> IpAddr {
+        self.addr
+    }
+
+    /// How many leading bits are the same in all of it.
+    pub fn bits(&self) -> u8 {
+        self.bits
+    }
+
     /// True if the address is in the block.
     pub fn contains(&self, addr: IpAddr) -> bool {
         let addr = canonical(addr);
