@@ -106,7 +106,7 @@ impl Switch {
         }
         let destination = match &origin {
             Origin::Trunks(trunks) => inbound(&config, trunks, &invite)?,
-            Origin::Device(device) => self.from_device(&config, device, &invite)?,
+            Origin::Device(device) => self.outbound_of(&config, device, &invite)?,
         };
         self.start(handle, invite, &origin, destination)
     }
@@ -200,7 +200,7 @@ impl Switch {
     }
 
     /// A device calls another one of its tenant, a number of its tenant's that has a route, or a number over the trunks.
-    fn from_device<'c>(
+    fn outbound_of<'c>(
         &self,
         config: &'c Config,
         caller: &DeviceEntry,

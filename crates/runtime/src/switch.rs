@@ -118,6 +118,7 @@ impl Switch {
 
     /// Connects the engines. Their sinks are made from this switch, so it exists before them.
     pub fn attach(&self, sip: EndpointHandle, media: strowger_media::Handle) {
+        self.door.trust(sip.local_addrs());
         let _ = self.sip.set(sip);
         let _ = self.media.set(media);
     }

@@ -24,7 +24,6 @@ use strowger_core::resource::ApplicationSettings;
 use strowger_core::{ConversationId, Stamp, TenantId, TrunkId};
 use strowger_dialect_voicepaas as voicepaas;
 use strowger_notify::Notifier;
-use strowger_runtime::door::DoorSettings;
 use strowger_runtime::{
     IncomingSubscriptions, MediaSink, SipSink, SoundLibrary, Switch, SwitchCalls, SwitchConfig, carriers, clock,
     health, recovery,
@@ -50,6 +49,9 @@ pub enum StartError {
     /// The SIP address.
     #[error("sip: {0}. Change sip.port or interface.address, or stop what uses it")]
     Sip(#[from] strowger_sip::StartError),
+    /// The capture server.
+    #[error("hep: {0}. Check hep.server")]
+    Hep(std::io::Error),
     /// The names of trunks.
     #[error("dns: {0}. Check /etc/resolv.conf")]
     Dns(#[from] strowger_sip::ResolveError),
@@ -114,7 +116,7 @@ pub async fn start(config: &Config, data: DataFolder) -> Result<Running, StartEr
     let sip_addr = SocketAddr::new(config.interface().address, config.sip.port);
     let settings = SwitchConfig {
         hosts: telephony::hosts(config),
-        door: DoorSettings::default(),
+        door: telephony::door(config),
         ladder: telephony::ladder(config),
         max_conversations: config.limits.conversations,
         incoming: incoming_subscriptions(config),
@@ -133,7 +135,7 @@ pub async fn start(config: &Config, data: DataFolder) -> Result<Running, StartEr
         media_config(config, recordings.clone()),
         Arc::new(MediaSink(switch.clone())),
     )?;
-    let sip = telephony::endpoint(config, &switch);
+    let sip = telephony::endpoint(config, &switch).map_err(StartError::Hep)?;
     let endpoint = {
         let _on = signalling.handle().enter();
         Endpoint::start(sip, Arc::new(SipSink(switch.clone())))?
