@@ -19,20 +19,37 @@ fn text(bytes: &[u8]) -> String {
 fn every_command_helps_with_an_example() {
     let groups: &[(&str, &[&str])] = &[
         ("tenant", &["list", "create", "set", "erase"]),
-        ("account", &["list", "create", "rotate", "disable", "enable", "remove"]),
+        (
+            "account",
+            &["list", "create", "set", "rotate", "disable", "enable", "remove"],
+        ),
         (
             "application",
             &["list", "show", "create", "set", "disable", "enable", "remove"],
         ),
-        ("trunk", &["list", "show", "add", "set", "disable", "enable", "remove"]),
+        (
+            "trunk",
+            &["list", "show", "add", "create", "set", "disable", "enable", "remove"],
+        ),
         ("number", &["list", "add", "remove"]),
-        ("device", &["list", "add", "remove"]),
+        (
+            "device",
+            &["list", "add", "create", "set", "disable", "enable", "remove"],
+        ),
         ("route", &["list", "add", "remove"]),
         ("prompt", &["list", "upload", "remove"]),
-        ("call", &["place", "list", "show", "cancel"]),
+        ("call", &["place", "list", "show", "ladder", "cancel"]),
+        ("registration", &["list", "remove"]),
+        ("ban", &["list", "add", "remove"]),
         ("delivery", &["list", "repush"]),
     ];
-    let mut all: Vec<Vec<&str>> = vec![vec!["serve"], vec!["lab"], vec!["check-config"], vec!["backup"]];
+    let mut all: Vec<Vec<&str>> = vec![
+        vec!["serve"],
+        vec!["lab"],
+        vec!["check-config"],
+        vec!["reload-certificates"],
+        vec!["backup"],
+    ];
     for (group, commands) in groups {
         all.extend(commands.iter().map(|c| vec![*group, *c]));
     }
@@ -85,6 +102,20 @@ fn a_command_without_a_server_says_what_to_do() {
 #[test]
 fn wrong_arguments_end_with_2() {
     assert_eq!(strowger(&["trunk", "add", "only-a-name"]).status.code(), Some(2));
+    let both = ["trunk", "add", "t", "192.0.2.1", "--server", "carrier.example"];
+    assert_eq!(strowger(&both).status.code(), Some(2));
+    // Nothing wrong with this one but that nobody answers.
+    let folder = tempfile::tempdir().unwrap();
+    let one = [
+        "trunk",
+        "add",
+        "t",
+        "--server",
+        "carrier.example",
+        "--data",
+        folder.path().to_str().unwrap(),
+    ];
+    assert_eq!(strowger(&one).status.code(), Some(3));
     assert_eq!(
         strowger(&["trunk", "add", "a", "1.2.3.4", "--rule", "+1:forbid"])
             .status

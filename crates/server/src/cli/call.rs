@@ -1,6 +1,7 @@
 //! `strowger call`: place a call and watch it until its record is closed.
 
 use super::client::{Body, Client, Failure, escape, with_query};
+use super::ladder;
 use super::output::{self, View};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
@@ -33,6 +34,18 @@ pub enum Call {
     Show {
         /// The conversation's id
         id: String,
+    },
+    /// Draw the SIP messages of a call, as long as they are kept
+    #[command(
+        after_help = "Example:\n  strowger call ladder 0a1b…32 digits\n\nThe messages hold numbers: show them to \
+        nobody who may not see those."
+    )]
+    Ladder {
+        /// The conversation's id
+        id: String,
+        /// Print the messages too
+        #[arg(long)]
+        full: bool,
     },
     /// End a call
     #[command(after_help = "Example:\n  strowger call cancel 0a1b…32 digits")]
@@ -113,6 +126,12 @@ pub async fn run(client: &Client, call: Call, json: bool) -> Result<(), Failure>
             } else {
                 print!("{}", summary(&answer));
             }
+            Ok(())
+        }
+        Call::Ladder { id, full } => {
+            let path = format!("/calls/{}/ladder", escape(&id));
+            let answer = client.send("GET", &path, Body::Empty).await?;
+            ladder::show(&answer, full, json);
             Ok(())
         }
         Call::Cancel { id } => {

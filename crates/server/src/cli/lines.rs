@@ -18,13 +18,16 @@ pub enum Trunk {
     /// Add one
     #[command(
         after_help = "Example:\n  strowger trunk add carrier-a 192.0.2.1:5060 --username u --password p --max-channels 30\n  \
-        strowger trunk add carrier-b 192.0.2.2 --rule '+86:strip=3,prepend=0'"
+        strowger trunk add carrier-b 192.0.2.2 --rule '+86:strip=3,prepend=0,price=120'\n  \
+        strowger trunk add carrier-c --server sip.carrier.example --transport tls --username u --password p --register 600"
     )]
+    #[command(visible_alias = "create")]
     Add {
         /// Name
         name: String,
-        /// IP address, with a port if it is not 5060
-        address: String,
+        /// IP address, with a port if it is not 5060 (5061 with TLS)
+        #[arg(required_unless_present = "server", conflicts_with = "server")]
+        address: Option<String>,
         /// Tenant, by name or id; 'platform' for all
         #[arg(long)]
         tenant: Option<String>,
@@ -36,8 +39,8 @@ pub enum Trunk {
     Set {
         #[command(flatten)]
         named: Named,
-        /// New address
-        #[arg(long)]
+        /// New address, in place of the server
+        #[arg(long, conflicts_with = "server")]
         address: Option<String>,
         #[command(flatten)]
         settings: TrunkSettings,
@@ -63,11 +66,44 @@ pub struct Named {
 /// Settings of a trunk.
 #[derive(Debug, Args)]
 pub struct TrunkSettings {
+    /// Host name to find by DNS (NAPTR, SRV, addresses), in place of an address; with :PORT without NAPTR and SRV
+    #[arg(long, value_name = "HOST")]
+    server: Option<String>,
+    /// How requests go there: udp, tcp or tls
+    #[arg(long)]
+    transport: Option<String>,
+    /// With TLS: accept any certificate
+    #[arg(long)]
+    no_verify: bool,
+    /// With TLS: the certificate must be valid for the server's name
+    #[arg(long, conflicts_with = "no_verify")]
+    verify: bool,
+    /// Register there, asking for so many seconds; 0 registers no more
+    #[arg(long, value_name = "SECONDS")]
+    register: Option<u32>,
+    /// User part of the contact that is registered; empty for the trunk's id
+    #[arg(long, value_name = "USER")]
+    contact_user: Option<String>,
+    /// P-Asserted-Identity that it gets: pass, remove, or a URI
+    #[arg(long, value_name = "WHAT")]
+    asserted: Option<String>,
+    /// What it gets of a caller's wish for privacy: pass (it keeps it), enforce (it learns nothing) or remove
+    #[arg(long, value_name = "WHAT")]
+    privacy: Option<String>,
+    /// How it is told of diversions: remove, diversion or history-info
+    #[arg(long, value_name = "WHAT")]
+    diversion: Option<String>,
+    /// Do not believe its P-Asserted-Identity
+    #[arg(long)]
+    untrusted: bool,
+    /// Believe its P-Asserted-Identity
+    #[arg(long, conflicts_with = "untrusted")]
+    trusted: bool,
     /// Host part of the Request-URI and To, if it is not the address
     #[arg(long)]
     domain: Option<String>,
-    /// More addresses that its calls come from; replaces the list
-    #[arg(long = "source", value_name = "IP")]
+    /// More addresses or networks that its calls come from; replaces the list
+    #[arg(long = "source", value_name = "RANGE")]
     sources: Option<Vec<String>>,
     /// Digest user name; without it the carrier knows us by our address
     #[arg(long, requires = "password")]
@@ -90,7 +126,8 @@ pub struct TrunkSettings {
     /// Seconds between OPTIONS, 0 is off
     #[arg(long, value_name = "SECONDS")]
     options_interval: Option<u32>,
-    /// Number rule PREFIX[:strip=N][,prepend=TEXT][,deny]; the first that matches applies; replaces the list
+    /// Number rule PREFIX[:strip=N][,prepend=TEXT][,price=N][,deny]; the first that matches applies; the price is in
+    /// thousandths of a currency unit a minute; replaces the list
     #[arg(long = "rule", value_name = "RULE", value_parser = rule)]
     rules: Option<Vec<serde_json::Value>>,
 }
@@ -98,7 +135,7 @@ pub struct TrunkSettings {
 /// Reads `+86:strip=3,prepend=0` or `+1:deny`.
 fn rule(text: &str) -> Result<serde_json::Value, String> {
     let (prefix, actions) = text.split_once(':').unwrap_or((text, ""));
-    let mut rule = json!({ "prefix": prefix, "strip": 0, "prepend": "", "allow": true });
+    let mut rule = json!({ "prefix": prefix, "strip": 0, "prepend": "", "allow": true, "price": 0 });
     for action in actions.split(',').filter(|a| !a.is_empty()) {
         match action.split_once('=') {
             Some(("strip", n)) => {
@@ -107,9 +144,15 @@ fn rule(text: &str) -> Result<serde_json::Value, String> {
                     .map_err(|_| format!("strip={n}: a number is expected"))?
                     .into();
             }
+            Some(("price", n)) => {
+                rule["price"] = n
+                    .parse::<u32>()
+                    .map_err(|_| format!("price={n}: a number is expected"))?
+                    .into();
+            }
             Some(("prepend", digits)) => rule["prepend"] = digits.into(),
             None if action == "deny" => rule["allow"] = false.into(),
-            _ => return Err(format!("{action:?} is not strip=N, prepend=TEXT or deny")),
+            _ => return Err(format!("{action:?} is not strip=N, prepend=TEXT, price=N or deny")),
         }
     }
     Ok(rule)
@@ -117,7 +160,12 @@ fn rule(text: &str) -> Result<serde_json::Value, String> {
 
 impl TrunkSettings {
     fn into_json(self) -> serde_json::Value {
+        let verify = (self.verify || self.no_verify).then_some(self.verify);
+        let trusted = (self.trusted || self.untrusted).then_some(self.trusted);
         json!({
+            "server": self.server, "transport": self.transport, "verify": verify, "register": self.register,
+            "contact_user": self.contact_user, "asserted": self.asserted, "privacy": self.privacy,
+            "diversion": self.diversion, "trusted": trusted,
             "domain": self.domain, "sources": self.sources, "username": self.username, "password": self.password,
             "codecs": self.codecs, "max_channels": self.max_channels, "max_rate": self.max_rate,
             "priority": self.priority, "options_interval": self.options_interval, "rules": self.rules,
@@ -136,7 +184,10 @@ impl Trunk {
                 &[
                     ("NAME", "/name"),
                     ("ADDRESS", "/address"),
+                    ("SERVER", "/server"),
+                    ("TRANSPORT", "/transport"),
                     ("HEALTHY", "/healthy"),
+                    ("REGISTRATION", "/registration"),
                     ("USER", "/username"),
                     ("CODECS", "/codecs"),
                     ("CHANNELS", "/max_channels"),
@@ -247,7 +298,10 @@ pub enum Device {
     #[command(after_help = "Example:\n  strowger device list")]
     List(OfTenant),
     /// Add one; a password that is made is shown once
-    #[command(after_help = "Example:\n  strowger device add desk-1 --contact 192.0.2.20:5060")]
+    #[command(
+        visible_alias = "create",
+        after_help = "Example:\n  strowger device add desk-1 --application sales --cli 01062345678"
+    )]
     Add {
         /// User part of its address
         username: String,
@@ -259,15 +313,46 @@ pub enum Device {
         /// Its digest password, instead of a made one
         #[arg(long)]
         password: Option<String>,
+        /// Application that its calls are accounted to, by name or id
+        #[arg(long)]
+        application: Option<String>,
+        /// Number that its outward calls show
+        #[arg(long, value_name = "NUMBER")]
+        cli: Option<String>,
     },
+    /// Change one
+    #[command(after_help = "Example:\n  strowger device set desk-1 --application sales --cli 01062345678")]
+    Set {
+        #[command(flatten)]
+        named: Named,
+        /// Where it is, if it does not register; empty if it does
+        #[arg(long, value_name = "ADDRESS")]
+        contact: Option<String>,
+        /// Its digest password
+        #[arg(long)]
+        password: Option<String>,
+        /// Application that its calls are accounted to, by name or id; empty for the tenant's only one
+        #[arg(long)]
+        application: Option<String>,
+        /// Number that its outward calls show; empty for the application's
+        #[arg(long, value_name = "NUMBER")]
+        cli: Option<String>,
+    },
+    /// Refuse its calls and registrations
+    #[command(after_help = "Example:\n  strowger device disable desk-1")]
+    Disable(Named),
+    /// Accept them again
+    #[command(after_help = "Example:\n  strowger device enable desk-1")]
+    Enable(Named),
     /// Remove it
-    #[command(after_help = "Example:\n  strowger device remove 0a1b…32 digits")]
-    Remove(Id),
+    #[command(after_help = "Example:\n  strowger device remove desk-1")]
+    Remove(Named),
 }
 
 impl Device {
     /// The request.
     pub fn request(self) -> Request {
+        let path = |n: &Named| format!("/devices/{}", escape(&n.name));
         match self {
             Device::List(of) => listed(
                 "/devices",
@@ -275,6 +360,7 @@ impl Device {
                 &[
                     ("USERNAME", "/username"),
                     ("CONTACT", "/contact"),
+                    ("NUMBER", "/cli"),
                     ("OFF", "/disabled"),
                     ("ID", "/id"),
                     ("TENANT", "/tenant"),
@@ -285,13 +371,32 @@ impl Device {
                 of,
                 contact,
                 password,
+                application,
+                cli,
             } => send(
                 "POST",
                 "/devices",
-                json!({ "username": username, "tenant": of.tenant, "contact": contact, "password": password }),
+                json!({
+                    "username": username, "tenant": of.tenant, "contact": contact, "password": password,
+                    "application": application, "cli": cli,
+                }),
                 View::Card,
             ),
-            Device::Remove(id) => remove(format!("/devices/{}", escape(&id.id)), "removed"),
+            Device::Set {
+                named,
+                contact,
+                password,
+                application,
+                cli,
+            } => send(
+                "PATCH",
+                path(&named),
+                json!({ "contact": contact, "password": password, "application": application, "cli": cli }),
+                View::Card,
+            ),
+            Device::Disable(n) => switch(path(&n), true),
+            Device::Enable(n) => switch(path(&n), false),
+            Device::Remove(n) => remove(path(&n), format!("{} removed", n.name)),
         }
     }
 }
@@ -380,10 +485,12 @@ mod tests {
     fn rules_are_read() {
         assert_eq!(
             rule("+86:strip=3,prepend=0").unwrap(),
-            json!({ "prefix": "+86", "strip": 3, "prepend": "0", "allow": true })
+            json!({ "prefix": "+86", "strip": 3, "prepend": "0", "allow": true, "price": 0 })
         );
         assert_eq!(rule("+1:deny").unwrap()["allow"], false);
         assert!(rule("+1:forbid").unwrap_err().contains("deny"));
         assert!(rule("+1:strip=x").is_err());
+        assert_eq!(rule("+1:price=1500").unwrap()["price"], 1500);
+        assert!(rule("+1:price=-1").is_err());
     }
 }

@@ -3,9 +3,11 @@
 
 mod call;
 mod client;
+mod ladder;
 mod lines;
 mod output;
 mod resources;
+mod signalling;
 
 use crate::config::{self, Config, Problem};
 use crate::data;
@@ -99,6 +101,16 @@ pub enum Command {
     /// Pushes that were made, wait or failed
     #[command(subcommand)]
     Delivery(resources::Delivery),
+    /// Telephones that are registered
+    #[command(subcommand)]
+    Registration(signalling::Registration),
+    /// Sources that are ignored: they guessed passwords, or were banned by hand
+    #[command(subcommand)]
+    Ban(signalling::Ban),
+    /// Read the certificate files again; open connections go on
+    #[command(after_help = "Example:\n  strowger reload-certificates\n\n\
+        If the new files cannot be used, the old ones stay in use and the reason is printed.")]
+    ReloadCertificates,
     /// Write a consistent copy of the database while the server runs
     #[command(after_help = "Example:\n  strowger backup /var/backups/strowger-2026-01-31.db\n\n\
         The copy is encrypted as the database is: keep the master key too, elsewhere. Restoring: docs/operations.md.")]
@@ -220,6 +232,9 @@ pub async fn run(common: &Common, command: Command) -> ExitCode {
         },
         Command::Call(c) => call::run(&client, c, common.json).await,
         Command::Delivery(c) => client.run(c.request(), common.json).await,
+        Command::Registration(c) => client.run(c.request(), common.json).await,
+        Command::Ban(c) => client.run(c.request(), common.json).await,
+        Command::ReloadCertificates => client.run(signalling::reload_certificates(), common.json).await,
         Command::Backup(c) => client.run(c.request(), common.json).await,
         Command::Serve(_) | Command::Lab(_) | Command::CheckConfig => return exit::USAGE.into(),
     };

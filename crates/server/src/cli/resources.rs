@@ -77,8 +77,11 @@ pub enum Tenant {
         /// Name
         name: String,
     },
-    /// Change limits, opened prefixes and where pushes may go
-    #[command(after_help = "Example:\n  strowger tenant set acme --open +1 --allow-push 10.0.0.0/8")]
+    /// Change its domain, limits, opened prefixes, emergency trunk and where pushes may go
+    #[command(
+        after_help = "Examples:\n  strowger tenant set acme --open +1 --allow-push 10.0.0.0/8\n  \
+        strowger tenant set acme --domain acme.voice.example --max-daily-spend 500000 --emergency-trunk carrier-a"
+    )]
     Set {
         /// Name or id
         tenant: String,
@@ -94,6 +97,21 @@ pub enum Tenant {
         /// New conversations per second, 0 is no limit
         #[arg(long)]
         max_rate: Option<u32>,
+        /// What calls may cost in a day, in thousandths of a currency unit; 0 is no limit
+        #[arg(long, value_name = "THOUSANDTHS")]
+        max_daily_spend: Option<u64>,
+        /// Minutes east of UTC of the zone in which its days begin
+        #[arg(long, value_name = "MINUTES", allow_hyphen_values = true)]
+        zone_minutes: Option<i32>,
+        /// Host part of its telephones' addresses; empty for none
+        #[arg(long, value_name = "HOST")]
+        domain: Option<String>,
+        /// The only trunk for calls to emergency numbers, by name or id; empty refuses them
+        #[arg(long, value_name = "TRUNK")]
+        emergency_trunk: Option<String>,
+        /// An emergency number, instead of the usual ones; replaces the list
+        #[arg(long = "emergency-number", value_name = "NUMBER")]
+        emergency_numbers: Option<Vec<String>>,
     },
     /// Erase it: its key is destroyed, and nothing of it can ever be read again
     #[command(after_help = "Example:\n  strowger tenant erase acme --yes")]
@@ -115,6 +133,7 @@ impl Tenant {
                 View::Table(&[
                     ("NAME", "/name"),
                     ("ID", "/id"),
+                    ("DOMAIN", "/domain"),
                     ("OPENED", "/opened_prefixes"),
                     ("OFF", "/disabled"),
                 ]),
@@ -126,12 +145,19 @@ impl Tenant {
                 allow_push,
                 max_conversations,
                 max_rate,
+                max_daily_spend,
+                zone_minutes,
+                domain,
+                emergency_trunk,
+                emergency_numbers,
             } => send(
                 "PATCH",
                 format!("/tenants/{}", escape(&tenant)),
                 json!({
                     "opened_prefixes": open, "push_allowed": allow_push,
                     "max_conversations": max_conversations, "max_rate": max_rate,
+                    "max_daily_spend": max_daily_spend, "zone_minutes": zone_minutes, "domain": domain,
+                    "emergency": emergency_trunk, "emergency_numbers": emergency_numbers,
                 }),
                 View::Card,
             ),
@@ -153,6 +179,21 @@ pub enum Account {
         name: String,
         #[command(flatten)]
         of: OfTenant,
+    },
+    /// Change limits
+    #[command(after_help = "Example:\n  strowger account set 0a1b…32 digits --max-daily-spend 100000")]
+    Set {
+        #[command(flatten)]
+        id: Id,
+        /// Concurrent conversations, 0 is no limit
+        #[arg(long)]
+        max_conversations: Option<u32>,
+        /// New conversations per second, 0 is no limit
+        #[arg(long)]
+        max_rate: Option<u32>,
+        /// What calls may cost in a day, in thousandths of a currency unit; 0 is no limit
+        #[arg(long, value_name = "THOUSANDTHS")]
+        max_daily_spend: Option<u64>,
     },
     /// Make a new token; the present ones stay valid for the overlap
     #[command(after_help = "Example:\n  strowger account rotate 0a1b…32 digits --overlap 86400")]
@@ -194,6 +235,19 @@ impl Account {
                 "POST",
                 "/accounts",
                 json!({ "name": name, "tenant": of.tenant }),
+                View::Card,
+            ),
+            Account::Set {
+                id,
+                max_conversations,
+                max_rate,
+                max_daily_spend,
+            } => send(
+                "PATCH",
+                format!("/accounts/{}", escape(&id.id)),
+                json!({
+                    "max_conversations": max_conversations, "max_rate": max_rate, "max_daily_spend": max_daily_spend,
+                }),
                 View::Card,
             ),
             Account::Rotate { id, overlap } => send(
