@@ -204,6 +204,10 @@ impl From<CallError> for Problem {
             CallError::Refused(_) => Problem::new(Code::CallState, text),
             CallError::KeyReused => Problem::new(Code::KeyReused, text),
             CallError::Concurrency | CallError::Rate => Problem::new(Code::CallLimit, text),
+            CallError::Spent => Problem {
+                retry_after: Some(60),
+                ..Problem::new(Code::SpendLimit, text)
+            },
             CallError::NoRoute => Problem::new(Code::NoRoute, text),
             CallError::Overloaded { retry_after_secs } => Problem {
                 retry_after: Some(retry_after_secs),

@@ -15,6 +15,7 @@ pub mod project;
 pub mod record;
 pub mod resource;
 pub mod routing;
+pub mod spend;
 pub mod time;
 
 pub use address::AddressRange;

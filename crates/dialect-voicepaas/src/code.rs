@@ -171,6 +171,10 @@ impl From<CallError> for Failure {
             }
             CallError::Concurrency => Code::ConcurrencyLimit,
             CallError::Rate => Code::RateLimit,
+            // The dialect has no code of its own for money: the number may not be called today.
+            CallError::Spent => {
+                return Failure::about(Code::NumberNotPermitted, "what calls may cost today is spent");
+            }
             CallError::NoRoute => Code::NoRoute,
             CallError::Journal(_) => Code::Internal,
             CallError::Overloaded { retry_after_secs } => {

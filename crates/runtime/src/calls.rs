@@ -70,6 +70,9 @@ pub enum CallError {
     /// The application starts conversations faster than it may.
     #[error("the application starts conversations faster than its limit; retry after a second")]
     Rate,
+    /// The tenant or the account has spent what it may today.
+    #[error("what calls may cost today is spent; wait for the next day, or have the cap raised")]
+    Spent,
     /// No trunk can carry the first party's number now.
     #[error("no trunk in service can carry this number; check the trunks' health and prefix rules")]
     NoRoute,
@@ -99,6 +102,7 @@ impl CallError {
             CallError::KeyReused => "call.key_reused",
             CallError::Concurrency => "call.concurrency",
             CallError::Rate => "call.rate",
+            CallError::Spent => "call.spend_limit",
             CallError::NoRoute => "call.no_route",
             CallError::Overloaded { .. } => "call.overloaded",
             CallError::Draining => "call.draining",

@@ -265,7 +265,9 @@ impl Switch {
     ) -> Result<(), Refused> {
         let app = to.app;
         self.room().map_err(|_| no(503, "no room for another conversation"))?;
-        let places = self.claim_places(app.tenant, app.id).map_err(|e| match e {
+        self.may_spend(app.tenant, None, &[&to.target])
+            .map_err(|_| no(403, "what calls may cost today is spent"))?;
+        let places = self.claim_places(app.tenant, app.id, None).map_err(|e| match e {
             CallError::Concurrency | CallError::Rate => no(503, "a limit of the application or tenant"),
             _ => no(403, "a rule of the application or tenant"),
         })?;

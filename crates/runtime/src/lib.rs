@@ -27,6 +27,7 @@ mod outbound;
 pub mod owner;
 pub mod recovery;
 pub mod sounds;
+pub mod spend;
 pub mod switch;
 mod task;
 

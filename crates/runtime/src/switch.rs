@@ -14,6 +14,7 @@ use crate::mint;
 use crate::names::Names;
 use crate::owner::{Owner, OwnerInput, Permit, Turn, World};
 use crate::sounds::SoundLibrary;
+use crate::spend::Spending;
 use crate::task::Task;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -24,7 +25,7 @@ use strowger_core::call::{Accepted, ClickPlan, Command, Prompt, Refusal, Sound};
 use strowger_core::event::{Created, Via};
 use strowger_core::project::Subscription;
 use strowger_core::resource::{Trunk, TrunkAuth};
-use strowger_core::{ApplicationId, ConversationId, TenantId};
+use strowger_core::{AccountId, ApplicationId, ConversationId, TenantId};
 use strowger_media::CallKey;
 use strowger_sip::EndpointHandle;
 use strowger_sip_core::{
@@ -72,7 +73,10 @@ pub struct Switch {
     pub(crate) health: Health,
     trunks: Gates<Via>,
     applications: Gates<ApplicationId>,
+    accounts: Gates<AccountId>,
     tenants: Gates<TenantId>,
+    /// What calls cost.
+    pub spending: Spending,
     names: Names,
     /// Who may come in, and where devices are.
     pub door: Door,
@@ -108,7 +112,9 @@ impl Switch {
             health: Health::default(),
             trunks: Gates::default(),
             applications: Gates::default(),
+            accounts: Gates::default(),
             tenants: Gates::default(),
+            spending: Spending::default(),
             names: Names::default(),
             draining: AtomicBool::new(false),
             next_handle: AtomicU64::new(1),
@@ -278,10 +284,15 @@ impl Switch {
         &self.config.hosts
     }
 
-    /// Takes the places of a new conversation at its application and tenant.
-    pub(crate) fn claim_places(&self, tenant: TenantId, application: ApplicationId) -> Result<Vec<Place>, CallError> {
+    /// Takes the places of a new conversation at its application, account and tenant.
+    pub(crate) fn claim_places(
+        &self,
+        tenant: TenantId,
+        application: ApplicationId,
+        account: Option<AccountId>,
+    ) -> Result<Vec<Place>, CallError> {
         let config = self.store.snapshot();
-        let mut places = Vec::with_capacity(2);
+        let mut places = Vec::with_capacity(3);
         let full = |full| match full {
             Full::Concurrency => CallError::Concurrency,
             Full::Rate => CallError::Rate,
@@ -291,6 +302,12 @@ impl Switch {
             let place = self
                 .applications
                 .claim(&application, s.max_conversations, s.max_rate, self.now_ms());
+            places.push(place.map_err(full)?);
+        }
+        if let Some(a) = account.and_then(|id| config.account(id)) {
+            let place = self
+                .accounts
+                .claim(&a.id, a.max_conversations, a.max_rate, self.now_ms());
             places.push(place.map_err(full)?);
         }
         if let Some(t) = config.tenant(tenant) {
@@ -392,7 +409,9 @@ impl Calls for SwitchCalls {
                 return Ok(id);
             }
             switch.room()?;
-            let places = switch.claim_places(head.tenant, head.application)?;
+            let targets = [&plan.caller.target, &plan.callee.target];
+            switch.may_spend(head.tenant, head.account, &targets)?;
+            let places = switch.claim_places(head.tenant, head.application, head.account)?;
             if switch.ways(head.tenant, &plan.caller.target).is_empty() {
                 return Err(CallError::NoRoute);
             }

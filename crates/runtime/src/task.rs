@@ -172,6 +172,10 @@ impl Task {
         if let (Some(once), Some(Ok(accepted))) = (once, &turn.reply) {
             self.remember(once, *accepted);
         }
+        let config = self.switch.store().snapshot();
+        self.switch
+            .spending
+            .note(self.owner.machine().record(), &turn.events, &config);
         self.committer.submit(turn.events, turn.wait || reply.is_some());
         let mut journal = Ok(());
         if turn.wait || reply.is_some() {

@@ -8,9 +8,11 @@ use strowger_core::call::{AddPlan, Builtin, ClickPlan, Command, PartyPlan, Ringb
 use strowger_core::event::{Created, Kind, RecordMode, Via};
 use strowger_core::project::{Batching, Body, Projector, Subscription, Topic};
 use strowger_core::resource::{PrefixRule, Route, RouteTarget, Trunk};
+use strowger_core::spend::Payer;
 use strowger_core::{
     ApplicationId, Cause, ConversationId, ConversationRecord, Event, Fact, LegSeq, Number, RouteId, TenantId, TrunkId,
 };
+use strowger_runtime::clock::wall_now;
 use strowger_runtime::owner::World;
 use strowger_runtime::{Calls, MediaSink, SipSink, SoundLibrary, Switch, SwitchCalls, SwitchConfig, recovery};
 use strowger_sip::{Endpoint, EndpointConfig, EndpointHandle};
@@ -69,6 +71,20 @@ impl Projector for Ends {
     }
 }
 
+fn shipped() -> Vec<(&'static str, Vec<u8>)> {
+    Builtin::ALL.iter().map(|b| (b.file(), wav(200))).collect()
+}
+
+fn switch_config() -> SwitchConfig {
+    SwitchConfig {
+        hosts: vec!["127.0.0.1".into()],
+        door: Default::default(),
+        ladder: Default::default(),
+        max_conversations: 10,
+        incoming: Arc::new(|_| Vec::new()),
+    }
+}
+
 async fn platform(trunk: SocketAddr) -> Platform {
     let (ports, lock) = strowger_media::testkit::port_block();
     let folder = tempfile::tempdir().unwrap();
@@ -96,15 +112,8 @@ async fn platform(trunk: SocketAddr) -> Platform {
         })
         .await
         .unwrap();
-    let shipped: Vec<_> = Builtin::ALL.iter().map(|b| (b.file(), wav(200))).collect();
-    let sounds = SoundLibrary::new(store.clone(), folder.path().join("prompts"), &shipped).unwrap();
-    let config = SwitchConfig {
-        hosts: vec!["127.0.0.1".into()],
-        door: Default::default(),
-        ladder: Default::default(),
-        max_conversations: 10,
-        incoming: Arc::new(|_| Vec::new()),
-    };
+    let sounds = SoundLibrary::new(store.clone(), folder.path().join("prompts"), &shipped()).unwrap();
+    let config = switch_config();
     let ends: Arc<dyn Projector> = Arc::new(Ends);
     let projectors = Arc::new(HashMap::from([("ends", ends)]));
     let switch = Switch::new(config, store.clone(), sounds, projectors);
@@ -315,6 +324,65 @@ async fn a_drained_switch_takes_no_calls_and_records_those_it_ends() {
     // Nothing is left for a recovery to do.
     let done = recovery::recover(&p.switch, p._folder.path()).await.unwrap();
     assert_eq!(done, recovery::Recovered::default());
+}
+
+/// A tenant whose talk of today has cost its cap gets no call over the trunks, but its emergency calls; also after a
+/// restart, from the records.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cap_of_spending_stops_new_calls_and_no_emergency() {
+    let far = far();
+    let p = platform(far.handle.local_addrs()[0]).await;
+    let priced = |price| Trunk {
+        rules: vec![PrefixRule {
+            prefix: String::new(),
+            strip: 0,
+            prepend: String::new(),
+            allow: true,
+            price,
+        }],
+        ..Trunk::clone(p.store.snapshot().trunk(TrunkId(3)).unwrap())
+    };
+    p.store.put(priced(u32::MAX)).await.unwrap();
+    let capped = Tenant {
+        max_daily_spend: 1,
+        emergency: Some(TrunkId(3)),
+        ..Tenant::new(TENANT, "t")
+    };
+    p.store.put(capped).await.unwrap();
+    let calls = SwitchCalls(p.switch.clone());
+    let (head, plan) = plan();
+    let id = calls.click_to_call(head.clone(), plan.clone(), None).await.unwrap();
+    eventually(async || {
+        let spent = p.switch.spending.spent(Payer::Tenant(TENANT), wall_now(), 480);
+        (spent >= 1).then_some(())
+    })
+    .await;
+    let refused = calls.click_to_call(head.clone(), plan.clone(), None).await;
+    assert_eq!(refused.unwrap_err().code(), "call.spend_limit", "while the first runs");
+    calls
+        .command(TENANT, id, Command::Cancel { leg: None }, None)
+        .await
+        .unwrap();
+    let record = ended(&p.store, id).await;
+    let refused = calls.click_to_call(head.clone(), plan.clone(), None).await;
+    assert_eq!(refused.unwrap_err().code(), "call.spend_limit", "when it is over");
+    let mut emergency = plan;
+    for party in [&mut emergency.caller, &mut emergency.callee] {
+        party.target = Target::Number(Number::from_canonical("110"));
+    }
+    calls.click_to_call(head, emergency, None).await.unwrap();
+
+    let stopped = record.legs.iter().filter_map(|l| l.stop).max().unwrap();
+    let again = Switch::new(
+        switch_config(),
+        p.store.clone(),
+        SoundLibrary::new(p.store.clone(), p._folder.path().join("prompts"), &shipped()).unwrap(),
+        Arc::default(),
+    );
+    assert_eq!(again.spending.spent(Payer::Tenant(TENANT), stopped, 480), 0);
+    again.restore_spending().await.unwrap();
+    assert!(again.spending.spent(Payer::Tenant(TENANT), stopped, 480) >= 1);
+    p.endpoint.shutdown(Duration::from_secs(1)).await;
 }
 
 fn named(key: &str, request: &str) -> Option<CommandId> {

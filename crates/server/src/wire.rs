@@ -143,6 +143,9 @@ pub async fn start(config: &Config, data: DataFolder) -> Result<Running, StartEr
     switch.attach(endpoint.clone(), media.handle());
 
     recovery::recover(&switch, &recordings).await?;
+    if let Err(error) = switch.restore_spending().await {
+        tracing::error!("caps of spending count from now on only, the records of today cannot be read: {error}");
+    }
     // An error means that the engine has ended already, which the first command would tell.
     let _ = endpoint.set_overload(strowger_sip_core::Overload::Accept).await;
     let notifier = start_notifier(config, &store)?;
