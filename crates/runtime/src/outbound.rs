@@ -203,7 +203,9 @@ impl World for Switch {
         }
         let number = Number::parse(&user, CHINA).map_err(|_| 404u16)?;
         self.permitted(&config, tenant, &number).map_err(|_| 403u16)?;
-        Ok((Target::Number(number), user))
+        let target = Target::Number(number);
+        self.may_spend(tenant, None, &[&target]).map_err(|_| 403u16)?;
+        Ok((target, user))
     }
 
     fn self_way(&self, tenant: TenantId, refer_to: &ReferTo, replaces: &Replaces) -> Option<Way> {
