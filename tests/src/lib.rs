@@ -5,6 +5,7 @@ pub mod http;
 pub mod journal;
 pub mod line;
 pub mod msg;
+pub mod node;
 pub mod party;
 pub mod peers;
 pub mod push;

@@ -22,6 +22,8 @@ pub struct Run<'a> {
     pub scenario: &'a str,
     /// Calls after which it ends.
     pub calls: u32,
+    /// Calls that it makes at once, as the calling party.
+    pub at_once: u32,
     /// Milliseconds for the scenario's pauses.
     pub pause: u32,
     /// Per cent of packets that it loses, both ways.
@@ -36,6 +38,7 @@ impl<'a> Run<'a> {
         Run {
             scenario,
             calls: 1,
+            at_once: 1,
             pause: 300,
             lost: 0,
             patience: Duration::from_secs(25),
@@ -83,8 +86,8 @@ impl<'a> Run<'a> {
             command.args(["-lost", &number(self.lost)]);
         }
         if let Some((platform, from, to)) = call {
-            // One call after the other.
-            command.args(["-key", "from", from, "-s", to, "-l", "1", &platform.to_string()]);
+            let at_once = number(self.at_once);
+            command.args(["-key", "from", from, "-s", to, "-l", &at_once, &platform.to_string()]);
         }
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let child = command.spawn().expect("SIPp can be run");
