@@ -6,6 +6,7 @@ pub mod data;
 pub mod demo;
 pub mod lab;
 pub mod log;
+pub mod metrics;
 pub mod operations;
 pub mod recordings;
 pub mod serve;

@@ -77,6 +77,12 @@ fn tls(config: &Config) -> Option<Arc<TlsSettings>> {
     }))
 }
 
+/// How many listeners use the certificate.
+pub fn tls_listeners(config: &Config) -> usize {
+    let ports = [config.sip.tls_port, config.sip.wss_port];
+    config.interfaces.len() * ports.iter().filter(|port| **port != 0).count()
+}
+
 /// The addresses to serve; the first is of UDP.
 fn binds(config: &Config) -> Vec<Bind> {
     let sip = &config.sip;

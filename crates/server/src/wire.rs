@@ -5,23 +5,23 @@
 
 use crate::config::{self, Config};
 use crate::data::{DataFolder, admin_socket};
-use crate::operations;
+use crate::operations::Watch;
 use crate::recordings;
 use crate::signalling::Signalling;
 use crate::sounds::Sound;
 use crate::telephony;
 use axum::Router;
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use strowger_api::{Api, BanInfo, LadderStep, Metric, MetricKind, Operations, Profile, RegistrationInfo, Reply};
+use strowger_api::{Api, Profile};
 use strowger_core::call::Builtin;
 use strowger_core::project::Projector;
 use strowger_core::resource::ApplicationSettings;
-use strowger_core::{ConversationId, Stamp, TenantId, TrunkId};
+use strowger_core::Stamp;
 use strowger_dialect_voicepaas as voicepaas;
 use strowger_notify::Notifier;
 use strowger_runtime::{
@@ -157,7 +157,7 @@ pub async fn start(config: &Config, data: DataFolder) -> Result<Running, StartEr
     ];
 
     let (stop, stopped) = watch::channel(false);
-    let api = api_of(&switch, &store, prompts);
+    let api = api_of(config, &switch, &store, prompts);
     // Readiness is told over HTTP, so the socket of the operators comes first.
     let (socket, admin) = listen_admin(&data, api.clone(), stopped.clone())?;
     let (http, public) = listen_http(config, &switch, &store, &api, recordings, stopped).await?;
@@ -256,7 +256,7 @@ fn start_notifier(config: &Config, store: &Store) -> Result<Notifier, StartError
     Notifier::start(store.clone(), settings).map_err(|e| StartError::Push(e.to_string()))
 }
 
-fn api_of(switch: &Arc<Switch>, store: &Store, prompts: PathBuf) -> Api {
+fn api_of(config: &Config, switch: &Arc<Switch>, store: &Store, prompts: PathBuf) -> Api {
     let voice = Profile {
         name: "voice-paas".into(),
         settings: ApplicationSettings::default(),
@@ -264,7 +264,10 @@ fn api_of(switch: &Arc<Switch>, store: &Store, prompts: PathBuf) -> Api {
     Api {
         store: store.clone(),
         calls: Arc::new(SwitchCalls(switch.clone())),
-        operations: Arc::new(Watch(switch.clone())),
+        operations: Arc::new(Watch {
+            switch: switch.clone(),
+            tls_listeners: telephony::tls_listeners(config),
+        }),
         now: Arc::new(clock::wall_now),
         prompts,
         profiles: vec![voice].into(),
@@ -393,192 +396,6 @@ impl Running {
         if let Err(error) = self.store.flush().await {
             tracing::error!("the journal could not be flushed: {error}");
         }
-    }
-}
-
-/// The operators' view of the switch.
-struct Watch(Arc<Switch>);
-
-impl Operations for Watch {
-    fn running(&self) -> Vec<ConversationId> {
-        self.0.running_ids()
-    }
-
-    fn trunk_healthy(&self, trunk: TrunkId) -> Option<bool> {
-        Some(self.0.trunk_healthy(trunk))
-    }
-
-    fn trunk_registration(&self, trunk: TrunkId) -> Option<String> {
-        self.0.carriers.registration(trunk).map(|state| state.to_string())
-    }
-
-    fn registrations(&self, tenant: Option<TenantId>) -> Reply<'_, Vec<RegistrationInfo>> {
-        Box::pin(async move { operations::registrations(&self.0, tenant) })
-    }
-
-    fn unregister<'a>(&'a self, tenant: TenantId, username: &'a str) -> Reply<'a, usize> {
-        Box::pin(async move {
-            let config = self.0.store().snapshot();
-            let device = config.device_by_name(tenant, username);
-            device.map_or(0, |device| self.0.door.unregister(&config, device))
-        })
-    }
-
-    fn bans(&self) -> Reply<'_, Vec<BanInfo>> {
-        Box::pin(async { operations::bans(&self.0) })
-    }
-
-    fn ban(&self, source: IpAddr, seconds: u32) -> Reply<'_, ()> {
-        Box::pin(async move {
-            self.0.door.ban(source, seconds);
-        })
-    }
-
-    fn unban(&self, source: IpAddr) -> Reply<'_, bool> {
-        Box::pin(async move { self.0.door.unban(source) })
-    }
-
-    fn ladder(&self, tenant: TenantId, conversation: ConversationId) -> Reply<'_, Vec<LadderStep>> {
-        Box::pin(operations::ladder(&self.0, tenant, conversation))
-    }
-
-    fn reload_certificates(&self) -> Reply<'_, Result<usize, String>> {
-        Box::pin(async {
-            let listeners = self.0.sip().local_addrs().len();
-            self.0
-                .sip()
-                .reload_tls()
-                .await
-                .map(|()| listeners)
-                .map_err(|e| e.to_string())
-        })
-    }
-
-    fn not_ready(&self) -> Vec<String> {
-        let mut why = Vec::new();
-        if self.0.is_draining() {
-            why.push("the process is being drained".into());
-        }
-        if self.0.store().stats().disk_full {
-            why.push("the disk that holds the journal is full".into());
-        }
-        why
-    }
-
-    fn metrics(&self) -> Vec<Metric> {
-        let stats = self.0.store().stats();
-        let sip = self.0.sip().stats();
-        let media = self.0.media().metrics();
-        let one = |name, help, kind, value: f64| Metric {
-            name,
-            help,
-            kind,
-            labels: Vec::new(),
-            value,
-        };
-        use MetricKind::{Counter, Gauge};
-        let sum = |f: fn(&strowger_media::ShardMetrics) -> u64| media.shards.iter().map(f).sum::<u64>() as f64;
-        vec![
-            one(
-                "strowger_conversations",
-                "Conversations that run now.",
-                Gauge,
-                self.0.running() as f64,
-            ),
-            one(
-                "strowger_journal_groups_total",
-                "Group commits since the start.",
-                Counter,
-                stats.groups as f64,
-            ),
-            one(
-                "strowger_journal_batches_total",
-                "Batches committed since the start.",
-                Counter,
-                stats.batches as f64,
-            ),
-            one(
-                "strowger_journal_failures_total",
-                "Batches that failed.",
-                Counter,
-                stats.failures as f64,
-            ),
-            one(
-                "strowger_journal_waiting",
-                "Batches that wait for the writer.",
-                Gauge,
-                stats.waiting as f64,
-            ),
-            one(
-                "strowger_journal_disk_full",
-                "1 while new calls are refused for want of disk.",
-                Gauge,
-                f64::from(stats.disk_full),
-            ),
-            one(
-                "strowger_sip_dialogs",
-                "SIP dialogs and attempts held.",
-                Gauge,
-                sip.stack.dialogs as f64,
-            ),
-            one(
-                "strowger_sip_transactions",
-                "SIP transactions held.",
-                Gauge,
-                sip.stack.transactions as f64,
-            ),
-            one(
-                "strowger_sip_received_total",
-                "SIP messages received.",
-                Counter,
-                sip.received as f64,
-            ),
-            one(
-                "strowger_sip_sent_total",
-                "SIP messages sent.",
-                Counter,
-                sip.sent as f64,
-            ),
-            one(
-                "strowger_sip_retransmitted_total",
-                "SIP messages repeated by timers.",
-                Counter,
-                sip.stack.retransmitted as f64,
-            ),
-            one(
-                "strowger_sip_refused_total",
-                "Calls refused with 503 before any state existed.",
-                Counter,
-                sip.stack.refused as f64,
-            ),
-            one("strowger_media_legs", "Media legs open now.", Gauge, sum(|s| s.legs)),
-            one(
-                "strowger_media_packets_in_total",
-                "RTP packets received.",
-                Counter,
-                sum(|s| s.packets_in),
-            ),
-            one(
-                "strowger_media_packets_out_total",
-                "RTP packets sent.",
-                Counter,
-                sum(|s| s.packets_out),
-            ),
-            one(
-                "strowger_media_frames_skipped_total",
-                "Frames of 20 ms left out because a shard came too late.",
-                Counter,
-                sum(|s| s.frames_skipped),
-            ),
-            one(
-                "strowger_media_port_pairs_free",
-                "Media port pairs that a leg could take.",
-                Gauge,
-                media
-                    .pairs_total
-                    .saturating_sub(media.pairs_used + media.pairs_quarantined) as f64,
-            ),
-        ]
     }
 }
 
