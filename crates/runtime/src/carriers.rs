@@ -10,7 +10,8 @@ use std::time::Duration;
 use strowger_core::TrunkId;
 use strowger_core::resource::{Trunk, TrunkTransport};
 use strowger_sip::{Resolver, TlsPeer, Verify};
-use strowger_sip_core::{Command, DialogHandle, Party, Register, Registration, Target, Transport, Uri};
+use strowger_sip_core::locate::Failures;
+use strowger_sip_core::{Command, DialogHandle, Party, Register, Registration, Target, Time, Transport, Uri};
 use tokio::time::Instant;
 
 /// How often names are looked up again. The resolver answers from its cache while the records are good.
@@ -66,12 +67,23 @@ struct State {
     due: HashMap<TrunkId, Instant>,
     contracts: HashMap<TrunkId, Contract>,
     asked: HashMap<DialogHandle, TrunkId>,
+    /// Destinations that are tried last.
+    failures: Failures,
 }
 
 /// What is known of the carriers.
-#[derive(Default)]
 pub struct Carriers {
+    origin: Instant,
     state: Mutex<State>,
+}
+
+impl Default for Carriers {
+    fn default() -> Carriers {
+        Carriers {
+            origin: Instant::now(),
+            state: Mutex::default(),
+        }
+    }
 }
 
 impl Carriers {
@@ -88,7 +100,20 @@ impl Carriers {
                 flow: None,
             }];
         }
-        self.lock().targets.get(&trunk.id).cloned().unwrap_or_default()
+        let state = self.lock();
+        let mut targets = state.targets.get(&trunk.id).cloned().unwrap_or_default();
+        state.failures.order(&mut targets, self.now());
+        targets
+    }
+
+    /// A destination did not answer or has no room: it is tried last for a minute (RFC 3263 §4.3).
+    pub fn failed(&self, target: Target) {
+        let now = self.now();
+        self.lock().failures.failed(target, now);
+    }
+
+    fn now(&self) -> Time {
+        Time(self.origin.elapsed().as_micros() as u64)
     }
 
     /// The routes that a trunk's registrar asked for.
@@ -313,5 +338,68 @@ fn register(switch: &Arc<Switch>, trunk: &Trunk, now: Instant) {
             contract.asked = None;
             contract.due = now + Duration::from_secs(1);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_failed_is_tried_last_for_a_minute() {
+        let carriers = Carriers::default();
+        let trunk = Trunk {
+            server: Some("sip.carrier.example".into()),
+            ..Trunk::new(TrunkId(1), None)
+        };
+        let target = |n| Target::udp(([192, 0, 2, n], 5060).into());
+        carriers.lock().targets.insert(trunk.id, vec![target(1), target(2)]);
+        assert_eq!(carriers.targets(&trunk), [target(1), target(2)]);
+        carriers.failed(target(1));
+        assert_eq!(carriers.targets(&trunk), [target(2), target(1)]);
+        tokio::time::advance(Duration::from_secs(61)).await;
+        assert_eq!(carriers.targets(&trunk), [target(1), target(2)]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_registration_is_refreshed_in_time_and_tried_again_with_patience() {
+        let carriers = Carriers::default();
+        let trunk = TrunkId(1);
+        let ask = |n: u64, result: Registration| {
+            let mut state = carriers.lock();
+            state.asked.insert(DialogHandle(n), trunk);
+            let contract = state.contracts.entry(trunk).or_insert_with(|| Contract {
+                state: RegistrationState::Waiting,
+                due: Instant::now(),
+                failures: 0,
+                call_id: "a".into(),
+                seq: 1,
+                asked: None,
+                min_expires: 0,
+                service_route: Vec::new(),
+            });
+            contract.asked = Some(DialogHandle(n));
+            drop(state);
+            assert!(carriers.registered(DialogHandle(n), &result));
+            let state = carriers.lock();
+            state.contracts[&trunk].due.duration_since(Instant::now()).as_secs()
+        };
+        let with = |status, expires| Registration {
+            status,
+            expires,
+            ..Registration::default()
+        };
+        assert_eq!(ask(1, with(Some(200), Some(600))), 480);
+        assert_eq!(carriers.registration(trunk), Some(RegistrationState::Registered));
+        let pauses: Vec<u64> = (2..12).map(|n| ask(n, with(Some(403), None))).collect();
+        assert!((5..7).contains(&pauses[0]), "{pauses:?}");
+        assert!(pauses.iter().all(|p| *p <= 375), "{pauses:?}");
+        assert_eq!(carriers.registration(trunk), Some(RegistrationState::Failed(Some(403))));
+        let short = Registration {
+            min_expires: Some(7_200),
+            ..with(Some(423), None)
+        };
+        assert_eq!(ask(20, short), 0, "asked for again at once, for longer");
+        assert!(!carriers.registered(DialogHandle(99), &with(Some(200), None)));
     }
 }

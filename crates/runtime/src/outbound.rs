@@ -225,6 +225,10 @@ impl World for Switch {
         Some(Way::new(Via::Platform, SipTarget::udp(own), refer_to.uri.clone()))
     }
 
+    fn unreachable(&self, target: SipTarget) {
+        self.carriers.failed(target);
+    }
+
     fn claim(&self, via: Via) -> Option<Permit> {
         self.claim_channel(via)
     }

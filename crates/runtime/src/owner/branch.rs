@@ -8,7 +8,7 @@ use strowger_core::Stamp;
 use strowger_core::call::Failure;
 use strowger_core::event::Via;
 use strowger_sip_core::sdp::{self, Negotiated, Session};
-use strowger_sip_core::{DialogHandle, Reason};
+use strowger_sip_core::{DialogHandle, Reason, Target as SipTarget};
 
 /// Most early dialogs of one INVITE whose media is remembered.
 const MAX_EARLY: usize = 8;
@@ -19,6 +19,8 @@ pub(super) struct Branch {
     pub handle: DialogHandle,
     /// What carries it.
     pub via: Via,
+    /// First hop.
+    pub target: SipTarget,
     /// Request-URI.
     pub uri: String,
     /// Call-ID, its name in the journal.

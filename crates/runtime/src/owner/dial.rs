@@ -104,6 +104,7 @@ impl Owner {
         io.branches.push(Branch {
             handle: invite.handle,
             via: way.via,
+            target: way.target,
             uri: way.uri,
             call_id: invite.call_id.clone(),
             permit: Some(permit),
@@ -184,6 +185,7 @@ impl Owner {
             silent
         };
         for branch in silent {
+            world.unreachable(branch.target);
             let handle = branch.handle;
             self.turn.out.insert(before, Out::Sip(SipCommand::Abandon { handle }));
             inputs.push_front(attempt_failed(i, &branch, 0));
@@ -400,6 +402,13 @@ impl Owner {
         let diverted = matches!(status, 300..=302) && matches!(branch.via, Via::Device(_));
         if diverted && self.divert(i, &branch, failure, &mut inputs, world, now) {
             return self.feed_all(inputs, world, now);
+        }
+        let silent = matches!(
+            failure.kind,
+            FailureKind::TransactionTimeout | FailureKind::TransportError
+        );
+        if silent || status == 503 {
+            world.unreachable(branch.target);
         }
         // The next way of the line is tried while the call has not reached anybody.
         let unreached = matches!(status, 0 | 408 | 500..=599) && !branch.rang;

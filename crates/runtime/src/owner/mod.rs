@@ -29,7 +29,9 @@ use strowger_core::call::{
 use strowger_core::event::{Created, Event, Quality, Via};
 use strowger_core::{ApplicationId, Cause, ConversationId, LegSeq, Stamp, TenantId};
 use strowger_media::{CallKey, Command as MediaCommand, Event as MediaEvent, MediaError, SoundRef};
-use strowger_sip_core::{Command as SipCommand, DialogHandle, IncomingInvite, Reason, ReferTo, Replaces, SipEvent};
+use strowger_sip_core::{
+    Command as SipCommand, DialogHandle, IncomingInvite, Reason, ReferTo, Replaces, SipEvent, Target as SipTarget,
+};
 
 /// A place on a trunk, given back when it is dropped.
 pub type Permit = Box<dyn Send + Sync>;
@@ -40,6 +42,10 @@ pub trait World: Send + Sync {
     fn open_media(&self, call: CallKey, leg: u16) -> Result<SocketAddr, MediaError>;
     /// Ways to a target, best first.
     fn ways(&self, tenant: TenantId, target: &Target) -> Vec<Way>;
+    /// A destination did not answer, cannot be reached, or has no room (RFC 3263 §4.3): for a while others are tried first.
+    fn unreachable(&self, target: SipTarget) {
+        let _ = target;
+    }
     /// Takes a place on a trunk or device; `None` if it is full (I27).
     fn claim(&self, via: Via) -> Option<Permit>;
     /// Whom a device sent a call on to may be called instead, best first, with the header fields that tell of it
