@@ -115,6 +115,10 @@ impl Switch {
     /// transfer.
     fn own_replace(&self, handle: DialogHandle, invite: &IncomingInvite) -> Option<bool> {
         let replaced = invite.replaces?.handle;
+        // Whom we call learns the names of that dialog too, but does not send from our socket.
+        if self.own_address() != Some(invite.source.addr) {
+            return None;
+        }
         let name = DialogName {
             call_id: invite.call_id.clone(),
             local_tag: invite.message.from_tag()?.into_owned(),

@@ -105,6 +105,19 @@ impl Switch {
         ways
     }
 
+    /// The address at which we hear ourselves. The first interface is the one of UDP; bound to all addresses, it hears
+    /// loopback too.
+    pub(crate) fn own_address(&self) -> Option<SocketAddr> {
+        let mut own = *self.sip().local_addrs().first()?;
+        if own.ip().is_unspecified() {
+            own.set_ip(match own {
+                SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+                SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+            });
+        }
+        Some(own)
+    }
+
     /// True if a URI's host is one of ours, or the tenant's domain.
     fn is_here(&self, tenant: TenantId, uri: &Uri) -> bool {
         let host = uri.host();
@@ -214,14 +227,7 @@ impl World for Switch {
             local_tag: replaces.to_tag.clone(),
         };
         let known = self.dialog_names.tenant_of(&name) == Some(tenant);
-        // The first interface is the one of UDP; bound to all addresses, it hears loopback too.
-        let mut own = *self.sip().local_addrs().first().filter(|_| known)?;
-        if own.ip().is_unspecified() {
-            own.set_ip(match own {
-                SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
-                SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
-            });
-        }
+        let own = self.own_address().filter(|_| known)?;
         Some(Way::new(Via::Platform, SipTarget::udp(own), refer_to.uri.clone()))
     }
 

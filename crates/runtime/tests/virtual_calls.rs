@@ -201,6 +201,12 @@ fn hold_by_the_device_in_every_spelling_gives_the_other_side_music() {
             let text = String::from_utf8(kit::party_sdp(kit_node(2), 2, "sendrecv").to_vec()).unwrap();
             text.replace("c=IN IP4 10.0.0.3", "c=IN IP4 0.0.0.0").into()
         }),
+        ("port 0", {
+            let text = String::from_utf8(kit::party_sdp(kit_node(2), 2, "sendrecv").to_vec()).unwrap();
+            let (before, line) = text.split_once("m=audio ").unwrap();
+            let (_, rest) = line.split_once(' ').unwrap();
+            format!("{before}m=audio 0 {rest}").into()
+        }),
     ] {
         let mut rig = rig(Party::Answers(100, 0), Party::Answers(100, 0));
         rig.click(|_, _| {});

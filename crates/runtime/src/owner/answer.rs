@@ -281,7 +281,7 @@ impl Owner {
         self.legs[i].version += 1;
         let answered = self.legs[i].local(codecs).and_then(|local| {
             let offer = sdp::parse(body).ok()?;
-            sdp::answer(&offer, &local).ok()
+            sdp::answer_again(&offer, &local).ok()
         });
         let Some((answer, agreed)) = answered else {
             self.legs[i].version -= 1;
