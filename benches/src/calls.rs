@@ -4,6 +4,7 @@ use crate::generator::Generator;
 use crate::process;
 use base64::Engine as _;
 use serde_json::{Value, json};
+use std::net::SocketAddr;
 use std::time::Duration;
 use strowger_tests::bed::{Bed, CALLEE, CALLEE_CLI, CALLER_CLI};
 use strowger_tests::server::Options;
@@ -123,6 +124,7 @@ impl Rig {
             first_port: Some(10_000),
             more: more.to_owned(),
             launcher: process::pinned(0),
+            sip: String::new(),
         });
         bed.trunk("generator", generator.sip, "");
         let sources = json!({ "sources": ["127.0.0.1"] });
@@ -132,6 +134,25 @@ impl Rig {
         );
         bed.route(ENTRY, CALLEE);
         Rig { bed, generator }
+    }
+
+    /// Makes telephones `device0`, `device1`, and so on.
+    pub fn devices(&self, count: usize, password: &str) {
+        for n in 0..count {
+            let device = json!({ "username": format!("device{n}"), "tenant": self.bed.tenant, "password": password });
+            self.bed.server.create("/devices", &device);
+        }
+    }
+
+    /// Bindings that the server holds.
+    pub fn bindings(&self) -> usize {
+        let answer = self.bed.server.admin("GET", "/registrations", None);
+        answer.json()["items"].as_array().map_or(0, Vec::len)
+    }
+
+    /// Where the server listens for SIP.
+    pub fn sip(&self) -> SocketAddr {
+        self.bed.server.sip()
     }
 
     /// The server's process.

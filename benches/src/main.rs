@@ -3,17 +3,22 @@
 //!
 //! ```text
 //! strowger-benches [--short]              everything; --short takes seconds where the whole takes minutes
-//! strowger-benches calls|rate|memory|relay|parse|registrar [--short]
+//! strowger-benches calls|rate|memory|relay|parse|registrar|sip [--short]
 //! strowger-benches load click|trunk RATE SECONDS      one load, for a profiler beside it
+//! strowger-benches sip load uas|b2bua RATE SECONDS    the same for signalling alone
+//! strowger-benches sip connections|memory|registrations [--short]
 //! strowger-benches soak --seconds N
 //! ```
 
+mod caller;
 mod calls;
 mod generator;
 mod parse;
 mod process;
+mod register;
 mod registrar;
 mod relay;
+mod sip;
 mod soak;
 mod tally;
 mod uac;
@@ -22,6 +27,10 @@ mod web;
 
 use calls::{Kind, Rig, head, highest};
 
+/// The server's allocator: nodes and parsers are measured with what they run on.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let short = words.iter().any(|w| w == "--short");
@@ -29,6 +38,12 @@ fn main() {
     let what = words.first().map_or("all", String::as_str);
     if what == "generator" {
         return generator::main();
+    }
+    if what == "caller" {
+        return caller::main(&words[1..]);
+    }
+    if what == "node" {
+        return strowger_tests::node::run(&words[1..]).expect("a node that starts");
     }
     conditions();
     match what {
@@ -40,6 +55,7 @@ fn main() {
         "relay" => relays(short),
         "parse" => parse::run(short),
         "registrar" => registrar::run(short),
+        "sip" => sip::run(&words[1..], short),
         "all" | "--short" => {
             cost(short);
             rate(short);
@@ -47,9 +63,10 @@ fn main() {
             relays(short);
             parse::run(short);
             registrar::run(short);
+            sip::run(&[], short);
         }
         other => {
-            eprintln!("unknown: {other} (calls, rate, memory, relay, parse, registrar, load, soak)");
+            eprintln!("unknown: {other} (calls, rate, memory, relay, parse, registrar, sip, load, soak)");
             std::process::exit(2);
         }
     }

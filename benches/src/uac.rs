@@ -106,7 +106,7 @@ pub fn trunk(shared: &Arc<Shared>, platform: SocketAddr, number: &str, rate: f64
             .min(Duration::from_millis(2));
         let Ok((size, _)) = socket.recv_from(&mut buffer) else {
             // As in `web`: a receiver that sleeps in its socket is woken at the server's expense.
-            std::thread::sleep(left.min(NAP));
+            strowger_tests::wait::pause(left.min(NAP));
             continue;
         };
         let Ok(text) = std::str::from_utf8(&buffer[..size]) else {

@@ -138,7 +138,7 @@ impl Uas {
             }
             self.timers();
             // As in `web`: a receiver that sleeps in its socket is woken at the server's expense.
-            std::thread::sleep(NAP);
+            strowger_tests::wait::pause(NAP);
         }
     }
 

@@ -126,7 +126,7 @@ pub fn click(shared: &Shared, click: &Click, rate: f64, length: Duration) {
             }
             *asked = Some(Asked { at: Instant::now() });
         }
-        std::thread::sleep(NAP);
+        strowger_tests::wait::pause(NAP);
         if poll.poll(&mut events, Some(Duration::ZERO)).is_err() {
             continue;
         }
@@ -201,7 +201,7 @@ pub fn receive(shared: &Shared, listener: std::net::TcpListener) {
     let mut seen: HashSet<[u8; 16]> = HashSet::new();
     let mut next = 1;
     loop {
-        std::thread::sleep(NAP);
+        strowger_tests::wait::pause(NAP);
         if poll.poll(&mut events, Some(Duration::ZERO)).is_err() {
             continue;
         }

@@ -1,6 +1,7 @@
 //! Tests of the workspace as a whole: its layering, and scenarios against the real binary.
 
 pub mod bed;
+pub mod honest;
 pub mod http;
 pub mod journal;
 pub mod line;

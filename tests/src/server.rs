@@ -38,6 +38,13 @@ pub fn free_udp() -> u16 {
     socket.local_addr().expect("a bound socket has an address").port()
 }
 
+/// A port on loopback that is free for UDP and TCP, as far as anyone can tell.
+pub fn free_both() -> u16 {
+    let free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    let found = (0..100).map(|_| free_udp()).find(free);
+    found.expect("one of a hundred UDP ports is free for TCP too")
+}
+
 /// A free TCP port on loopback, as far as anyone can tell.
 pub fn free_tcp() -> u16 {
     let socket = TcpListener::bind("127.0.0.1:0").expect("a port on loopback");
@@ -79,6 +86,8 @@ pub struct Options {
     pub media_ports: u16,
     /// The first of them; chosen if it is not given.
     pub first_port: Option<u16>,
+    /// Lines of its section `[sip]`.
+    pub sip: String,
     /// Sections put at the end of the configuration.
     pub more: String,
     /// Prefix of the command line: `taskset -c 0` pins the server.
@@ -91,6 +100,7 @@ impl Default for Options {
             durability: "process",
             media_ports: 200,
             first_port: None,
+            sip: String::new(),
             more: String::new(),
             launcher: Vec::new(),
         }
@@ -120,7 +130,7 @@ impl Server {
         let mut server = Server {
             child: None,
             folder,
-            sip: address(free_udp()),
+            sip: address(free_both()),
             http: address(free_tcp()),
             options,
         };
@@ -139,10 +149,11 @@ impl Server {
         let last = first + self.options.media_ports - 1;
         format!(
             "[server]\ndata = \"{}\"\ndrain = \"2s\"\n[log]\nfilter = \"info\"\n[[interface]]\naddress = \"127.0.0.1\"\n\
-             [sip]\nport = {}\n[media]\nports = \"{first}-{last}\"\nshards = 1\n[http]\nlisten = \"{}\"\n\
+             [sip]\nport = {}\n{}[media]\nports = \"{first}-{last}\"\nshards = 1\n[http]\nlisten = \"{}\"\n\
              [storage]\ndurability = \"{}\"\n{}\n",
             self.data().display(),
             self.sip.port(),
+            self.options.sip,
             self.http,
             self.options.durability,
             self.options.more
