@@ -654,8 +654,12 @@ pub(super) fn next_hop(uri: Option<crate::Uri>, peer: Target) -> Target {
         // A connection is kept: the address of Contact behind it is often not reachable (RFC 5626).
         return peer;
     }
+    // A peer that a long request reached by TCP may name TCP in its Contact and hear nothing else (RFC 3263 §4.1).
+    let by_tcp = uri.param("transport").is_some_and(|t| t.eq_ignore_ascii_case("tcp"));
+    let transport = if by_tcp { Transport::Tcp } else { peer.transport };
     Target {
-        addr: SocketAddr::new(ip, uri.port().unwrap_or(peer.transport.default_port())),
+        transport,
+        addr: SocketAddr::new(ip, uri.port().unwrap_or(transport.default_port())),
         ..peer
     }
 }
@@ -687,5 +691,11 @@ mod tests {
         ] {
             assert_eq!(hop(uri, peer), expected, "{uri} {peer}");
         }
+        let transport =
+            |uri: &str| next_hop(crate::Uri::parse(uri).ok(), Target::udp(([192, 0, 2, 9], 5060).into())).transport;
+        assert_eq!(transport("sip:a@192.0.2.5;transport=TCP"), Transport::Tcp);
+        assert_eq!(transport("sip:a@192.0.2.5;transport=udp"), Transport::Udp);
+        // Where TCP cannot be meant, the known way stays.
+        assert_eq!(transport("sip:a@10.0.0.7;transport=tcp"), Transport::Udp);
     }
 }
