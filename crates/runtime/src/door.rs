@@ -24,6 +24,8 @@ pub struct DoorSettings {
     pub registrar: RegistrarSettings,
     /// Rates, failures and bans of sources.
     pub guard: GuardSettings,
+    /// Which digests are asked for, and for how long a nonce is good.
+    pub digest: ServerSettings,
 }
 
 /// What a request's credentials make of it.
@@ -114,7 +116,7 @@ impl Door {
             host: host_alone(host).to_ascii_lowercase(),
             origin: Instant::now(),
             state: Mutex::new(State {
-                authenticator: Authenticator::new(&secret, ServerSettings::default()),
+                authenticator: Authenticator::new(&secret, settings.digest),
                 registrar: Registrar::new(&seed, settings.registrar),
                 guard: Guard::new(&seed, settings.guard),
                 carriers: CarrierSet::default(),

@@ -12,6 +12,7 @@ use strowger_sip::{
     Bind, ConnectionLimits, EndpointConfig, Hep, HepSettings, Placement, Resolver, ResolverSettings, TlsSettings,
     Trace, Verify, WsSettings,
 };
+use strowger_sip_core::digest::ServerSettings;
 use strowger_sip_core::registrar::RegistrarSettings;
 use strowger_sip_core::{Method, Transport};
 
@@ -56,6 +57,10 @@ pub fn door(config: &Config) -> DoorSettings {
             ..RegistrarSettings::default()
         },
         guard: config.guard.settings(),
+        digest: ServerSettings {
+            algorithms: config.sip.digest.clone(),
+            ..ServerSettings::default()
+        },
     }
 }
 

@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 use strowger_core::AddressRange;
+use strowger_sip_core::digest::{Algorithm, ServerSettings};
 use strowger_sip_core::guard::GuardSettings;
 use strowger_store::Secret;
 
@@ -13,6 +14,22 @@ const RANGE: &str = "addresses or ranges, such as \"10.0.0.0/8\" or \"192.0.2.7\
 
 const fn seconds(n: u64) -> Duration {
     Duration::from_secs(n)
+}
+
+/// The hashes of `sip.digest`; the usual ones if it names none.
+fn digests(s: &Section<'_>) -> Vec<Algorithm> {
+    let plain = |t: &str| Algorithm::parse(t).filter(|a| *a == a.base());
+    let named = s.list("digest", "\"SHA-256\", \"SHA-512-256\" and \"MD5\"", plain);
+    let mut chosen: Vec<Algorithm> = Vec::new();
+    for algorithm in named {
+        if !chosen.contains(&algorithm) {
+            chosen.push(algorithm);
+        }
+    }
+    if chosen.is_empty() {
+        chosen = ServerSettings::default().algorithms;
+    }
+    chosen
 }
 
 fn range(text: &str) -> Option<AddressRange> {
@@ -122,6 +139,8 @@ pub struct Sip {
     pub origins: Vec<String>,
     /// Proxies in front of `ws_port`, whose `X-Forwarded-For` is believed.
     pub ws_proxies: Vec<AddressRange>,
+    /// Hashes that devices are challenged with, in this order.
+    pub digest: Vec<Algorithm>,
     /// Seconds between the refreshes of a session (RFC 4028); 0 is off.
     pub session_expires: u32,
     /// Bindings of devices that are held at most.
@@ -157,6 +176,7 @@ impl Sip {
             verify_ca: file("verify_ca"),
             origins: s.list("origins", "origins, such as \"https://desk.example.com\"", origin),
             ws_proxies: s.list("ws_proxies", RANGE, range),
+            digest: digests(&s),
             session_expires: s.integer("session_expires", 1800, 0..=86_400, "seconds, 0 is off") as u32,
             registrations: s.integer("registrations", 100_000, 1..=10_000_000, "bindings") as usize,
             connections: s.integer("connections", 65_536, 1..=1_000_000, "connections") as usize,
