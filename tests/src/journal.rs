@@ -28,4 +28,13 @@ impl Journal {
             .query_row(newest, [position], |r| Ok((r.get(0)?, r.get(1)?)))
             .ok()
     }
+
+    /// The conversations that have been appended to after a position, oldest first, as 32 hexadecimal digits.
+    pub fn conversations_after(&self, position: i64) -> Vec<String> {
+        let all = "SELECT lower(hex(conversation)) FROM journal WHERE position > ? GROUP BY conversation \
+                   ORDER BY min(position)";
+        let mut statement = self.0.prepare(all).expect("the journal's table");
+        let found = statement.query_map([position], |r| r.get(0)).expect("a query");
+        found.map(|id| id.expect("a text")).collect()
+    }
 }

@@ -1,18 +1,24 @@
 //! Tests of the workspace as a whole: its layering, and scenarios against the real binary.
 
 pub mod bed;
+pub mod digest;
 pub mod honest;
 pub mod http;
 pub mod journal;
 pub mod line;
 pub mod msg;
+pub mod names;
 pub mod node;
+pub mod office;
 pub mod party;
 pub mod peers;
+pub mod phone;
 pub mod push;
+pub mod script;
 pub mod server;
 pub mod sipp;
 pub mod sound;
+pub mod tls;
 pub mod wait;
 
 use std::path::{Path, PathBuf};

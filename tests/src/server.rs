@@ -86,6 +86,8 @@ pub struct Options {
     pub media_ports: u16,
     /// The first of them; chosen if it is not given.
     pub first_port: Option<u16>,
+    /// The port of SIP; chosen if it is not given.
+    pub sip_port: Option<u16>,
     /// Lines of its section `[sip]`.
     pub sip: String,
     /// Sections put at the end of the configuration.
@@ -100,6 +102,7 @@ impl Default for Options {
             durability: "process",
             media_ports: 200,
             first_port: None,
+            sip_port: None,
             sip: String::new(),
             more: String::new(),
             launcher: Vec::new(),
@@ -130,7 +133,7 @@ impl Server {
         let mut server = Server {
             child: None,
             folder,
-            sip: address(free_both()),
+            sip: address(options.sip_port.unwrap_or_else(free_both)),
             http: address(free_tcp()),
             options,
         };

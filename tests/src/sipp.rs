@@ -1,6 +1,7 @@
 //! SIPp, the SIP peer that is not ours. The scenarios are in `tests/sipp/`, one file a behaviour.
 
-use crate::server::{free_udp, port_block};
+use crate::script::Script;
+use crate::server::{free_tcp, free_udp, port_block};
 use crate::{peers, wait, workspace};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
@@ -30,6 +31,19 @@ pub struct Run<'a> {
     pub lost: u32,
     /// Time for all.
     pub patience: Duration,
+    /// What it goes by in place of a file.
+    pub script: Option<&'a Script>,
+    /// UDP or TCP port; chosen if it is 0.
+    pub port: u16,
+    /// Over TCP, in place of UDP.
+    pub tcp: bool,
+    /// Its name, and its password for challenges.
+    pub user: (&'a str, &'a str),
+    /// Goes on after a message that comes before its time, and takes it when it is sent again. Without this SIPp gives a
+    /// call up over a BYE that follows a NOTIFY too closely for it.
+    pub patient: bool,
+    /// Keywords of the scenario's own.
+    pub keys: &'a [(&'a str, &'a str)],
 }
 
 impl<'a> Run<'a> {
@@ -42,6 +56,28 @@ impl<'a> Run<'a> {
             pause: 300,
             lost: 0,
             patience: Duration::from_secs(25),
+            script: None,
+            port: 0,
+            tcp: false,
+            user: ("sipp", "none"),
+            patient: false,
+            keys: &[],
+        }
+    }
+
+    /// One call of a scenario that is put together from steps.
+    pub fn script(script: &'a Script) -> Run<'a> {
+        Run {
+            script: Some(script),
+            ..Run::of(&script.name)
+        }
+    }
+
+    /// As this device.
+    pub fn user(self, name: &'a str, password: &'a str) -> Run<'a> {
+        Run {
+            user: (name, password),
+            ..self
         }
     }
 
@@ -57,8 +93,19 @@ impl<'a> Run<'a> {
 
     fn start(&self, call: Option<(SocketAddr, &str, &str)>) -> Sipp {
         let folder = tempfile::tempdir().expect("a folder for SIPp");
-        let port = free_udp();
-        let file = workspace().join("tests/sipp").join(format!("{}.xml", self.scenario));
+        let port = match self.port {
+            0 if self.tcp => free_tcp(),
+            0 => free_udp(),
+            chosen => chosen,
+        };
+        let file = match self.script {
+            Some(script) => {
+                let file = folder.path().join("scenario.xml");
+                std::fs::write(&file, script.xml()).expect("the folder takes a file");
+                file
+            }
+            None => workspace().join("tests/sipp").join(format!("{}.xml", self.scenario)),
+        };
         assert!(file.is_file(), "no scenario {}", file.display());
         let mut command = Command::new("sipp");
         command.current_dir(folder.path()).arg("-sf").arg(file);
@@ -82,11 +129,26 @@ impl<'a> Run<'a> {
             "-message_file",
             "messages",
         ]);
+        let (name, password) = self.user;
+        command.args(["-key", "user", name, "-au", name, "-ap", password]);
+        for (key, value) in self.keys {
+            command.args(["-key", key, value]);
+        }
+        if self.patient {
+            command.arg("-nd");
+        }
+        if self.tcp {
+            command.args(["-t", "t1"]);
+        }
         if self.lost > 0 {
             command.args(["-lost", &number(self.lost)]);
         }
         if let Some((platform, from, to)) = call {
             let at_once = number(self.at_once);
+            // SIPp signs the address of the platform unless it is told the Request-URI.
+            if self.script.is_some_and(|s| !s.xml().contains("REGISTER sip:")) {
+                command.args(["-auth_uri", &format!("{to}@{platform}")]);
+            }
             command.args(["-key", "from", from, "-s", to, "-l", &at_once, &platform.to_string()]);
         }
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -97,7 +159,13 @@ impl<'a> Run<'a> {
                 "SIPp to listen",
                 Duration::from_secs(5),
                 Duration::from_millis(5),
-                || std::net::UdpSocket::bind(("127.0.0.1", port)).is_err().then_some(()),
+                || {
+                    let taken = match self.tcp {
+                        true => std::net::TcpListener::bind(("127.0.0.1", port)).is_err(),
+                        false => std::net::UdpSocket::bind(("127.0.0.1", port)).is_err(),
+                    };
+                    taken.then_some(())
+                },
             );
         }
         Sipp {
