@@ -18,10 +18,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use strowger_api::{Api, Profile};
+use strowger_core::Stamp;
 use strowger_core::call::Builtin;
 use strowger_core::project::Projector;
 use strowger_core::resource::ApplicationSettings;
-use strowger_core::Stamp;
 use strowger_dialect_voicepaas as voicepaas;
 use strowger_notify::Notifier;
 use strowger_runtime::{
