@@ -1,6 +1,7 @@
 //! SIP, SDP and STUN.
 
 use bytes::Bytes;
+use std::hint::black_box;
 use std::net::SocketAddr;
 use strowger_sip_core::digest::{Authenticator, Challenge, Secret, ServerSettings, Verdict};
 use strowger_sip_core::registrar::{Aor, Registrar, RegistrarSettings, aor_of};
@@ -28,44 +29,44 @@ pub fn message(data: &[u8]) {
 }
 
 fn read_everything(message: &Message) {
-    let _ = (
+    black_box((
         message.method(),
         message.request_uri(),
         message.status(),
         message.phrase(),
-    );
-    let _ = (
+    ));
+    black_box((
         message.sdp(),
         message.call_id(),
         message.from_tag(),
         message.to_tag(),
         message.has_single_via(),
-    );
+    ));
     if message.defect().is_none() {
         assert!(message.via().is_some() && message.cseq().is_some() && !message.call_id().is_empty());
     }
-    let _ = (
+    black_box((
         headers::reasons(message),
         headers::retry_after(message),
         headers::contacts_by_preference(message),
-    );
-    let _ = digest::Challenge::all_of(message);
+    ));
+    black_box(digest::Challenge::all_of(message));
     for (name, value) in message.headers() {
         assert!(
             !name.contains(&b'\n') && !value.contains(&b'\n'),
             "a line break in a header"
         );
-        let _ = (
+        black_box((
             HeaderName::from_bytes(name),
             headers::Via::parse(value),
             headers::without_tag(value),
-        );
+        ));
         if let Some(address) = headers::NameAddr::parse(value) {
             uri_holds(&address.uri);
         }
         let items = headers::CommaList::new(value).count() + headers::Params::new(value).count();
         assert!(items <= 2 * value.len());
-        let _ = headers::unquote(value);
+        black_box(headers::unquote(value));
     }
 }
 
@@ -85,7 +86,7 @@ pub fn uri(data: &[u8]) {
 fn uri_holds(uri: &Uri) {
     assert!(uri.same_as(uri));
     assert_eq!(Uri::parse(uri.as_str()).as_ref(), Ok(uri));
-    let _ = (uri.host_ip(), uri.port(), uri.param("transport"), uri.headers().len());
+    black_box((uri.host_ip(), uri.port(), uri.param("transport"), uri.headers().len()));
     // A user that is escaped anew is the same user.
     let user = uri.user_decoded();
     if !user.is_empty() && !user.contains('\u{fffd}') && matches!(uri.scheme(), uri::Scheme::Sip | uri::Scheme::Sips) {
@@ -188,7 +189,7 @@ pub fn registrar(data: &[u8]) {
             assert!(Uri::parse(&binding.contact).is_ok() && binding.q <= 1000);
             if let Some(instance) = &binding.instance {
                 let gruu = format!("sip:{}@{};gr={instance}", uri::escape_user(aor.user()), aor.domain());
-                let _ = Uri::parse(&gruu).map(|uri| registrar.resolve(&uri, now));
+                let _ = black_box(Uri::parse(&gruu).map(|uri| registrar.resolve(&uri, now)));
             }
         }
         assert!(registrar.bindings(&aor, now).len() <= 4 && registrar.len() <= 8);
@@ -255,7 +256,7 @@ pub fn sdp(data: &[u8]) {
         let again = sdp::parse(answer.to_string().as_bytes());
         assert!(again.is_ok(), "our answer cannot be read: {answer}");
     }
-    let _ = sdp::apply_answer(&sdp::offer(&local), &session);
+    let _ = black_box(sdp::apply_answer(&sdp::offer(&local), &session));
 }
 
 /// Any bytes are a STUN message or an error; what is answered is short, and its answer is not answered.
