@@ -36,34 +36,59 @@ impl Arena {
 mod linux {
     use super::{Arena, BATCH, SLOT};
     use std::io;
-    use std::mem::{size_of, zeroed};
+    use std::mem::{MaybeUninit, size_of, zeroed};
     use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
     use std::os::fd::RawFd;
 
+    /// An address of either family: the larger of the two that a socket of ours can meet, and a fifth of what would hold
+    /// any.
+    type Name = libc::sockaddr_in6;
+
+    /// What one call needs for a batch. The larger parts are written when they are used: a batch of one is frequent, and
+    /// zeroing all of it costs as much as a small message.
+    struct Vectors {
+        names: [Name; BATCH],
+        iovecs: [MaybeUninit<libc::iovec>; BATCH],
+        headers: [MaybeUninit<libc::mmsghdr>; BATCH],
+    }
+
+    impl Vectors {
+        fn new() -> Vectors {
+            Vectors {
+                // SAFETY: all-zero is a valid address of no family.
+                names: [unsafe { zeroed() }; BATCH],
+                iovecs: [const { MaybeUninit::uninit() }; BATCH],
+                headers: [const { MaybeUninit::uninit() }; BATCH],
+            }
+        }
+
+        /// Lets header `i` point at iovec and address `i`. From the first of these on, the vectors must not be moved.
+        fn point(&mut self, i: usize, length: libc::socklen_t) {
+            // SAFETY: all-zero is a valid value of this C structure, which holds integers and nullable pointers only.
+            let header = self.headers[i].write(unsafe { zeroed() });
+            header.msg_hdr.msg_name = (&raw mut self.names[i]).cast();
+            header.msg_hdr.msg_namelen = length;
+            header.msg_hdr.msg_iov = self.iovecs[i].as_mut_ptr();
+            header.msg_hdr.msg_iovlen = 1;
+        }
+    }
+
     /// Receives up to [`BATCH`] datagrams without waiting; pushes (length, source) of slot 0, 1, … to `out`.
     pub(crate) fn recv(fd: RawFd, arena: &mut Arena, out: &mut Vec<(usize, SocketAddr)>) -> io::Result<()> {
-        // SAFETY: all-zero is a valid value of these C structures, which hold integers and nullable pointers only.
-        let mut names: [libc::sockaddr_storage; BATCH] = unsafe { zeroed() };
-        // SAFETY: as above.
-        let mut iovecs: [libc::iovec; BATCH] = unsafe { zeroed() };
-        // SAFETY: as above.
-        let mut headers: [libc::mmsghdr; BATCH] = unsafe { zeroed() };
+        let mut vectors = Vectors::new();
         for (i, slot) in arena.memory.chunks_exact_mut(SLOT).enumerate() {
-            iovecs[i] = libc::iovec {
+            vectors.iovecs[i].write(libc::iovec {
                 iov_base: slot.as_mut_ptr().cast(),
                 iov_len: SLOT,
-            };
-            headers[i].msg_hdr.msg_name = (&raw mut names[i]).cast();
-            headers[i].msg_hdr.msg_namelen = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
-            headers[i].msg_hdr.msg_iov = &raw mut iovecs[i];
-            headers[i].msg_hdr.msg_iovlen = 1;
+            });
+            vectors.point(i, size_of::<Name>() as libc::socklen_t);
         }
-        // SAFETY: every header points at one iovec and one address of the arrays above, which live until the call
+        // SAFETY: every header points at one iovec and one address of the vectors above, which live until the call
         // returns; every iovec covers one exclusive slot of the arena.
         let n = unsafe {
             libc::recvmmsg(
                 fd,
-                headers.as_mut_ptr(),
+                vectors.headers.as_mut_ptr().cast(),
                 BATCH as u32,
                 libc::MSG_DONTWAIT,
                 std::ptr::null_mut(),
@@ -73,8 +98,10 @@ mod linux {
             return Err(io::Error::last_os_error());
         }
         for i in 0..n as usize {
-            let source = read_address(&names[i]).unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], 0)));
-            out.push((headers[i].msg_len as usize, source));
+            // SAFETY: `point` has written this header, and the kernel has filled it in.
+            let header = unsafe { vectors.headers[i].assume_init_ref() };
+            let source = read_address(&vectors.names[i]).unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], 0)));
+            out.push((header.msg_len as usize, source));
         }
         Ok(())
     }
@@ -82,25 +109,25 @@ mod linux {
     /// Sends up to [`BATCH`] datagrams without waiting and returns how many the kernel took.
     pub(crate) fn send(fd: RawFd, datagrams: &[(SocketAddr, bytes::Bytes)]) -> io::Result<usize> {
         let count = datagrams.len().min(BATCH);
-        // SAFETY: all-zero is a valid value of these C structures.
-        let mut names: [libc::sockaddr_storage; BATCH] = unsafe { zeroed() };
-        // SAFETY: as above.
-        let mut iovecs: [libc::iovec; BATCH] = unsafe { zeroed() };
-        // SAFETY: as above.
-        let mut headers: [libc::mmsghdr; BATCH] = unsafe { zeroed() };
+        let mut vectors = Vectors::new();
         for (i, (target, bytes)) in datagrams[..count].iter().enumerate() {
             // The kernel only reads through this pointer.
-            iovecs[i] = libc::iovec {
+            vectors.iovecs[i].write(libc::iovec {
                 iov_base: bytes.as_ptr().cast_mut().cast(),
                 iov_len: bytes.len(),
-            };
-            headers[i].msg_hdr.msg_namelen = write_address(*target, &mut names[i]);
-            headers[i].msg_hdr.msg_name = (&raw mut names[i]).cast();
-            headers[i].msg_hdr.msg_iov = &raw mut iovecs[i];
-            headers[i].msg_hdr.msg_iovlen = 1;
+            });
+            let length = write_address(*target, &mut vectors.names[i]);
+            vectors.point(i, length);
         }
         // SAFETY: the first `count` headers are filled in, and everything they point at lives until the call returns.
-        let n = unsafe { libc::sendmmsg(fd, headers.as_mut_ptr(), count as u32, libc::MSG_DONTWAIT) };
+        let n = unsafe {
+            libc::sendmmsg(
+                fd,
+                vectors.headers.as_mut_ptr().cast(),
+                count as u32,
+                libc::MSG_DONTWAIT,
+            )
+        };
         if n < 0 {
             Err(io::Error::last_os_error())
         } else {
@@ -141,12 +168,12 @@ mod linux {
         struct Control([u8; 512]);
         for _ in 0..BATCH {
             // SAFETY: all-zero is a valid value of these C structures.
-            let mut name: libc::sockaddr_storage = unsafe { zeroed() };
+            let mut name: Name = unsafe { zeroed() };
             // SAFETY: as above.
             let mut header: libc::msghdr = unsafe { zeroed() };
             let mut control = Control([0; 512]);
             header.msg_name = (&raw mut name).cast();
-            header.msg_namelen = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
+            header.msg_namelen = size_of::<Name>() as libc::socklen_t;
             header.msg_control = control.0.as_mut_ptr().cast();
             header.msg_controllen = control.0.len() as _;
             // SAFETY: the header points at an address and a control buffer of the lengths given, both of which live
@@ -195,29 +222,28 @@ mod linux {
         false
     }
 
-    fn read_address(storage: &libc::sockaddr_storage) -> Option<SocketAddr> {
-        match i32::from(storage.ss_family) {
+    fn read_address(storage: &Name) -> Option<SocketAddr> {
+        match i32::from(storage.sin6_family) {
             libc::AF_INET => {
-                // SAFETY: the family says that this is a sockaddr_in, which is smaller than sockaddr_storage and not
-                // more strictly aligned.
+                // SAFETY: the family says that this is a sockaddr_in, which is smaller than a sockaddr_in6 and not more
+                // strictly aligned.
                 let v4 = unsafe { &*std::ptr::from_ref(storage).cast::<libc::sockaddr_in>() };
                 let ip = Ipv4Addr::from(u32::from_be(v4.sin_addr.s_addr));
                 Some(SocketAddrV4::new(ip, u16::from_be(v4.sin_port)).into())
             }
             libc::AF_INET6 => {
-                // SAFETY: as above, for sockaddr_in6.
-                let v6 = unsafe { &*std::ptr::from_ref(storage).cast::<libc::sockaddr_in6>() };
-                let ip = Ipv6Addr::from(v6.sin6_addr.s6_addr);
-                Some(SocketAddrV6::new(ip, u16::from_be(v6.sin6_port), v6.sin6_flowinfo, v6.sin6_scope_id).into())
+                let ip = Ipv6Addr::from(storage.sin6_addr.s6_addr);
+                let port = u16::from_be(storage.sin6_port);
+                Some(SocketAddrV6::new(ip, port, storage.sin6_flowinfo, storage.sin6_scope_id).into())
             }
             _ => None,
         }
     }
 
-    fn write_address(addr: SocketAddr, storage: &mut libc::sockaddr_storage) -> libc::socklen_t {
+    fn write_address(addr: SocketAddr, storage: &mut Name) -> libc::socklen_t {
         match addr {
             SocketAddr::V4(addr) => {
-                // SAFETY: sockaddr_storage is made to hold any socket address: large and aligned enough.
+                // SAFETY: a sockaddr_in is smaller than a sockaddr_in6 and not more strictly aligned.
                 let v4 = unsafe { &mut *std::ptr::from_mut(storage).cast::<libc::sockaddr_in>() };
                 v4.sin_family = libc::AF_INET as libc::sa_family_t;
                 v4.sin_port = addr.port().to_be();
@@ -225,13 +251,11 @@ mod linux {
                 size_of::<libc::sockaddr_in>() as libc::socklen_t
             }
             SocketAddr::V6(addr) => {
-                // SAFETY: as above.
-                let v6 = unsafe { &mut *std::ptr::from_mut(storage).cast::<libc::sockaddr_in6>() };
-                v6.sin6_family = libc::AF_INET6 as libc::sa_family_t;
-                v6.sin6_port = addr.port().to_be();
-                v6.sin6_flowinfo = addr.flowinfo();
-                v6.sin6_addr.s6_addr = addr.ip().octets();
-                v6.sin6_scope_id = addr.scope_id();
+                storage.sin6_family = libc::AF_INET6 as libc::sa_family_t;
+                storage.sin6_port = addr.port().to_be();
+                storage.sin6_flowinfo = addr.flowinfo();
+                storage.sin6_addr.s6_addr = addr.ip().octets();
+                storage.sin6_scope_id = addr.scope_id();
                 size_of::<libc::sockaddr_in6>() as libc::socklen_t
             }
         }

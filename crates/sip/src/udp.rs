@@ -62,12 +62,18 @@ impl Udp {
     /// Takes what has arrived, at most one batch.
     pub(crate) fn receive(&self, arena: &mut Arena, each: &mut impl FnMut(Received)) -> io::Result<usize> {
         let mut got = Vec::with_capacity(mmsg::BATCH);
-        // try_io clears the readiness when the kernel has nothing more.
+        // try_io clears the readiness when it is told that the kernel has nothing more. A batch that is not full says so
+        // too, which saves a system call for each wake-up: whatever arrives after it wakes us again, errors included.
         match self.socket.try_io(Interest::READABLE, || {
-            mmsg::recv(self.socket.as_raw_fd(), arena, &mut got)
+            mmsg::recv(self.socket.as_raw_fd(), arena, &mut got)?;
+            if got.len() < mmsg::BATCH {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            Ok(())
         }) {
             Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock || is_stale(&error) => return Ok(0),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) if is_stale(&error) => return Ok(0),
             Err(error) => return Err(error),
         }
         for (slot, (len, source)) in got.iter().enumerate() {
