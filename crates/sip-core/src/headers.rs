@@ -37,8 +37,13 @@ impl<'a> Iterator for CommaList<'a> {
 
 /// The position of the first `wanted` that is outside quotes and angle brackets.
 fn scan(bytes: &[u8], wanted: u8) -> Option<usize> {
+    // Most values have neither in front of what is looked for.
+    let first = bytes.iter().position(|b| *b == wanted || matches!(b, b'"' | b'<'))?;
+    if bytes[first] == wanted {
+        return Some(first);
+    }
     let (mut quoted, mut angle, mut escaped) = (false, false, false);
-    for (i, b) in bytes.iter().enumerate() {
+    for (i, b) in bytes.iter().enumerate().skip(first) {
         if escaped {
             escaped = false;
             continue;

@@ -28,6 +28,7 @@ use crate::api::*;
 use crate::keyed::KeyedMap;
 use crate::message::{HeaderName, Message, Method, ParseError};
 use crate::transaction::{OnRepeat, OnResponse, OnTimer};
+use bytes::Bytes;
 
 /// To whom the outcome of a transaction matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -272,6 +273,12 @@ impl Stack {
         match effect {
             OnResponse::Pass | OnResponse::PassAndAck => self.pass_response(id, owner, message, status),
             OnResponse::Ack | OnResponse::Absorb => self.core.stats.absorbed += 1,
+        }
+        // §17.1.2.2: what is left of the transaction absorbs repeated responses and sends nothing.
+        if let Some(tx) = self.core.table.get_mut(id)
+            && matches!(&tx.machine, Machine::ClientOther(machine) if !machine.is_pending())
+        {
+            tx.message = Bytes::new();
         }
     }
 

@@ -597,6 +597,8 @@ impl Stack {
     pub(super) fn expect_ack(&mut self, id: TxId, dialog: &ConfirmedSnapshot) {
         let tag = self.ack_tag(&dialog.remote_tag);
         if let Some(tx) = self.core.table.get_mut(id) {
+            // A second 2xx is rare, and room for four would be kept for 32 s.
+            tx.acks.reserve_exact(1);
             tx.acks.push(SentAck { tag, message: None });
         }
     }
@@ -627,6 +629,7 @@ impl Stack {
             return false;
         };
         tx.acks.retain(|ack| ack.tag != tag);
+        tx.acks.reserve_exact(1);
         tx.acks.push(SentAck {
             tag,
             message: Some((target, local, bytes.clone())),
