@@ -124,7 +124,7 @@ impl Rig {
             first_port: Some(10_000),
             more: more.to_owned(),
             launcher: process::pinned(0),
-            sip: String::new(),
+            ..Options::default()
         });
         bed.trunk("generator", generator.sip, "");
         let sources = json!({ "sources": ["127.0.0.1"] });
