@@ -12,8 +12,8 @@ use strowger_core::event::{Created, Kind, RecordMode, Via};
 use strowger_core::number::CHINA;
 use strowger_core::resource::{RouteTarget, Trunk};
 use strowger_core::{Number, TenantId};
-use strowger_sip_core::identity;
 use strowger_sip_core::{Command as SipCommand, DialogHandle, IncomingInvite};
+use strowger_sip_core::{identity, sdp};
 use strowger_store::config::{Application, Config, DeviceEntry};
 
 /// Why a call does not come in: what the caller is told, and what the operator is.
@@ -108,6 +108,9 @@ impl Switch {
             Origin::Trunks(trunks) => inbound(&config, trunks, &invite)?,
             Origin::Device(device) => self.outbound_of(&config, device, &invite)?,
         };
+        if let Some(refused) = invite.sdp.as_ref().and_then(|offer| unusable(offer)) {
+            return Err(refused);
+        }
         self.start(handle, invite, &origin, destination)
     }
 
@@ -354,6 +357,27 @@ impl Switch {
     }
 }
 
+/// Why an offer leads to no session, whoever is called: nobody is rung for a caller that cannot be heard.
+fn unusable(offer: &[u8]) -> Option<Refused> {
+    let why = match sdp::parse(offer) {
+        Err(_) => (399, "The session description cannot be read"),
+        Ok(offer) if sdp::check_offer(&offer).is_ok() => return None,
+        // A browser offers SRTP with keys by DTLS alone.
+        Ok(offer) if offer.media.iter().any(|m| m.kind == "audio" && m.port != 0) => {
+            (302, "Incompatible transport protocol")
+        }
+        Ok(_) => (304, "Media type not available"),
+    };
+    let mut refused = no(488, why.1);
+    refused.reply.headers.push(warning(why.0, why.1));
+    Some(refused)
+}
+
+/// RFC 3261 section 20.43: what a 488 or 606 is about.
+pub(crate) fn warning(code: u16, text: &str) -> (String, String) {
+    ("Warning".to_owned(), format!("{code} strowger \"{text}\""))
+}
+
 /// Where a carrier's call to one of our numbers goes.
 fn inbound<'c>(config: &'c Config, carriers: &[&Trunk], invite: &IncomingInvite) -> Result<Destination<'c>, Refused> {
     let called = user_of(&invite.request_uri).and_then(|u| Number::parse(&u, CHINA).ok());
@@ -392,5 +416,28 @@ fn target_of(config: &Config, route: &RouteTarget, called: Number) -> (Target, S
             let text = called.as_str().to_owned();
             (Target::Trunk(*t, called), text)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_offer_that_leads_to_no_session_is_refused_with_the_reason() {
+        let refused = |media: &str| {
+            let offer = format!("v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n{media}");
+            unusable(offer.as_bytes()).map(|r| (r.reply.status, r.reply.headers))
+        };
+        let with = |code: u16, text: &str| Some((488, vec![warning(code, text)]));
+        assert_eq!(refused("m=audio 4000 RTP/AVP 8\r\n"), None);
+        let browser = "m=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=rtpmap:111 opus/48000/2\r\n";
+        assert_eq!(refused(browser), with(302, "Incompatible transport protocol"));
+        assert_eq!(
+            refused("m=video 4000 RTP/AVP 96\r\n"),
+            with(304, "Media type not available")
+        );
+        let unreadable = unusable(b"what is this").map(|r| r.reply.status);
+        assert_eq!(unreadable, Some(488));
     }
 }

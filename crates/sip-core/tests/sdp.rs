@@ -2,7 +2,8 @@
 //! rules.
 
 use strowger_sip_core::sdp::{
-    Direction, LocalMedia, NegotiateError, Negotiated, Session, answer, answer_again, apply_answer, offer, parse,
+    Direction, LocalMedia, NegotiateError, Negotiated, Session, answer, answer_again, apply_answer, check_offer, offer,
+    parse,
 };
 
 fn local() -> LocalMedia {
@@ -355,4 +356,29 @@ fn answers_that_break_the_rules() {
             "{offered:?} {answered}"
         );
     }
+}
+
+#[test]
+fn it_is_known_before_anybody_rings_that_an_offer_has_no_plain_audio() {
+    let offer = |media: &str| {
+        parse(format!("v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n{media}").as_bytes())
+            .unwrap()
+    };
+    let browser = "m=audio 9 UDP/TLS/RTP/SAVPF 111 8\r\na=rtpmap:111 opus/48000/2\r\n";
+    assert_eq!(check_offer(&offer(browser)), Err(NegotiateError::NoAudio));
+    assert_eq!(
+        check_offer(&offer("m=video 4000 RTP/AVP 96\r\n")),
+        Err(NegotiateError::NoAudio)
+    );
+    assert_eq!(
+        check_offer(&offer("m=audio 0 RTP/AVP 8\r\n")),
+        Err(NegotiateError::NoAudio)
+    );
+    // What cannot be decoded may be relayed, and one plain stream beside an encrypted one is enough.
+    assert_eq!(
+        check_offer(&offer("m=audio 4000 RTP/AVP 111\r\na=rtpmap:111 opus/48000/2\r\n")),
+        Ok(())
+    );
+    let both = "m=audio 4000 RTP/SAVP 8\r\nm=audio 4002 RTP/AVP 8\r\n";
+    assert_eq!(check_offer(&offer(both)), Ok(()));
 }

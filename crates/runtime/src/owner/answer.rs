@@ -191,7 +191,8 @@ impl Owner {
         match self.describe_incoming(usize::from(leg.0)) {
             Some(description) => self.respond(leg, 200, Vec::new(), Some(description)),
             None => {
-                self.respond(leg, 488, Vec::new(), None);
+                let why = crate::inbound::warning(305, "Incompatible media format");
+                self.respond(leg, 488, vec![why], None);
                 inputs.push_back(Input::Leg(leg, LegFact::Failed(Failure::Media)));
             }
         }

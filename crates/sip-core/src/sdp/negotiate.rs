@@ -111,6 +111,16 @@ pub fn offer(local: &LocalMedia) -> Session {
     session
 }
 
+/// Whether an offer has an audio stream over plain RTP that [`answer`] can take once codecs are agreed on. It is known
+/// before anybody rings, the codecs are not: a call may relay what we cannot decode.
+///
+/// # Errors
+/// [`NegotiateError::NoAudio`].
+pub fn check_offer(offer: &Session) -> Result<(), NegotiateError> {
+    let usable = offer.audios().any(|(_, media)| media.port != 0);
+    if usable { Ok(()) } else { Err(NegotiateError::NoAudio) }
+}
+
 /// Answers an offer. The order of codecs follows the offer (§6.1 recommends it), the payload types are the offer's. Of
 /// several audio streams the first with a codec in common is taken, all others are refused.
 ///
