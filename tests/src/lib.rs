@@ -1,10 +1,14 @@
 //! Tests of the workspace as a whole: its layering, and scenarios against the real binary.
 
+pub mod baresip;
 pub mod bed;
+pub mod browser;
+pub mod cable;
 pub mod digest;
 pub mod honest;
 pub mod http;
 pub mod journal;
+pub mod kamailio;
 pub mod line;
 pub mod msg;
 pub mod names;

@@ -12,9 +12,17 @@ pub fn find(program: &str, package: &str) -> Option<PathBuf> {
         .map(|p| p.join(program))
         .find(|p| p.is_file());
     if found.is_none() {
-        let note = format!("{program} is not installed: apt-get install {package}");
-        assert!(std::env::var("CI").as_deref() != Ok("true"), "{note}");
-        eprintln!("\n************ SKIPPED: {note} ************\n");
+        missing(program, &format!("apt-get install {package}"));
     }
     found
+}
+
+/// A loud note that a peer is not installed, and how it is.
+///
+/// # Panics
+/// Under `CI=true`: there, a peer that is missing is a failure.
+pub fn missing(program: &str, remedy: &str) {
+    let note = format!("{program} is not installed: {remedy}");
+    assert!(std::env::var("CI").as_deref() != Ok("true"), "{note}");
+    eprintln!("\n************ SKIPPED: {note} ************\n");
 }
