@@ -422,6 +422,57 @@ fn malformed_datagrams_are_survived() {
     scene.finish(10);
 }
 
+/// A WebSocket for SIP (RFC 7118), opened by hand.
+fn websocket(to: SocketAddr) -> TcpStream {
+    let mut stream = TcpStream::connect(to).expect("the listener takes a connection");
+    stream.set_read_timeout(Some(AT_ONCE)).expect("a timeout above zero");
+    let request = format!(
+        "GET / HTTP/1.1\r\nHost: {to}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: sip\r\n\r\n"
+    );
+    stream
+        .write_all(request.as_bytes())
+        .expect("the connection takes a request");
+    let mut seen = Vec::new();
+    let mut byte = [0];
+    while !seen.ends_with(b"\r\n\r\n") {
+        assert_eq!(
+            stream.read(&mut byte).expect("an answer in time"),
+            1,
+            "the connection was closed"
+        );
+        seen.push(byte[0]);
+    }
+    assert!(seen.starts_with(b"HTTP/1.1 101"), "{}", String::from_utf8_lossy(&seen));
+    stream
+}
+
+/// A binary frame with the mask 0 (RFC 6455 section 5.2).
+fn masked(payload: &[u8]) -> Vec<u8> {
+    let mut frame = vec![0x82, 0x80 | 127];
+    frame.extend((payload.len() as u64).to_be_bytes());
+    frame.extend([0; 4]);
+    frame.extend(payload);
+    frame
+}
+
+#[test]
+fn malformed_messages_in_websockets_are_survived() {
+    let mut scene = Scene::start("[guard]\nrate = 0\n");
+    for (name, bytes) in malformed(SocketAddr::from(([127, 0, 0, 66], 5060))) {
+        for _ in 0..10 {
+            let _ = websocket(scene.ws).write_all(&masked(&bytes));
+        }
+        // A frame that announces 2^63 bytes and brings none.
+        let mut endless = masked(b"");
+        endless[2..10].copy_from_slice(&(u64::MAX >> 1).to_be_bytes());
+        let _ = websocket(scene.ws).write_all(&endless);
+        eprintln!("{name}");
+        scene.well();
+    }
+    scene.finish(10);
+}
+
 #[test]
 fn malformed_streams_are_survived() {
     let mut scene = Scene::start("[guard]\nrate = 0\n");
