@@ -287,6 +287,10 @@ pub fn parse(bytes: &[u8]) -> Result<Session, SdpError> {
 }
 
 fn media_line(value: &str) -> Option<Media> {
+    // An answer repeats this line, so what cannot be written must not come in (RFC 8866 §9: tokens are visible ASCII).
+    if !value.bytes().all(|b| matches!(b, b' '..=b'~' | b'\t')) {
+        return None;
+    }
     let mut parts = value.split_ascii_whitespace();
     let kind = parts.next()?.to_owned();
     let port = parts.next()?.split('/').next()?.parse().ok()?;

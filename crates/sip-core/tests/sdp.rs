@@ -382,3 +382,16 @@ fn it_is_known_before_anybody_rings_that_an_offer_has_no_plain_audio() {
     let both = "m=audio 4000 RTP/SAVP 8\r\nm=audio 4002 RTP/AVP 8\r\n";
     assert_eq!(check_offer(&offer(both)), Ok(()));
 }
+
+/// Found by fuzzing: an answer repeats the line of a stream that it refuses, control characters and all.
+#[test]
+fn a_media_line_that_cannot_be_written_is_not_read() {
+    let found = b"v=0\r\no=\xb1 IP4<\r\nm=audio 4000 RTP/AVP 8 0 101\r\nm=i#o 0000 \0\0\t\t\t\t\n";
+    if let Ok(session) = parse(found) {
+        if let Ok((answered, _)) = answer(&session, &local()) {
+            let text = answered.to_string();
+            assert!(parse(text.as_bytes()).is_ok(), "{text:?}");
+        }
+    }
+    assert!(parse(b"v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\nm=a\x01b 9 x y\r\n").is_err());
+}
