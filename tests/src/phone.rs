@@ -371,11 +371,16 @@ impl Phone {
 
     /// Calls without credentials: what a carrier does.
     pub fn invite_unsigned(&mut self, to: &str, extra: &str, sdp: &str) -> Talk {
+        let uri = format!("sip:{to}@{}", self.platform);
+        self.invite_uri_unsigned(&uri, extra, sdp)
+    }
+
+    fn invite_uri_unsigned(&mut self, uri: &str, extra: &str, sdp: &str) -> Talk {
+        let uri = uri.to_owned();
         let n = self.mint();
         let (name, platform) = (self.user.name.clone(), self.platform);
         let ours = format!("<sip:{name}@{platform}>;tag=u{n}");
         let call_id = format!("call-{}-{n}-{}", self.address.port(), std::process::id());
-        let uri = format!("sip:{to}@{platform}");
         let mut talk = Talk {
             call_id,
             ours,
@@ -390,7 +395,13 @@ impl Phone {
 
     /// Calls; a challenge is answered. `extra` is header lines.
     pub fn invite(&mut self, to: &str, extra: &str, sdp: &str) -> Talk {
-        let mut talk = self.invite_unsigned(to, extra, sdp);
+        let uri = format!("sip:{to}@{}", self.platform);
+        self.invite_uri(&uri, extra, sdp)
+    }
+
+    /// Calls a URI; a challenge is answered.
+    pub fn invite_uri(&mut self, uri: &str, extra: &str, sdp: &str) -> Talk {
+        let mut talk = self.invite_uri_unsigned(uri, extra, sdp);
         let answer = self.take("a challenge", |m| {
             m.get("Call-ID") == talk.call_id && m.status().is_some()
         });

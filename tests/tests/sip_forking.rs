@@ -58,6 +58,49 @@ fn both_devices_ring_one_answers_and_the_other_is_told_so() {
     assert_eq!(call["legs"].as_array().map(Vec::len), Some(2), "{call}");
 }
 
+/// The value of a quoted parameter of a Contact in an answer to REGISTER.
+fn granted(contact: &str, name: &str) -> String {
+    let from = contact
+        .find(&format!("{name}=\""))
+        .unwrap_or_else(|| panic!("no {name} in {contact}"))
+        + name.len()
+        + 2;
+    contact[from..].split('"').next().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn a_gruu_rings_the_one_telephone_that_it_names() {
+    let mut office = Office::start(&["alice", "bob"]);
+    let mut bobs = Vec::new();
+    let mut gruus = Vec::new();
+    for n in 1..3 {
+        let mut phone = office.phone("bob");
+        let instance = format!(";+sip.instance=\"<urn:uuid:00000000-0000-1000-8000-00000000000{n}>\"");
+        let answer = phone.register(3_600, &instance);
+        // The answer lists all bindings; ours is the one with our instance.
+        let own = answer
+            .all("Contact")
+            .flat_map(|v| v.split(",<").map(str::to_owned).collect::<Vec<_>>())
+            .find(|c| c.contains(&format!("00000000000{n}>")))
+            .expect("our own binding");
+        gruus.push([granted(&own, "pub-gruu"), granted(&own, "temp-gruu")]);
+        bobs.push(phone);
+    }
+    let mut alice = office.phone("alice");
+    for gruu in &gruus[1] {
+        let sdp = alice.sdp("sendrecv");
+        let mut talk = alice.invite_uri(gruu, "", &sdp);
+        let invite = bobs[1].ring();
+        let answered = bobs[1].accept(&invite);
+        alice.response(&mut talk, 200);
+        alice.hang_up(&mut talk);
+        bobs[1].hung_up(&answered);
+        office.over("normal");
+        let heard = bobs[0].rest();
+        assert!(heard.is_empty(), "the other one stays quiet: {heard:?}");
+    }
+}
+
 #[test]
 fn sipp_answers_on_one_of_two_devices() {
     if !installed() {

@@ -297,9 +297,10 @@ impl Door {
         self.lock().registrar.bindings(&aor, self.now())
     }
 
-    /// The bindings that a GRUU of ours names; `None` if the URI is none.
-    pub fn resolve(&self, uri: &Uri) -> Option<Vec<Binding>> {
-        self.lock().registrar.resolve(uri, self.now())
+    /// The device and the instance of it that a GRUU of ours names; `None` if it names nobody who is registered.
+    pub fn gruu(&self, config: &Config, uri: &Uri) -> Option<(Arc<DeviceEntry>, String)> {
+        let (aor, instance) = self.lock().registrar.gruu(uri, self.now())?;
+        Some((self.find(config, aor.user(), aor.domain())?, instance))
     }
 
     /// Takes back every binding of a device; says how many there were.

@@ -227,6 +227,15 @@ impl Switch {
                 "its device's tenant has no application that it could be accounted to",
             )
         })?;
+        if let Some((target, text)) = self.gruu(config, tenant, &invite.request_uri) {
+            return Ok(Destination {
+                app,
+                via,
+                kind: Kind::Internal,
+                target,
+                text,
+            });
+        }
         let user = user_of(&invite.request_uri).ok_or_else(|| no(484, "it names nobody"))?;
         if let Some(called) = config.device_by_name(tenant, &user).filter(|d| !d.disabled) {
             return Ok(Destination {
@@ -281,7 +290,7 @@ impl Switch {
         let permit = self.claim(to.via).ok_or_else(|| no(503, "the trunk is full"))?;
         if self.ways(app.tenant, &to.target).is_empty() {
             return Err(match to.target {
-                Target::Device(_) => no(480, "the called device is not registered"),
+                Target::Device(_) | Target::Instance(..) => no(480, "the called device is not registered"),
                 _ => no(404, "no trunk carries a call to the number"),
             });
         }
@@ -303,7 +312,7 @@ impl Switch {
             Origin::Device(d) => {
                 let outward = d.device.cli.as_ref().or(app.settings.default_cli.as_ref());
                 let shown = match (&to.target, outward) {
-                    (Target::Device(_), _) | (_, None) => d.device.username.clone(),
+                    (Target::Device(_) | Target::Instance(..), _) | (_, None) => d.device.username.clone(),
                     (_, Some(number)) => number.as_str().to_owned(),
                 };
                 (d.device.username.clone(), (!caller.hidden).then_some(shown))

@@ -58,6 +58,14 @@ impl Switch {
         ways
     }
 
+    /// The place where a device of the tenant is signed in that a URI names (RFC 5627), and the device's name.
+    pub(crate) fn gruu(&self, config: &Config, tenant: TenantId, uri: &str) -> Option<(Target, String)> {
+        let uri = Uri::parse(uri).ok().filter(|uri| uri.param("gr").is_some())?;
+        let (device, instance) = self.door.gruu(config, &uri)?;
+        let name = device.device.username.clone();
+        (device.device.tenant == tenant).then(|| (Target::Instance(device.device.id, instance), name))
+    }
+
     /// Whether the tenant's toll rules allow a number; a refused emergency call is told loudly.
     pub(crate) fn permitted(&self, config: &Config, tenant: TenantId, number: &Number) -> Result<(), Denied> {
         let toll = config.tenant(tenant).map(|t| t.toll()).unwrap_or_default();
@@ -80,9 +88,10 @@ impl Switch {
     }
 
     /// Where a device is: its bindings, those of the same preference side by side, else its fixed address.
-    fn device_ways(&self, config: &Config, device: &DeviceEntry) -> Vec<Way> {
+    fn device_ways(&self, config: &Config, device: &DeviceEntry, instance: Option<&str>) -> Vec<Way> {
         let via = Via::Device(device.device.id);
-        let bindings = self.door.bindings(config, device);
+        let mut bindings = self.door.bindings(config, device);
+        bindings.retain(|b| instance.is_none() || b.instance.as_deref() == instance);
         let mut group = 0;
         let mut q = bindings.first().map_or(0, |b| b.q);
         let mut ways = Vec::with_capacity(bindings.len() + 1);
@@ -98,7 +107,7 @@ impl Switch {
                 ..Way::new(via, binding.target, binding.contact)
             });
         }
-        if let (Some(contact), true) = (device.device.contact, ways.is_empty()) {
+        if let (Some(contact), true) = (device.device.contact, ways.is_empty() && instance.is_none()) {
             let uri = format!("sip:{}@{contact}", device.device.username);
             ways.push(Way::new(via, SipTarget::udp(contact), uri));
         }
@@ -176,8 +185,13 @@ impl World for Switch {
             Target::Device(id) => config
                 .device(*id)
                 .filter(|d| d.device.tenant == tenant && !d.disabled)
-                .map(|d| self.device_ways(&config, d))
+                .map(|d| self.device_ways(&config, d, None))
                 .unwrap_or_default(),
+            Target::Instance(id, instance) => {
+                let device = config.device(*id);
+                let device = device.filter(|d| d.device.tenant == tenant && !d.disabled);
+                device.map_or_else(Vec::new, |d| self.device_ways(&config, d, Some(instance)))
+            }
             // Its owner has the way already.
             Target::Dialog => Vec::new(),
         }
@@ -207,10 +221,13 @@ impl World for Switch {
     }
 
     fn transfer_to(&self, tenant: TenantId, _: ApplicationId, uri: &str) -> Result<(Target, String), u16> {
+        let config = self.store().snapshot();
+        if let Some(found) = self.gruu(&config, tenant, uri) {
+            return Ok(found);
+        }
         // Whoever is elsewhere is nobody that the tenant's rules speak of.
         let here = uri.starts_with("tel:") || Uri::parse(uri).is_ok_and(|uri| self.is_here(tenant, &uri));
         let user = user_of(uri).filter(|_| here).ok_or(404u16)?;
-        let config = self.store().snapshot();
         if let Some(device) = config.device_by_name(tenant, &user) {
             return Ok((Target::Device(device.device.id), user));
         }

@@ -11,6 +11,8 @@ pub enum Target {
     Number(Number),
     /// A device of the tenant.
     Device(DeviceId),
+    /// One of the places where a device of the tenant is signed in, by its instance id (RFC 5627).
+    Instance(DeviceId, String),
     /// A number, over this trunk only.
     Trunk(TrunkId, Number),
     /// A dialog of another conversation of ours, to take the place of a leg of it; its owner knows the way.

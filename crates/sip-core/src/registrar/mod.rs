@@ -380,6 +380,17 @@ impl Registrar {
         Some(self.collect(key, now, |slot| slot.instance() == Some(instance.as_str())))
     }
 
+    /// Whose instance a GRUU names: the address of record and the instance id; `None` if it is no GRUU of ours, or the
+    /// instance is not registered now.
+    pub fn gruu(&self, uri: &Uri, now: Time) -> Option<(Aor, String)> {
+        let instance = self.resolve(uri, now)?.into_iter().next()?.instance?;
+        let key = match uri.param("gr")? {
+            "" => self.gruu.open(uri.user())?.0,
+            _ => self.table.key(&Aor::of_uri(uri)?),
+        };
+        Some((self.table.owner(key)?.clone(), instance))
+    }
+
     /// A connection ended: its bindings go.
     pub fn flow_gone(&mut self, flow: FlowId) -> Vec<Change> {
         let ids = self.table.on_flow(flow);

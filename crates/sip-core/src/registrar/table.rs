@@ -383,6 +383,11 @@ impl Table {
 
     // ---- what it looks like from outside ----
 
+    /// The address of record behind a key.
+    pub fn owner(&self, aor: u128) -> Option<&Aor> {
+        self.owners.get(&aor).map(|owner| &owner.aor)
+    }
+
     pub fn describe(&self, id: u32) -> (Aor, String) {
         let slot = self.get(id);
         let aor = slot.and_then(|slot| Some(self.owners.get(&slot.aor)?.aor.clone()));
