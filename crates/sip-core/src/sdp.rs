@@ -246,7 +246,7 @@ pub fn parse(bytes: &[u8]) -> Result<Session, SdpError> {
     let mut seen_version = false;
     for (index, line) in text.lines().enumerate() {
         let malformed = SdpError::Line { line: index + 1 };
-        if index >= MAX_LINES || session.media.len() > MAX_MEDIA {
+        if index >= MAX_LINES {
             return Err(SdpError::TooLarge);
         }
         let line = line.trim_end_matches(['\r', '\0']);
@@ -266,6 +266,9 @@ pub fn parse(bytes: &[u8]) -> Result<Session, SdpError> {
             continue;
         }
         if letter == 'm' {
+            if session.media.len() >= MAX_MEDIA {
+                return Err(SdpError::TooLarge);
+            }
             session.media.push(media_line(value).ok_or(malformed)?);
             continue;
         }

@@ -394,3 +394,14 @@ fn a_media_line_that_cannot_be_written_is_not_read() {
     }
     assert!(parse(b"v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\nm=a\x01b 9 x y\r\n").is_err());
 }
+
+/// Found by fuzzing: one stream too many was read if its line was the last, and the answer was one that we do not read.
+#[test]
+fn there_are_no_more_streams_than_an_answer_can_have() {
+    let with = |n: usize| {
+        let media = "m=audio 4000 RTP/AVP 8\r\n".repeat(n);
+        format!("v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n{media}")
+    };
+    assert!(parse(with(32).as_bytes()).is_ok());
+    assert!(parse(with(33).as_bytes()).is_err());
+}
