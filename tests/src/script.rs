@@ -336,11 +336,6 @@ impl Script {
         self.inside("BYE", "", "").response(200)
     }
 
-    /// Is hung up on, and stays for as long as the BYE may be sent again.
-    pub fn lossy_hung_up(self) -> Script {
-        self.hung_up().step("<timewait milliseconds=\"4000\"/>")
-    }
-
     /// Is hung up on.
     pub fn hung_up(self) -> Script {
         self.request("BYE").agree("", "")

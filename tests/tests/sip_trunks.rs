@@ -10,7 +10,7 @@ use strowger_tests::names::{A, Names, SRV, srv};
 use strowger_tests::office::{Office, password};
 use strowger_tests::party::SOON;
 use strowger_tests::phone::{Phone, Talk};
-use strowger_tests::script::{SDP, Script};
+use strowger_tests::script::Script;
 use strowger_tests::server::{Options, binary, free_both, free_tcp, free_udp};
 use strowger_tests::sipp::{Run, installed};
 use strowger_tests::tls::{Identity, Relay};
@@ -455,13 +455,14 @@ fn a_ladder_shows_a_call_and_hides_its_credentials() {
     assert!(!log.contains("INVITE sip:") && !log.contains(CALLEE), "{log}");
 }
 
+// Calls under loss are `interop`'s; what crosses under loss is the simulator's (crates/sim/tests/crossings_extended.rs): SIPp
+// gives a call up when a request that it has answered comes once more while it waits.
 #[test]
-fn sipp_registers_and_calls_while_every_twentieth_packet_is_lost() {
+fn sipp_registers_while_every_twentieth_packet_is_lost() {
     if !installed() {
         return;
     }
-    let mut office = Office::for_sipp(&["alice"]);
-    let platform = office.bed.server.sip();
+    let office = Office::for_sipp(&["alice"]);
     let secret = password("alice");
     let contact = "Contact: <sip:alice@[local_ip]:[local_port]>;expires=600\n";
     let registers = Script::calling("register")
@@ -469,40 +470,14 @@ fn sipp_registers_and_calls_while_every_twentieth_packet_is_lost() {
         .challenged(false)
         .register(contact)
         .response(200);
-    // The callee rings reliably, updates its session, holds, and the caller hangs up.
-    let reliable = Script::reliable("reliable-lossy")
-        .inside("UPDATE", "", SDP)
-        .response(200)
-        .late_answer("")
-        .lossy_hung_up();
-    let plain = Script::called("answers-lossy").accept().lossy_hung_up();
-    let calls = Script::calling("calls-lossy")
-        .signed_invite("")
-        .answered()
-        .pause(200)
-        .bye();
-    fn run(script: &Script) -> Run<'_> {
-        Run {
-            calls: 10,
-            lost: 5,
-            patience: Duration::from_secs(120),
-            ..Run::script(script)
-        }
+    Run {
+        calls: 10,
+        lost: 5,
+        patience: Duration::from_secs(120),
+        ..Run::script(&registers)
     }
-    run(&registers)
-        .user("alice", &secret)
-        .call(platform, "alice", "alice")
-        .succeed();
-    for callee in [plain, reliable] {
-        let called = run(&callee).listen();
-        office.bed.callee_at(called.address());
-        run(&calls)
-            .user("alice", &secret)
-            .call(platform, "alice", CALLEE)
-            .succeed();
-        called.succeed();
-        let all = office.ended();
-        assert_eq!(all.len(), 10, "one record a call");
-        assert!(all.iter().all(|c| c["cause"] == "normal"), "{all:?}");
-    }
+    .user("alice", &secret)
+    .call(office.bed.server.sip(), "alice", "alice")
+    .succeed();
+    assert!(!office.bindings("alice").is_empty());
 }
