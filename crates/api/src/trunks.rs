@@ -140,7 +140,7 @@ pub(crate) struct Change {
     password: Option<String>,
     /// Seconds; 0 registers no more.
     register: Option<u32>,
-    /// Empty for the trunk's id.
+    /// Empty for the digest user name.
     contact_user: Option<String>,
     trusted: Option<bool>,
     asserted: Option<String>,

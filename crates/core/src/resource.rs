@@ -134,7 +134,7 @@ impl TrunkTransport {
 pub struct Registering {
     /// Seconds that we ask for; the carrier may grant fewer.
     pub expires: u32,
-    /// User part of our contact; the trunk's id if `None`.
+    /// User part of our contact; the digest user name if `None`.
     pub contact_user: Option<String>,
 }
 

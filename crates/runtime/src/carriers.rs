@@ -299,11 +299,10 @@ fn register(switch: &Arc<Switch>, trunk: &Trunk, now: Instant) {
         }
         let domain = trunk.host();
         let credentials = crate::switch::credentials_of(trunk);
-        let user = wish
-            .contact_user
-            .clone()
-            .or_else(|| credentials.as_ref().map(|c| c.username.clone()))
-            .unwrap_or_else(|| "strowger".to_owned());
+        let account = credentials
+            .as_ref()
+            .map_or_else(|| "strowger".to_owned(), |c| c.username.clone());
+        let user = wish.contact_user.clone().unwrap_or_else(|| account.clone());
         let b = mint::random();
         let command = Register {
             handle,
@@ -312,7 +311,7 @@ fn register(switch: &Arc<Switch>, trunk: &Trunk, now: Instant) {
             branch_stem: format!("{:016x}", (b >> 64) as u64),
             seq: contract.seq,
             request_uri: format!("sip:{domain}"),
-            aor: Party::new(format!("sip:{user}@{domain}")),
+            aor: Party::new(format!("sip:{account}@{domain}")),
             contact_user: Some(user),
             expires: wish.expires.max(contract.min_expires),
             instance: None,

@@ -177,8 +177,8 @@ impl Door {
         state.carriers.version = None;
     }
 
-    /// Looks at the credentials of a request. `method` names it in the log.
-    pub fn check(&self, request: &Message, source: SocketAddr, proxy: bool) -> Checked {
+    /// Looks at the credentials of a request.
+    pub fn check(&self, request: &Message, source: SocketAddr) -> Checked {
         let config = self.store.snapshot();
         let now = self.now();
         let found = |username: &str, realm: &str| self.find(&config, username, realm);
@@ -198,33 +198,26 @@ impl Door {
                 }
             }
             Verdict::Malformed => Checked::Refused(Reply::plain(400, "Bad Credentials")),
-            Verdict::Absent => Checked::Refused(self.challenge(&mut state, request, proxy, false, now)),
-            Verdict::Stale | Verdict::Replayed => {
-                Checked::Refused(self.challenge(&mut state, request, proxy, true, now))
-            }
+            Verdict::Absent => Checked::Refused(self.challenge(&mut state, request, false, now)),
+            Verdict::Stale | Verdict::Replayed => Checked::Refused(self.challenge(&mut state, request, true, now)),
             Verdict::UnknownUser | Verdict::WrongPassword => {
                 state.stats.failures += 1;
                 if let Some(ban) = state.guard.failed(source.ip(), now) {
                     let seconds = ban.until.since(now) / 1_000_000;
                     tracing::warn!(source = %ban.source, seconds, "a source is banned: too many wrong credentials");
                 }
-                Checked::Refused(self.challenge(&mut state, request, proxy, false, now))
+                Checked::Refused(self.challenge(&mut state, request, false, now))
             }
         }
     }
 
-    fn challenge(&self, state: &mut State, request: &Message, proxy: bool, stale: bool, now: Time) -> Reply {
+    fn challenge(&self, state: &mut State, request: &Message, stale: bool, now: Time) -> Reply {
         let realm = self.realm_of(request);
-        let (status, name) = if proxy {
-            (407, "Proxy-Authenticate")
-        } else {
-            (401, "WWW-Authenticate")
-        };
         let values = state.authenticator.challenge(&realm, stale, now);
         Reply {
-            status,
+            status: 401,
             phrase: None,
-            headers: values.into_iter().map(|v| (name.to_owned(), v)).collect(),
+            headers: values.into_iter().map(|v| ("WWW-Authenticate".to_owned(), v)).collect(),
         }
     }
 
@@ -268,7 +261,7 @@ impl Door {
         let Some(named) = registrar::aor_of(&request.message) else {
             return Reply::plain(400, "Bad To");
         };
-        let device = match self.check(&request.message, request.source.addr, false) {
+        let device = match self.check(&request.message, request.source.addr) {
             Checked::Device(device) => device,
             Checked::Refused(reply) => return reply,
         };

@@ -148,7 +148,7 @@ impl Switch {
         if !carriers.is_empty() {
             return Ok(Origin::Trunks(carriers));
         }
-        match self.door.check(&invite.message, source, false) {
+        match self.door.check(&invite.message, source) {
             Checked::Device(device) => Ok(Origin::Device(device)),
             Checked::Refused(reply) => Err(Refused {
                 reply,

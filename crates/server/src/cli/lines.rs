@@ -81,7 +81,7 @@ pub struct TrunkSettings {
     /// Register there, asking for so many seconds; 0 registers no more
     #[arg(long, value_name = "SECONDS")]
     register: Option<u32>,
-    /// User part of the contact that is registered; empty for the trunk's id
+    /// User part of the contact that is registered; empty for the digest user name
     #[arg(long, value_name = "USER")]
     contact_user: Option<String>,
     /// P-Asserted-Identity that it gets: pass, remove, or a URI
