@@ -471,30 +471,14 @@ mod found_elsewhere {
         assert!(Message::parse(Bytes::from(bytes)).is_err());
     }
 
-    /// Work is counted in passes over the message: 4,000 short lines cost what one long line costs, within a factor.
+    /// How long that takes is for `make bench` and the attack runs to say.
     #[test]
-    #[expect(clippy::disallowed_methods, reason = "this test is about time that passes")]
-    fn four_thousand_headers_take_linear_time() {
-        let lines = |n: usize| {
-            with(
-                "Max-Forwards: 70",
-                "Max-Forwards: 70\r\nX: y"
-                    .replace("X: y", &"X: yyyyyyy\r\n".repeat(n))
-                    .as_bytes(),
-            )
-        };
-        let time = |bytes: &[u8]| {
-            let bytes = Bytes::copy_from_slice(bytes);
-            let run = || {
-                let start = std::time::Instant::now();
-                for _ in 0..20 {
-                    std::hint::black_box(Message::parse(bytes.clone())).ok();
-                }
-                start.elapsed()
-            };
-            (0..20).map(|_| run()).min().unwrap()
-        };
-        let (short, long) = (time(&lines(500)), time(&lines(4_000)));
-        assert!(long < short * 40, "{short:?} for 500, {long:?} for 4,000");
+    fn four_thousand_headers_get_one_answer() {
+        let many = with(
+            "Max-Forwards: 70",
+            format!("Max-Forwards: 70\r\n{}X: y", "X: y\r\n".repeat(4_000)).as_bytes(),
+        );
+        let heard = Ua::new().hear_bytes(them(), &many);
+        assert_eq!(heard.iter().map(|h| status(h)).collect::<Vec<_>>(), [400]);
     }
 }
