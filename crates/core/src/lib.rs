@@ -16,6 +16,7 @@ pub mod record;
 pub mod resource;
 pub mod routing;
 pub mod spend;
+pub mod spoken;
 pub mod time;
 
 pub use address::AddressRange;

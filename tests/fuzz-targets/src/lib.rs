@@ -35,6 +35,7 @@ pub const TARGETS: &[Target] = &[
     target("rtcp", media::rtcp, seeds::reports),
     target("wav", media::wav, seeds::sounds),
     target("number", media::number, seeds::numbers),
+    target("spoken", media::spoken, seeds::spoken),
 ];
 
 const fn target(name: &'static str, run: fn(&[u8]), seeds: fn() -> Vec<Vec<u8>>) -> Target {

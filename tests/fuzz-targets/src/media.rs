@@ -2,6 +2,7 @@
 
 use std::hint::black_box;
 use strowger_core::number::{CHINA, Number};
+use strowger_core::spoken::{Kind, Language, Manner, Piece, SpokenError, speak, units};
 
 /// Any bytes are a packet or nothing.
 pub fn rtp(data: &[u8]) {
@@ -52,4 +53,24 @@ pub fn number(data: &[u8]) {
         assert_eq!(again.as_ref(), Ok(&number));
         assert!(!format!("{number:?}").contains(number.as_str()));
     }
+}
+
+/// Any text is read in both languages or in neither, by units that exist, and with no more pieces than it can be worth.
+pub fn spoken(data: &[u8]) {
+    let Some((&first, rest)) = data.split_first() else {
+        return;
+    };
+    let Ok(text) = std::str::from_utf8(rest) else { return };
+    let kind = Kind::ALL[usize::from(first) % Kind::ALL.len()];
+    let said = Language::ALL.map(|language| -> Result<(), SpokenError> {
+        let pieces = speak(kind, text, language, &Manner::default())?;
+        assert!(!pieces.is_empty() && pieces.len() <= 2 * 64);
+        for piece in &pieces {
+            if let Piece::Unit(unit) = piece {
+                assert!(units(language).iter().any(|u| u.unit == *unit), "{unit}");
+            }
+        }
+        Ok(())
+    });
+    assert_eq!(said[0], said[1]);
 }

@@ -236,3 +236,19 @@ pub fn numbers() -> Vec<Vec<u8>> {
     .map(|s| s.as_bytes().to_vec())
     .to_vec()
 }
+
+/// A kind's number and a text of it.
+pub fn spoken() -> Vec<Vec<u8>> {
+    [
+        "02013-07-30",
+        "02024-02-29 14:05:09",
+        "002:00",
+        "1-1203.40",
+        "1999999999999.99",
+        "2-100020002.000001",
+        "2007",
+        "3+86 138-0013*8000#A",
+    ]
+    .map(|s| s.as_bytes().to_vec())
+    .to_vec()
+}

@@ -46,7 +46,7 @@ macro_rules! bursts {
     };
 }
 
-bursts! { sip_message sip_frame sip_stack uri digest registrar identity sdp stun rtp rtcp wav number }
+bursts! { sip_message sip_frame sip_stack uri digest registrar identity sdp stun rtp rtcp wav number spoken }
 
 /// A target that is in the library has a binary for libFuzzer and a burst here.
 #[test]
