@@ -144,6 +144,10 @@ impl Task {
             .as_ref()
             .and_then(|once| self.done.iter().find(|(id, _)| id.name() == once.name()));
         let Some((id, accepted)) = known else {
+            if let Err(spent) = self.affordable(&command) {
+                let _ = reply.send(Err(spent));
+                return;
+            }
             return self.turn(OwnerInput::Command(command), once, Some(reply)).await;
         };
         let answer = if once.is_some_and(|once| once.request() == id.request()) {
@@ -157,6 +161,13 @@ impl Task {
             Err(error) => Err(CallError::Journal(error.to_string())),
         };
         let _ = reply.send(answer);
+    }
+
+    /// A party that is added costs as the first two do, and so asks the same caps.
+    fn affordable(&self, command: &Command) -> Result<(), CallError> {
+        let Command::Add(plan) = command else { return Ok(()) };
+        let head = &self.owner.machine().record().head;
+        self.switch.may_spend(head.tenant, head.account, &[&plan.party.target])
     }
 
     fn remember(&mut self, once: CommandId, accepted: Accepted) {

@@ -359,6 +359,8 @@ async fn a_cap_of_spending_stops_new_calls_and_no_emergency() {
     .await;
     let refused = calls.click_to_call(head.clone(), plan.clone(), None).await;
     assert_eq!(refused.unwrap_err().code(), "call.spend_limit", "while the first runs");
+    let added = calls.command(TENANT, id, third(), None).await;
+    assert_eq!(added.unwrap_err().code(), "call.spend_limit", "nor a third party");
     calls
         .command(TENANT, id, Command::Cancel { leg: None }, None)
         .await
@@ -383,6 +385,23 @@ async fn a_cap_of_spending_stops_new_calls_and_no_emergency() {
     again.restore_spending().await.unwrap();
     assert!(again.spending.spent(Payer::Tenant(TENANT), stopped, 480) >= 1);
     p.endpoint.shutdown(Duration::from_secs(1)).await;
+}
+
+/// A third party over the trunks, at once.
+fn third() -> Command {
+    Command::Add(Box::new(AddPlan {
+        party: PartyPlan {
+            target: Target::Number(Number::from_canonical("+8613800000003")),
+            text: "3".into(),
+            cli: None,
+        },
+        greeting: None,
+        ringback: Ringback::Transparent,
+        caller_voice: None,
+        callee_voice: None,
+        record: false,
+        ring_timeout: 30,
+    }))
 }
 
 fn named(key: &str, request: &str) -> Option<CommandId> {
@@ -416,23 +435,7 @@ async fn a_named_command_is_executed_once() {
     })
     .await;
     // A third party is added once, whatever the state that the first command has led to.
-    let add = |key: &str, request: &str| {
-        let party = PartyPlan {
-            target: Target::Number(Number::from_canonical("+8613800000003")),
-            text: "3".into(),
-            cli: None,
-        };
-        let plan = AddPlan {
-            party,
-            greeting: None,
-            ringback: Ringback::Transparent,
-            caller_voice: None,
-            callee_voice: None,
-            record: false,
-            ring_timeout: 30,
-        };
-        calls.command(TENANT, id, Command::Add(Box::new(plan)), named(key, request))
-    };
+    let add = |key: &str, request: &str| calls.command(TENANT, id, third(), named(key, request));
     let (one, two) = tokio::join!(add("k", "add"), add("k", "add"));
     assert_eq!((one.unwrap().leg, two.unwrap().leg), (Some(LegSeq(2)), Some(LegSeq(2))));
     assert_eq!(add("k", "add").await.unwrap().leg, Some(LegSeq(2)));

@@ -441,6 +441,43 @@ fn the_refresher_repeats_its_description_where_update_is_unknown() {
     ua.assert_empty_at_last();
 }
 
+/// RFC 4028 table 2 and §7.2: against a peer that knows nothing of session timers we are the refresher, whoever called.
+#[test]
+fn a_peer_without_session_timers_is_asked_for_a_sign_of_life() {
+    let mut ua = Ua::new();
+    ua.hear(&request("INVITE", "i1", 1, "", "", SDP));
+    let handle = ua.events[0].0;
+    ua.command(respond(handle, 200, true));
+    let answer = ua.last().to_owned();
+    assert_eq!(header(&answer, "Session-Expires"), Some("1800;refresher=uas"));
+    assert_eq!(
+        header(&answer, "Require"),
+        None,
+        "nothing is asked of a peer that cannot"
+    );
+    ua.hear(&request("ACK", "a", 1, &to_tag(&answer), "", ""));
+    ua.wait(901 * S);
+    let refresh = ua.last().to_owned();
+    assert!(refresh.starts_with("INVITE ") && refresh.ends_with(SDP), "{refresh}");
+    ua.hear(&response(&refresh, 200, "", "", SDP));
+    // The next one finds nobody: the dialog ends long before somebody notices the silence.
+    ua.wait(901 * S);
+    assert!(ua.last().starts_with("INVITE ") && ua.last() != refresh);
+    ua.hear(&response(ua.last(), 408, "", "", ""));
+    assert!(ua.last().starts_with("BYE "), "{}", ua.last());
+    ua.assert_empty_at_last();
+
+    let mut ua = Ua::new();
+    called(&mut ua, "");
+    ua.wait(901 * S);
+    assert!(
+        ua.last().starts_with("INVITE "),
+        "the callee said nothing, so the caller asks"
+    );
+    ua.hear(&response(ua.last(), 481, "", "", ""));
+    ua.assert_empty_at_last();
+}
+
 #[test]
 fn an_heir_goes_on_refreshing() {
     let mut ua = Ua::new();

@@ -45,9 +45,7 @@ impl Core {
         if supports && asked.is_some_and(|(seconds, _)| seconds < config.min_se) {
             return Judgement::TooSmall;
         }
-        if asked.is_none() && !supports {
-            return Judgement::Agreed(None);
-        }
+        // Somebody who knows nothing of session timers is asked for a sign of life by us (table 2 of §9: refresher uas).
         let least = number(request, HeaderName::MinSe).unwrap_or(0).max(config.min_se);
         let (seconds, refresher) = asked.unwrap_or((config.expires, None));
         let they_refresh = supports && refresher.unwrap_or(true);
@@ -111,16 +109,18 @@ impl Core {
         self.alarms.set(handle, Alarm::Session, next);
     }
 
-    /// What a 2xx to a request of ours says (§7.2).
+    /// What a 2xx to a request of ours says (§7.2). One that says nothing comes from a peer without session timers: we
+    /// refresh by ourselves, so that a peer that has vanished is found out.
     pub(super) fn session_answered(&mut self, handle: DialogHandle, confirmed: &mut Confirmed, response: &Message) {
-        let enabled = self.config.session.enabled;
-        let timer = session_expires(response)
-            .filter(|_| enabled)
-            .map(|(seconds, refresher)| SessionTimer {
+        let config = self.config.session;
+        let timer = config.enabled.then(|| {
+            let (seconds, refresher) = session_expires(response).unwrap_or((config.expires, None));
+            SessionTimer {
                 // Less than the least would have us refresh without end.
-                expires: seconds.max(self.config.session.min_se.max(2)),
+                expires: seconds.max(config.min_se.max(2)),
                 we_refresh: refresher.unwrap_or(true),
-            });
+            }
+        });
         self.session_agreed(handle, confirmed, timer);
     }
 }
