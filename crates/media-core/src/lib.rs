@@ -3,6 +3,8 @@
 //! Audio is `i16` at 8 kHz in frames of 20 ms ([`FRAME`] samples) unless a function says otherwise. Time comes in as
 //! RTP clock units or as microseconds of the caller's monotonic clock.
 
+pub mod codec;
+pub mod comfort;
 pub mod dtmf;
 pub mod g711;
 pub mod mixer;

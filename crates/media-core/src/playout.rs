@@ -6,25 +6,8 @@
 //! is corrected by the same rule.
 
 use crate::FRAME;
-use crate::g711::Law;
-
-/// Decodes payloads in order. Implementations may keep state.
-pub trait Decoder {
-    /// Append the payload's samples (8 kHz) to `out`; nothing when it cannot be decoded.
-    fn decode(&mut self, payload: &[u8], out: &mut Vec<i16>);
-
-    /// Append `samples` made up for a lost packet. False: the codec cannot, and the buffer repeats and fades.
-    fn conceal(&mut self, samples: usize, out: &mut Vec<i16>) -> bool {
-        let _ = (samples, out);
-        false
-    }
-}
-
-impl Decoder for Law {
-    fn decode(&mut self, payload: &[u8], out: &mut Vec<i16>) {
-        out.extend(payload.iter().map(|&o| Law::decode(*self, o)));
-    }
-}
+use crate::codec::{Decoder, Timescale};
+use crate::comfort::ComfortNoise;
 
 /// What a pulled frame consists of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +16,8 @@ pub enum Pulled {
     Audio,
     /// Made up for lost or late packets.
     Concealed,
+    /// The sender pauses and said what its pause sounds like.
+    Noise,
     /// The stream has not begun, or has paused.
     Silence,
 }
@@ -50,6 +35,8 @@ pub struct PlayoutCounters {
     pub shortened: u64,
     /// The stream was taken up anew (first packet, pause, jump).
     pub restarts: u64,
+    /// Gaps that were filled with the help of the packet after them.
+    pub recovered: u64,
 }
 
 struct Slot {
@@ -58,8 +45,15 @@ struct Slot {
     payload: Vec<u8>,
 }
 
-/// A jitter buffer for one stream at an 8 kHz timestamp clock.
+/// Noise that the sender described, from a timestamp on.
+struct Pause {
+    from: u32,
+    noise: ComfortNoise,
+}
+
+/// A jitter buffer for one stream. Inside, timestamps count samples of 8 kHz.
 pub struct Playout {
+    scale: Timescale,
     slots: Vec<Slot>,
     /// The timestamp of the next sample to decode; `None` while no stream is running.
     next: Option<u32>,
@@ -76,6 +70,11 @@ pub struct Playout {
     in_window: u32,
     calm_windows: u32,
     late_in_a_row: u32,
+    /// The newest timestamp that was accepted.
+    newest: u32,
+    pause: Option<Pause>,
+    /// The frame in work holds noise of a pause.
+    noisy: bool,
     counters: PlayoutCounters,
 }
 
@@ -102,8 +101,14 @@ impl Default for Playout {
 }
 
 impl Playout {
-    /// An empty buffer.
+    /// An empty buffer for a stream whose timestamps count 8 kHz.
     pub fn new() -> Playout {
+        Playout::with_units(1)
+    }
+
+    /// An empty buffer for a stream with so many timestamp units per sample of 8 kHz
+    /// ([`Kind::units_per_sample`](crate::codec::Kind::units_per_sample)).
+    pub fn with_units(units_per_sample: u32) -> Playout {
         let slots = (0..SLOTS)
             .map(|_| Slot {
                 used: false,
@@ -112,9 +117,11 @@ impl Playout {
             })
             .collect();
         Playout {
+            scale: Timescale::new(units_per_sample),
             slots,
             next: None,
-            ready: Vec::with_capacity(4 * FRAME),
+            // A packet of 120 ms may come on top of what is left of a frame.
+            ready: Vec::with_capacity(crate::codec::MAX_PACKET_SAMPLES + 2 * FRAME),
             last: [0; FRAME],
             faded: FADE_FRAMES,
             stall: 0,
@@ -122,8 +129,18 @@ impl Playout {
             in_window: 0,
             calm_windows: 0,
             late_in_a_row: 0,
+            newest: 0,
+            pause: None,
+            noisy: false,
             counters: PlayoutCounters::default(),
         }
+    }
+
+    /// How far the newest packet is ahead of what is played, in samples: the delay that the buffer adds. 0 while no
+    /// stream is running.
+    pub fn depth(&self) -> u32 {
+        self.next
+            .map_or(0, |next| (self.newest.wrapping_sub(next) as i32).max(0) as u32)
     }
 
     /// What happened so far.
@@ -135,6 +152,8 @@ impl Playout {
         self.slots.iter_mut().for_each(|s| s.used = false);
         self.ready.clear();
         self.next = Some(timestamp.wrapping_sub(START));
+        self.newest = timestamp;
+        self.pause = None;
         self.stall = 0;
         self.margin = i32::MAX;
         self.in_window = 0;
@@ -147,6 +166,7 @@ impl Playout {
 
     /// A packet came. `marker` is its marker bit: after a pause with a frozen timestamp the stream restarts there.
     pub fn push(&mut self, timestamp: u32, marker: bool, payload: &[u8]) {
+        let timestamp = self.scale.samples(timestamp);
         let next = match self.next {
             Some(next) => next,
             None => {
@@ -174,6 +194,9 @@ impl Playout {
         }
         self.late_in_a_row = 0;
         self.note_margin(margin);
+        if (timestamp.wrapping_sub(self.newest) as i32) > 0 {
+            self.newest = timestamp;
+        }
         if self.slots.iter().any(|s| s.used && s.timestamp == timestamp) {
             return; // a duplicate
         }
@@ -193,6 +216,20 @@ impl Playout {
             self.ready.clear();
             self.drop_before_next();
             self.counters.shortened += 1;
+        }
+    }
+
+    /// The sender pauses and described its noise (RFC 3389): it fills the time from `timestamp` until audio comes again.
+    pub fn push_noise(&mut self, timestamp: u32, payload: &[u8]) {
+        let timestamp = self.scale.samples(timestamp);
+        let (Some(_), Some(noise)) = (self.next, ComfortNoise::parse(payload)) else {
+            return;
+        };
+        match &mut self.pause {
+            Some(pause) => pause.noise.update(noise),
+            None => {
+                self.pause = Some(Pause { from: timestamp, noise });
+            }
         }
     }
 
@@ -238,6 +275,7 @@ impl Playout {
             self.repeat(out);
             return Pulled::Concealed;
         }
+        self.noisy = false;
         let mut audio = self.fill(decoder);
         if self.calm_windows >= CALM && audio {
             self.calm_windows = 0;
@@ -259,6 +297,9 @@ impl Playout {
             self.faded = 0;
             return Pulled::Audio;
         }
+        if self.noisy && self.faded < PAUSE_FRAMES {
+            return Pulled::Noise;
+        }
         if self.faded >= PAUSE_FRAMES {
             self.next = None;
             self.ready.clear();
@@ -276,37 +317,72 @@ impl Playout {
         while self.ready.len() < FRAME {
             let Some(next) = self.next else { break };
             let wanted = FRAME - self.ready.len();
-            let due = self
-                .oldest()
-                .filter(|&i| (self.slots[i].timestamp.wrapping_sub(next) as i32) < wanted as i32);
             let before = self.ready.len();
-            match due {
-                Some(i) => {
-                    let gap = self.slots[i].timestamp.wrapping_sub(next) as i32;
+            let oldest = self.oldest();
+            let gap = oldest.map_or(i32::MAX, |i| self.slots[i].timestamp.wrapping_sub(next) as i32);
+            match oldest {
+                Some(i) if gap < wanted as i32 => {
                     if gap > 0 {
-                        self.conceal(decoder, gap as usize);
+                        self.bridge(decoder, i, gap as usize);
                     }
                     let slot = &mut self.slots[i];
                     slot.used = false;
+                    if self
+                        .pause
+                        .as_ref()
+                        .is_some_and(|p| (slot.timestamp.wrapping_sub(p.from) as i32) >= 0)
+                    {
+                        self.pause = None;
+                    }
+                    let begun = self.ready.len();
                     decoder.decode(&slot.payload, &mut self.ready);
                     if gap < 0 {
                         // Overlaps with what was made up or decoded already: only its new part counts.
-                        let overlap = ((-gap) as usize).min(self.ready.len() - before);
-                        self.ready.drain(before..before + overlap);
+                        let overlap = ((-gap) as usize).min(self.ready.len() - begun);
+                        self.ready.drain(begun..begun + overlap);
                     }
-                    audio |= self.ready.len() > before;
+                    audio |= self.ready.len() > begun;
                 }
-                None => self.conceal(decoder, wanted),
+                // One packet is missing and the next one is here.
+                Some(i) if gap as usize <= decoder.samples(&self.slots[i].payload) => {
+                    self.bridge(decoder, i, gap as usize);
+                }
+                _ => self.conceal(decoder, wanted),
             }
             self.next = Some(next.wrapping_add((self.ready.len() - before) as u32));
         }
         audio
     }
 
+    /// Fill `gap` samples before the packet in slot `following`, with its help if the codec knows how.
+    fn bridge(&mut self, decoder: &mut dyn Decoder, following: usize, gap: usize) {
+        let paused = self.pause.is_some() || decoder.pausing();
+        let target = self.ready.len() + gap;
+        if !paused && decoder.recover(&self.slots[following].payload, gap, &mut self.ready) {
+            self.counters.recovered += 1;
+        }
+        if self.ready.len() < target {
+            self.conceal(decoder, target - self.ready.len());
+        }
+    }
+
     fn conceal(&mut self, decoder: &mut dyn Decoder, samples: usize) {
         let target = self.ready.len() + samples;
-        if self.faded < FADE_FRAMES && decoder.conceal(samples, &mut self.ready) {
-            self.faded += 1;
+        if let (Some(pause), Some(next)) = (&mut self.pause, self.next)
+            && (next.wrapping_sub(pause.from) as i32) >= 0
+        {
+            let before = self.ready.len();
+            self.ready.resize(target, 0);
+            pause.noise.fill(&mut self.ready[before..]);
+            self.noisy = true;
+            // The pause lasts as long as the sender likes; nothing is left to repeat when it ends.
+            self.faded = FADE_FRAMES;
+            return;
+        }
+        let pausing = decoder.pausing();
+        if (pausing || self.faded < FADE_FRAMES) && decoder.conceal(samples, &mut self.ready) {
+            self.noisy |= pausing;
+            self.faded = self.faded.saturating_add(1);
             self.ready.resize(target, 0);
             return;
         }
@@ -336,6 +412,7 @@ impl Playout {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::g711::Law;
     use crate::probe;
     use crate::tone::{Cadence, ToneGenerator};
 

@@ -23,7 +23,7 @@
 //!
 //! - A leg's packets leave through one function (`Leg::send`) and come in through one (`Shard::on_rtp`): another transport
 //!   (WebRTC on one port a shard, SRTP) is a second variant behind these two.
-//! - The jitter buffer keeps payloads and takes a [`Decoder`](strowger_media_core::playout::Decoder), so that codecs with
+//! - The jitter buffer keeps payloads and takes a [`Decoder`](strowger_media_core::codec::Decoder), so that codecs with
 //!   memory, concealment and other packet times fit beside G.711.
 //! - A mixer input has a gain: listening, whispering and muting are layouts, not new modes.
 

@@ -3,6 +3,7 @@
 //!
 //! A target is a function that must return for any bytes, soon, without a panic; its assertions say what must hold.
 
+mod codec;
 mod frame;
 mod media;
 pub mod mutate;
@@ -33,6 +34,10 @@ pub const TARGETS: &[Target] = &[
     target("stun", sip::stun, seeds::stun),
     target("rtp", media::rtp, seeds::packets),
     target("rtcp", media::rtcp, seeds::reports),
+    target("decode_opus", codec::opus, codec::opus_seeds),
+    target("decode_g722", codec::g722, codec::g722_seeds),
+    target("decode_g729", codec::g729, codec::g729_seeds),
+    target("comfort_noise", codec::comfort_noise, codec::comfort_noise_seeds),
     target("wav", media::wav, seeds::sounds),
     target("number", media::number, seeds::numbers),
     target("spoken", media::spoken, seeds::spoken),

@@ -28,7 +28,10 @@ fn burst(name: &str) {
     for (n, seed) in seeds.iter().enumerate() {
         execute(&format!("seed {n}"), seed);
     }
-    let mut rng = Rng::new(name.bytes().fold(1, |h, b| h * 31 + u64::from(b)));
+    let mut rng = Rng::new(
+        name.bytes()
+            .fold(1, |h: u64, b| h.wrapping_mul(31).wrapping_add(u64::from(b))),
+    );
     let begun = Instant::now();
     let mut runs = 0;
     while begun.elapsed() < BURST {
@@ -46,7 +49,7 @@ macro_rules! bursts {
     };
 }
 
-bursts! { sip_message sip_frame sip_stack uri digest registrar identity sdp stun rtp rtcp wav number spoken }
+bursts! { sip_message sip_frame sip_stack uri digest registrar identity sdp stun rtp rtcp decode_opus decode_g722 decode_g729 comfort_noise wav number spoken }
 
 /// A target that is in the library has a binary for libFuzzer and a burst here.
 #[test]
