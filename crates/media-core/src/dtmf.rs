@@ -37,17 +37,35 @@ struct Active {
 
 /// Turns event packets into presses: retransmissions, lost end packets and presses longer than 65,535 units (segments,
 /// RFC 4733 section 2.5.1.3) all give one digit.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct DtmfReceiver {
     active: Option<Active>,
     /// Timestamp of the last ended event.
     ended: Option<u32>,
+    /// A press whose packets stop without an end is over after this many units.
+    silent_end: u32,
 }
 
-/// A press whose packets stop without an end is over after this many units (200 ms at 8 kHz).
-const SILENT_END: u32 = 1600;
+impl Default for DtmfReceiver {
+    /// For a telephone-event clock of 8 kHz.
+    fn default() -> Self {
+        let mut receiver = DtmfReceiver {
+            active: None,
+            ended: None,
+            silent_end: 0,
+        };
+        receiver.set_clock(8000);
+        receiver
+    }
+}
 
 impl DtmfReceiver {
+    /// The telephone-event clock in Hz.
+    pub fn set_clock(&mut self, clock: u32) {
+        // 200 ms.
+        self.silent_end = (clock / 5).max(1);
+    }
+
     /// One event packet: its RTP timestamp, its payload, and the local clock in the same units. Returns a press that
     /// ended with it.
     pub fn received(&mut self, timestamp: u32, payload: &[u8], now: u32) -> Option<Press> {
@@ -73,9 +91,9 @@ impl DtmfReceiver {
             }
         }
         if self.active.is_none() {
-            let old = self
-                .ended
-                .is_some_and(|e| (timestamp.wrapping_sub(e) as i32) <= 0 && e.wrapping_sub(timestamp) < 80_000);
+            let old = self.ended.is_some_and(|e| {
+                (timestamp.wrapping_sub(e) as i32) <= 0 && e.wrapping_sub(timestamp) < 50 * self.silent_end
+            });
             if old || digit_of(event).is_none() {
                 return finished;
             }
@@ -102,7 +120,7 @@ impl DtmfReceiver {
     /// Ask now and then: returns a press whose packets stopped without an end.
     pub fn poll(&mut self, now: u32) -> Option<Press> {
         match &self.active {
-            Some(a) if now.wrapping_sub(a.seen) >= SILENT_END => self.finish(),
+            Some(a) if now.wrapping_sub(a.seen) >= self.silent_end => self.finish(),
             _ => None,
         }
     }

@@ -6,6 +6,7 @@
 pub mod codec;
 pub mod comfort;
 pub mod dtmf;
+pub mod dtmf_tone;
 pub mod g711;
 pub mod mixer;
 pub mod playout;

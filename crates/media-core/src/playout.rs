@@ -209,6 +209,8 @@ impl Playout {
         slot.used = true;
         slot.timestamp = timestamp;
         slot.payload.clear();
+        // Packets of variable length do not make it grow again and again.
+        slot.payload.reserve(payload.len().max(256));
         slot.payload.extend_from_slice(payload);
         if margin > MAX_DELAY + 2 * FRAME as i32 {
             // Too deep (a burst after an outage): go on where the delay is the longest allowed.

@@ -67,6 +67,16 @@ impl Cadence {
         }
     }
 
+    /// Two sines at once for `millis`, silence for `pause_ms`, then the end.
+    pub fn once(millis: u32, frequencies: [u16; 2], pause_ms: u32, level_dbfs: f32) -> Cadence {
+        let [first, second] = frequencies;
+        Cadence {
+            segments: vec![Segment::on(millis, first, second), Segment::off(pause_ms)],
+            cycles: false,
+            level_dbfs,
+        }
+    }
+
     /// Ringing tone of a country (ISO 3166-1 alpha-2, any case); unknown countries get the ITU-T E.180 tone.
     pub fn ringback(country: &str) -> Cadence {
         Cadence::supervisory(&plan(country).ringback)

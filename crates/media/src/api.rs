@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use strowger_media_core::codec::Kind;
 use strowger_media_core::mixer::Gain;
 use strowger_media_core::tone::Cadence;
 use strowger_media_core::{g711, wav};
@@ -53,6 +54,8 @@ pub struct Config {
     pub coalesce: Duration,
     /// Send encoded silence to a configured leg that has nothing to hear. Default: send nothing.
     pub comfort_silence: bool,
+    /// How much work the Opus encoder puts into a packet: 0 (cheapest) to 10 (best).
+    pub opus_complexity: u8,
 }
 
 impl Default for Config {
@@ -74,6 +77,7 @@ impl Default for Config {
             rtcp_interval: Duration::from_secs(5),
             coalesce: Duration::from_micros(200),
             comfort_silence: false,
+            opus_complexity: 5,
         }
     }
 }
@@ -135,6 +139,12 @@ pub enum CodecKind {
     Pcmu,
     /// G.711 A-law, 8 kHz.
     Pcma,
+    /// G.722, 64 kbit/s. Its RTP clock is 8 kHz (RFC 3551 section 4.5.2).
+    G722,
+    /// G.729 with Annexes A and B.
+    G729,
+    /// Opus (RFC 7587), whose RTP clock is 48 kHz.
+    Opus,
     /// Any other codec: relayed to a leg with the same name and clock, never decoded. It cannot hear prompts or be mixed.
     Opaque {
         /// Encoding name of the rtpmap, compared without case, with its parameters if they matter (`opus/48000/2`).
@@ -145,11 +155,38 @@ pub enum CodecKind {
 }
 
 impl CodecKind {
+    /// What an rtpmap names: encoding name in any case, clock in Hz, channels.
+    pub fn named(name: &str, clock: u32, channels: u8) -> CodecKind {
+        match Kind::named(name, clock, channels) {
+            Some(Kind::Pcmu) => CodecKind::Pcmu,
+            Some(Kind::Pcma) => CodecKind::Pcma,
+            Some(Kind::G722) => CodecKind::G722,
+            Some(Kind::G729) => CodecKind::G729,
+            Some(Kind::Opus) => CodecKind::Opus,
+            None => CodecKind::Opaque {
+                name: name.to_ascii_lowercase().into(),
+                clock,
+            },
+        }
+    }
+
+    /// The codec, if it can be decoded and encoded.
+    pub fn coded(&self) -> Option<Kind> {
+        match self {
+            CodecKind::Pcmu => Some(Kind::Pcmu),
+            CodecKind::Pcma => Some(Kind::Pcma),
+            CodecKind::G722 => Some(Kind::G722),
+            CodecKind::G729 => Some(Kind::G729),
+            CodecKind::Opus => Some(Kind::Opus),
+            CodecKind::Opaque { .. } => None,
+        }
+    }
+
     /// RTP timestamp units per second.
     pub fn clock(&self) -> u32 {
         match self {
-            CodecKind::Pcmu | CodecKind::Pcma => 8000,
             CodecKind::Opaque { clock, .. } => (*clock).max(1),
+            known => known.coded().map_or(8000, Kind::clock),
         }
     }
 }
@@ -195,6 +232,8 @@ pub struct LegConfig {
     pub codec: Codec,
     /// RFC 4733 payload types `(send, receive)` when telephone-event was negotiated.
     pub dtmf: Option<(u8, u8)>,
+    /// The clock of its rtpmap in Hz, in which durations count; 0 means that of the codec.
+    pub dtmf_clock: u32,
     /// The packet time that the far side asked for, in ms (10-60); 20 when it did not say.
     pub ptime_ms: u8,
     /// We may send: the far side's direction is `sendrecv` or `recvonly`.
@@ -217,8 +256,9 @@ pub enum Command {
     },
     /// Replace the call's layout: who hears whom and what is played.
     Layout(Layout),
-    /// Send digits to a leg as RFC 4733 events, one after another with 60 ms between them. Digits already on their way
-    /// are finished first. Without negotiated telephone-event, or above 64 digits waiting, [`Event::DtmfFailed`].
+    /// Send digits to a leg, one after another with a pause between them, in place of its sound: as RFC 4733 events where
+    /// telephone-event was negotiated, else as tones. Digits already on their way are finished first. On a leg with
+    /// neither (an opaque codec), or above 64 digits waiting, [`Event::DtmfFailed`].
     SendDtmf {
         /// The leg that receives the digits.
         leg: u16,
@@ -386,7 +426,7 @@ pub enum Event {
         /// How long it was pressed.
         duration_ms: u32,
     },
-    /// Digits could not be sent: telephone-event is not negotiated, or too many are waiting.
+    /// Digits could not be sent: there is neither telephone-event nor a codec for tones, or too many are waiting.
     DtmfFailed {
         /// The leg.
         leg: u16,

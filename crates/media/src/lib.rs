@@ -14,8 +14,8 @@
 //! # Invariants
 //!
 //! - A call lives on one shard; commands of one call are carried out in the order in which they were accepted.
-//! - A leg that hears exactly one leg at unity gain, with nothing mixed in and compatible codecs, is relayed packet by
-//!   packet on arrival. Samples exist only while a mix, a prompt or a recording needs them.
+//! - A leg that hears exactly one leg at unity gain, with nothing mixed in and the same codec (or G.711 of either law), is
+//!   relayed packet by packet on arrival. Samples exist only while a mix, a prompt, a recording or another codec needs them.
 //! - Attaching a recording does not change the packets a party receives.
 //! - No queue is unbounded, and nothing here waits for the disk or for the receiver of events.
 //!

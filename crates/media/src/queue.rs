@@ -87,6 +87,10 @@ impl Queue {
     }
 
     /// Add a message, or give it back with the reason. Messages that free resources may use as much room again.
+    #[expect(
+        clippy::result_large_err,
+        reason = "a refused message goes back with the sockets that it carries"
+    )]
     pub(crate) fn push(&self, call: CallKey, message: Message) -> Result<(), (MediaError, Message)> {
         let mut waiting = self.lock();
         if waiting.stopped {

@@ -6,13 +6,14 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use strowger_media_core::codec::{Encoder, EncoderSettings, Kind, MAX_PAYLOAD};
 use strowger_media_core::dtmf::{DtmfSender, Sending};
 use strowger_media_core::g711::Law;
 use strowger_media_core::probe;
 use strowger_media_core::rtp::{HEADER_LEN, Header, Packet};
 use strowger_media_core::tone::{Cadence, ToneGenerator};
 
-use crate::api::{CallKey, Event, EventSink};
+use crate::api::{CallKey, Codec, CodecKind, Event, EventSink};
 
 /// How long a wait lasts before it panics: far more than anything needs, so that a busy machine does not fail a test.
 pub const PATIENCE: Duration = Duration::from_secs(10);
@@ -34,10 +35,13 @@ pub struct Received {
     pub header: Header,
     /// Its payload.
     pub payload: Vec<u8>,
+    /// What it decodes to at 8 kHz; nothing for events.
+    pub samples: Vec<i16>,
 }
 
 struct State {
-    law: Law,
+    kind: Kind,
+    encoder: Box<dyn Encoder>,
     ptime_ms: u16,
     remote: Option<SocketAddr>,
     tone: Option<ToneGenerator>,
@@ -70,8 +74,18 @@ pub struct Peer {
     thread: Option<JoinHandle<()>>,
 }
 
-fn payload_type(law: Law) -> u8 {
-    if law == Law::A { 8 } else { 0 }
+fn payload_type(kind: Kind) -> u8 {
+    match kind {
+        Kind::Pcmu => 0,
+        Kind::Pcma => 8,
+        Kind::G722 => 9,
+        Kind::G729 => 18,
+        Kind::Opus => 111,
+    }
+}
+
+fn kind_of(law: Law) -> Kind {
+    if law == Law::A { Kind::Pcma } else { Kind::Pcmu }
 }
 
 impl Peer {
@@ -88,14 +102,23 @@ impl Peer {
     /// # Panics
     /// When the system gives no socket or thread.
     pub fn with_ptime(law: Law, ptime_ms: u16) -> Peer {
+        Peer::with_codec(kind_of(law), ptime_ms)
+    }
+
+    /// A peer with another codec.
+    ///
+    /// # Panics
+    /// When the system gives no socket, thread or coder.
+    pub fn with_codec(kind: Kind, ptime_ms: u16) -> Peer {
         let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket for a test peer");
         let address = socket.local_addr().expect("the address of a bound socket");
         let state = State {
-            law,
+            kind,
+            encoder: kind.encoder(EncoderSettings::default()).expect("an encoder"),
             ptime_ms,
             remote: None,
             tone: None,
-            digits: DtmfSender::new(8000),
+            digits: DtmfSender::new(kind.clock()),
             event_timestamp: 0,
             // Near the wrap, so that every test crosses it.
             sequence: 65_520,
@@ -129,8 +152,27 @@ impl Peer {
     }
 
     /// Its G.711 law.
+    ///
+    /// # Panics
+    /// When it has another codec.
     pub fn law(&self) -> Law {
-        self.shared.lock().law
+        self.kind().law().expect("a peer with G.711")
+    }
+
+    /// Its codec.
+    pub fn kind(&self) -> Kind {
+        self.shared.lock().kind
+    }
+
+    /// Its codec as a leg is configured with it.
+    pub fn codec(&self) -> Codec {
+        let kind = self.kind();
+        let payload_type = payload_type(kind);
+        Codec {
+            payload_type_send: payload_type,
+            payload_type_recv: payload_type,
+            kind: CodecKind::named(kind.name(), kind.clock(), if kind == Kind::Opus { 2 } else { 1 }),
+        }
     }
 
     /// Say a tone of `hz` at -10 dBFS to `remote` from now on.
@@ -202,8 +244,7 @@ impl Peer {
     /// # Panics
     /// After [`PATIENCE`].
     pub fn wait_hears(&self, hz: u16) {
-        let law = self.law();
-        self.wait(&format!("hears {hz} Hz"), |r| last_level(r, law, hz) > -30.0);
+        self.wait(&format!("hears {hz} Hz"), |r| last_level(r, hz) > -30.0);
     }
 
     /// Wait until all of `present` are heard and none of `absent` is (below -40 dBFS), in the same 200 ms.
@@ -211,18 +252,17 @@ impl Peer {
     /// # Panics
     /// After [`PATIENCE`].
     pub fn wait_hears_only(&self, present: &[u16], absent: &[u16]) {
-        let law = self.law();
         self.wait(&format!("hears {present:?} and not {absent:?}"), |r| {
             r.len() >= PROBE_PACKETS
-                && present.iter().all(|&hz| last_level(r, law, hz) > -30.0)
-                && absent.iter().all(|&hz| last_level(r, law, hz) < -40.0)
+                && present.iter().all(|&hz| last_level(r, hz) > -30.0)
+                && absent.iter().all(|&hz| last_level(r, hz) < -40.0)
         });
     }
 
     /// Level of `hz` in dBFS over all audio received since the last [`Peer::forget`].
     pub fn level(&self, hz: u16) -> f32 {
         let state = self.shared.lock();
-        probe::level(&audio(&state.received, state.law), f32::from(hz))
+        probe::level(&heard(&state.received), f32::from(hz))
     }
 }
 
@@ -238,19 +278,27 @@ impl Drop for Peer {
 
 /// The audio of packets, decoded, in the order of arrival; events are left out.
 pub fn audio(received: &[Received], law: Law) -> Vec<i16> {
-    let audio = received.iter().filter(|r| r.header.payload_type == payload_type(law));
+    let of_law = payload_type(kind_of(law));
+    let audio = received.iter().filter(|r| r.header.payload_type == of_law);
     audio.flat_map(|r| r.payload.iter().map(|&o| law.decode(o))).collect()
 }
 
-fn last_level(received: &[Received], law: Law, hz: u16) -> f32 {
+/// What packets decoded to, in the order of arrival.
+fn heard(received: &[Received]) -> Vec<i16> {
+    received.iter().flat_map(|r| r.samples.iter().copied()).collect()
+}
+
+fn last_level(received: &[Received], hz: u16) -> f32 {
     let from = received.len().saturating_sub(PROBE_PACKETS);
-    probe::level(&audio(&received[from..], law), f32::from(hz))
+    probe::level(&heard(&received[from..]), f32::from(hz))
 }
 
 /// The peer's thread: receive until the next packet is due, then send it.
 fn live(socket: &UdpSocket, shared: &Shared) {
     let mut next = Instant::now();
     let mut buffer = [0u8; 2048];
+    let kind = shared.lock().kind;
+    let mut decoder = kind.decoder().expect("a decoder");
     loop {
         let now = Instant::now();
         if now >= next {
@@ -276,11 +324,16 @@ fn live(socket: &UdpSocket, shared: &Shared) {
             timestamp: packet.timestamp,
             ssrc: packet.ssrc,
         };
+        let mut samples = Vec::new();
+        if packet.payload_type == payload_type(kind) {
+            decoder.decode(packet.payload, &mut samples);
+        }
         let received = Received {
             at: Instant::now(),
             from,
             header,
             payload: packet.payload.to_vec(),
+            samples,
         };
         shared.lock().received.push(received);
         shared.arrived.notify_all();
@@ -291,7 +344,7 @@ impl State {
     fn send(&mut self, socket: &UdpSocket) {
         let samples = usize::from(self.ptime_ms) * 8;
         let mut packet = vec![0; HEADER_LEN];
-        let (mut marker, mut kind, mut timestamp) = (false, payload_type(self.law), self.timestamp);
+        let (mut marker, mut kind, mut timestamp) = (false, payload_type(self.kind), self.timestamp);
         match self.digits.tick() {
             Sending::Packet { begin, payload, .. } => {
                 if begin {
@@ -305,12 +358,14 @@ impl State {
                 if let Some(tone) = &mut self.tone {
                     let mut pcm = vec![0i16; samples];
                     tone.fill(&mut pcm);
-                    packet.resize(HEADER_LEN + samples, 0);
-                    self.law.encode_into(&pcm, &mut packet[HEADER_LEN..]);
+                    packet.resize(HEADER_LEN + MAX_PAYLOAD, 0);
+                    let length = self.encoder.encode(&pcm, &mut packet[HEADER_LEN..]);
+                    packet.truncate(HEADER_LEN + length);
                 }
             }
         }
-        self.timestamp = self.timestamp.wrapping_add(samples as u32);
+        let units = samples as u32 * self.kind.units_per_sample();
+        self.timestamp = self.timestamp.wrapping_add(units);
         let (true, Some(remote)) = (packet.len() > HEADER_LEN, self.remote) else {
             return;
         };

@@ -6,9 +6,10 @@ use std::net::UdpSocket;
 use std::time::Duration;
 
 use common::*;
-use strowger_media::testkit::Peer;
+use strowger_media::testkit::{Peer, audio};
 use strowger_media::*;
 use strowger_media_core::g711::Law;
+use strowger_media_core::probe;
 use strowger_media_core::rtp::Header;
 
 #[test]
@@ -153,6 +154,30 @@ fn digits_we_send_replace_the_audio_and_it_comes_back() {
         digits: "3".into(),
         duration_ms: 80,
     });
+    // Without events the digit is a tone in the sound; where there is no sound of ours, it fails.
+    b.wait("both frequencies of 3", |r| {
+        let span = audio(&r[r.len().saturating_sub(4)..], Law::A);
+        [697.0, 1477.0].iter().all(|&hz| probe::level(&span, hz) > -16.0)
+    });
+    bench.command(Command::Configure {
+        leg: 1,
+        config: LegConfig {
+            dtmf: None,
+            codec: Codec {
+                kind: CodecKind::Opaque {
+                    name: "amr".into(),
+                    clock: 8000,
+                },
+                ..Codec::pcma()
+            },
+            ..config(&b)
+        },
+    });
+    bench.command(Command::SendDtmf {
+        leg: 1,
+        digits: "4".into(),
+        duration_ms: 80,
+    });
     bench
         .events
         .wait("failed", |_, e| matches!(e, Event::DtmfFailed { leg: 1 }).then_some(()));
@@ -267,6 +292,7 @@ fn an_opaque_codec_is_relayed_untouched() {
             },
         },
         dtmf: None,
+        dtmf_clock: 0,
         ptime_ms: 20,
         send: true,
         recv: true,

@@ -196,6 +196,7 @@ fn open(handle: &Handle, n: usize, options: &Options, sound: &Arc<Sound>) -> (So
             remote,
             codec,
             dtmf: None,
+            dtmf_clock: 0,
             ptime_ms: 20,
             send: true,
             recv: true,

@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use strowger_media_core::FRAME;
+use strowger_media_core::codec::EncoderSettings;
 use strowger_media_core::mixer::Gain;
-use strowger_media_core::playout::{Playout, Pulled};
 
-use super::leg::{Decoded, Leg, Legs, Output, Route};
+use super::leg::{Leg, Legs, Output, Route};
 use super::play::Playing;
-use crate::api::{CallKey, CodecKind, Event, EventSink, Layout, RecordSpec};
+use crate::api::{CallKey, CodecKind, Config, Event, EventSink, Layout, RecordSpec};
 use crate::record::Recorder;
 
 /// What one leg hears, whether or not it is open yet.
@@ -97,7 +96,12 @@ impl Call {
 
     /// Derive from layout, configurations and recording what each leg is sent and whose samples are needed. Returns
     /// whether frames must be made every 20 ms.
-    pub(super) fn plan(&mut self, legs: &mut Legs, comfort: bool, sink: &Arc<dyn EventSink>) -> bool {
+    pub(super) fn plan(&mut self, legs: &mut Legs, config: &Config, sink: &Arc<dyn EventSink>) -> bool {
+        let comfort = config.comfort_silence;
+        let settings = EncoderSettings {
+            complexity: config.opus_complexity,
+            ..EncoderSettings::default()
+        };
         self.fail_opaque_plays(legs, sink);
         for &(_, slot) in &self.legs {
             if let Some(leg) = legs.get_mut(slot) {
@@ -120,6 +124,7 @@ impl Call {
             }
             if let Some(leg) = legs.get_mut(slot) {
                 leg.set_output(output);
+                leg.attach_encoder(output == Output::Mix || leg.sends_tones(), settings);
                 frames |= leg.dtmf_out.is_some();
             }
         }
@@ -131,7 +136,7 @@ impl Call {
         }
         for &(number, slot) in &self.legs {
             if let Some(leg) = legs.get_mut(slot) {
-                attach_decoder(leg, need_samples.contains(&number));
+                leg.attach_decoder(need_samples.contains(&number));
             }
         }
         frames
@@ -143,7 +148,7 @@ impl Call {
             let slot = self.legs.iter().find(|l| l.0 == hearing.leg).map(|l| l.1);
             let configured = slot.and_then(|s| legs.get(s)).and_then(|l| l.configured.as_ref());
             if let (Some(configured), Some(playing)) = (configured, &mut hearing.playing)
-                && configured.law.is_none()
+                && configured.coded.is_none()
                 && playing.is_active()
             {
                 playing.finished = true;
@@ -179,7 +184,7 @@ impl Call {
         if !configured.config.send && !mixed_in {
             return nothing;
         }
-        if configured.law.is_none() {
+        if configured.coded.is_none() {
             // Opaque to us: the first leg with the same codec can be relayed, and nothing else is possible.
             let route = hears.iter().find_map(|&(from, _)| self.route(from, slot, legs));
             return if route.is_some() {
@@ -193,7 +198,7 @@ impl Call {
                 return (Output::Relay, Some(route));
             }
             let source = self.slot(from).and_then(|s| legs.get(s));
-            if source.and_then(Leg::law).is_none() {
+            if source.and_then(Leg::coded).is_none() {
                 // Not open, not configured, or opaque: nothing can be heard from it.
                 return if comfort { (Output::Mix, None) } else { nothing };
             }
@@ -205,8 +210,8 @@ impl Call {
         }
     }
 
-    /// How `from` can be relayed to the leg in slot `to`, if it can: the same opaque codec, or G.711 on both sides with
-    /// the same packet time.
+    /// How `from` can be relayed to the leg in slot `to`, if it can: the same codec on both sides, or G.711 of either law
+    /// with the same packet time. Receivers of the other codecs take any packet time.
     fn route(&self, from: u16, to: u32, legs: &Legs) -> Option<(u32, Route)> {
         let source_slot = self.slot(from)?;
         let source = legs.get(source_slot)?.configured.as_ref()?;
@@ -218,30 +223,23 @@ impl Call {
                 None
             }
             _ => {
-                let (a, b) = (source.law?, target.law?);
-                if source.config.ptime_ms != target.config.ptime_ms {
-                    return None;
+                let (a, b) = (source.coded?, target.coded?);
+                match (a.law(), b.law()) {
+                    (Some(x), Some(y)) if source.config.ptime_ms == target.config.ptime_ms => {
+                        (x != y).then_some((x, y))
+                    }
+                    (None, None) if a == b => None,
+                    _ => return None,
                 }
-                (a != b).then_some((a, b))
             }
         };
-        Some((source_slot, Route { target: to, transcode }))
-    }
-}
-
-fn attach_decoder(leg: &mut Leg, needed: bool) {
-    match (leg.law(), needed) {
-        (Some(law), true) if leg.decoded.as_ref().is_none_or(|d| d.law != law) => {
-            let playout = Playout::new();
-            let decoded = Decoded {
-                playout,
-                law,
-                frame: [0; FRAME],
-                pulled: Pulled::Silence,
-            };
-            leg.decoded = Some(Box::new(decoded));
-        }
-        (Some(_), true) => {}
-        _ => leg.decoded = None,
+        // Durations of digits are relayed as they are.
+        let events = source.dtmf_clock == target.dtmf_clock && source.config.dtmf.is_some();
+        let route = Route {
+            target: to,
+            transcode,
+            events,
+        };
+        Some((source_slot, route))
     }
 }

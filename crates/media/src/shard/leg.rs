@@ -4,20 +4,20 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use strowger_media_core::FRAME;
-use strowger_media_core::dtmf::{DtmfReceiver, DtmfSender};
+use strowger_media_core::codec::{self, Kind};
+use strowger_media_core::dtmf::DtmfReceiver;
 use strowger_media_core::g711::Law;
 use strowger_media_core::playout::{Playout, Pulled};
 use strowger_media_core::rewrite::{Rewriter, Stamp};
 use strowger_media_core::rtp::{self, Header};
 use strowger_media_core::stats::ReceiverStats;
 
-use crate::api::{CallKey, CodecKind, LegConfig, LegStats};
+use super::coding::Outgoing;
+use super::digits::SendingDigits;
+use crate::api::{CallKey, LegConfig, LegStats};
 use crate::latch::Latch;
 use crate::ports::Pair;
 use crate::queue::{Counters, bump};
-
-/// Largest payload that leaves a leg at once: 60 ms of G.711.
-const MAX_GENERATED: usize = 480;
 
 /// Where packets of a leg are relayed to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +26,8 @@ pub(super) struct Route {
     pub(super) target: u32,
     /// G.711 laws to translate between, when they differ.
     pub(super) transcode: Option<(Law, Law)>,
+    /// Digits are relayed too: both sides count their lengths with the same clock.
+    pub(super) events: bool,
 }
 
 /// What a leg is sent.
@@ -42,7 +44,8 @@ pub(super) enum Output {
 /// The decoded side of a leg; exists only while a mix or a recording needs its samples.
 pub(super) struct Decoded {
     pub(super) playout: Playout,
-    pub(super) law: Law,
+    pub(super) kind: Kind,
+    pub(super) decoder: Box<dyn codec::Decoder>,
     /// The frame of the present tick.
     pub(super) frame: [i16; FRAME],
     pub(super) pulled: Pulled,
@@ -52,8 +55,10 @@ pub(super) struct Decoded {
 pub(super) struct Configured {
     pub(super) config: LegConfig,
     /// `None` for an opaque codec.
-    pub(super) law: Option<Law>,
+    pub(super) coded: Option<Kind>,
     pub(super) clock: u32,
+    /// In which durations of digits count.
+    pub(super) dtmf_clock: u32,
     pub(super) latch: Latch,
     /// When it came, in µs; inactivity counts from here at the earliest.
     pub(super) at: u64,
@@ -62,16 +67,17 @@ pub(super) struct Configured {
 
 impl Configured {
     pub(super) fn new(config: LegConfig, latch: Latch, at: u64) -> Configured {
-        let law = match config.codec.kind {
-            CodecKind::Pcma => Some(Law::A),
-            CodecKind::Pcmu => Some(Law::Mu),
-            CodecKind::Opaque { .. } => None,
-        };
+        let coded = config.codec.kind.coded();
         let clock = config.codec.kind.clock();
+        let dtmf_clock = match config.dtmf_clock {
+            0 => clock,
+            written => written,
+        };
         Configured {
             config,
-            law,
+            coded,
             clock,
+            dtmf_clock,
             latch,
             at,
             inactive_reported: false,
@@ -79,8 +85,10 @@ impl Configured {
     }
 
     /// Samples in a packet that we send.
-    fn packet_samples(&self) -> usize {
-        usize::from(self.config.ptime_ms.clamp(10, 60) / 10) * 80
+    pub(super) fn packet_samples(&self) -> usize {
+        let wanted = self.config.ptime_ms;
+        let ms = self.coded.map_or(wanted, |kind| kind.packet_ms(wanted));
+        usize::from(ms) * 8
     }
 }
 
@@ -93,15 +101,10 @@ pub(super) struct Reports {
     pub(super) last_sr: Option<(u32, u64)>,
     pub(super) round_trip: Option<Duration>,
     pub(super) lost_out: Option<u32>,
+    /// What the encoder is told about the far side's losses, in percent.
+    pub(super) loss_percent: u8,
     /// Packets sent when the last report was made: without new ones it is a receiver report.
     pub(super) packets_reported: u64,
-}
-
-/// Digits on their way out.
-pub(super) struct SendingDigits {
-    pub(super) sender: DtmfSender,
-    /// Timestamp of the present event.
-    pub(super) timestamp: u32,
 }
 
 pub(super) struct Leg {
@@ -118,8 +121,10 @@ pub(super) struct Leg {
     pub(super) reports: Reports,
     pub(super) rewriter: Rewriter,
     pub(super) ssrc: u32,
-    /// Encoded samples that do not fill a packet yet.
-    pending: Vec<u8>,
+    /// Encoded samples of G.711 that do not fill a packet yet.
+    pub(super) pending: Vec<u8>,
+    /// The encoder of any other codec, while frames are made for the leg.
+    pub(super) outgoing: Option<Box<Outgoing>>,
     pub(super) opened_at: u64,
     pub(super) first_at: Option<u64>,
     pub(super) last_at: u64,
@@ -147,6 +152,7 @@ impl Leg {
             rewriter: Rewriter::new(random[0] as u16, random[1] as u32),
             ssrc: (random[0] >> 32) as u32,
             pending: Vec::new(),
+            outgoing: None,
             opened_at: now,
             first_at: None,
             last_at: now,
@@ -158,8 +164,14 @@ impl Leg {
         }
     }
 
+    /// The leg's codec, if it can be decoded and encoded.
+    pub(super) fn coded(&self) -> Option<Kind> {
+        self.configured.as_ref().and_then(|c| c.coded)
+    }
+
+    /// Its companding law, if it is G.711.
     pub(super) fn law(&self) -> Option<Law> {
-        self.configured.as_ref().and_then(|c| c.law)
+        self.coded().and_then(Kind::law)
     }
 
     /// Set what is sent from now on; half-filled packets of a mix that ends are dropped.
@@ -167,6 +179,9 @@ impl Leg {
         if self.output != output {
             self.output = output;
             self.pending.clear();
+            if let Some(outgoing) = &mut self.outgoing {
+                outgoing.clear();
+            }
         }
     }
 
@@ -198,41 +213,6 @@ impl Leg {
             }
             // Full buffers and unreachable networks lose a packet, as any network does; counted, never retried.
             Err(_) => bump(&counters.send_errors, 1),
-        }
-    }
-
-    /// Send 20 ms of encoded audio that was made for the instant `micros`, in packets of the negotiated length.
-    pub(super) fn send_frame(&mut self, encoded: &[u8; FRAME], micros: u64, counters: &Counters) {
-        let Some(configured) = &self.configured else { return };
-        let size = configured.packet_samples();
-        let payload_type = configured.config.codec.payload_type_send;
-        let mut wall = rtp::clock_units(micros, configured.clock);
-        let mut buffer = [0u8; rtp::HEADER_LEN + MAX_GENERATED];
-        if size == FRAME && self.pending.is_empty() {
-            buffer[rtp::HEADER_LEN..rtp::HEADER_LEN + FRAME].copy_from_slice(encoded);
-            let stamp = self.rewriter.generate(wall, FRAME as u32);
-            self.send(
-                &mut buffer[..rtp::HEADER_LEN + FRAME],
-                rtp::HEADER_LEN,
-                payload_type,
-                stamp,
-                counters,
-            );
-            return;
-        }
-        self.pending.extend_from_slice(encoded);
-        while self.pending.len() >= size {
-            buffer[rtp::HEADER_LEN..rtp::HEADER_LEN + size].copy_from_slice(&self.pending[..size]);
-            self.pending.drain(..size);
-            let stamp = self.rewriter.generate(wall, size as u32);
-            self.send(
-                &mut buffer[..rtp::HEADER_LEN + size],
-                rtp::HEADER_LEN,
-                payload_type,
-                stamp,
-                counters,
-            );
-            wall = wall.wrapping_add(size as u32);
         }
     }
 

@@ -4,6 +4,8 @@
 //! a call fall on one of 20 milliseconds (its phase), so that the work of many calls is spread evenly.
 
 mod call;
+mod coding;
+mod digits;
 mod leg;
 mod packet;
 mod play;
@@ -17,10 +19,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use strowger_media_core::dtmf::DtmfSender;
-
 use self::call::{Call, Recording};
-use self::leg::{Configured, Leg, Legs, SendingDigits};
+use self::leg::{Configured, Leg, Legs};
 use crate::api::{CallKey, Command, Config, Event, EventSink, LegConfig, RecordSpec, Scheduling};
 use crate::latch::Latch;
 use crate::ports::{Pair, PortPool};
@@ -280,8 +280,7 @@ impl Shard {
                 digits,
                 duration_ms,
             } => {
-                let slot = call.slot(leg);
-                self.send_dtmf(key, leg, slot, &digits, duration_ms);
+                self.send_dtmf(key, leg, &digits, duration_ms);
             }
             Command::Record(spec) => self.record(key, spec),
             Command::StopRecord => {
@@ -361,33 +360,11 @@ impl Shard {
                 Latch::new(config.remote)
             }
         };
-        leg.configured = Some(Configured::new(config, latch, now));
+        let configured = Configured::new(config, latch, now);
+        leg.dtmf_in.set_clock(configured.dtmf_clock);
+        leg.configured = Some(configured);
         self.start_waiting_recording(key);
         self.replan(key);
-    }
-
-    fn send_dtmf(&mut self, key: CallKey, number: u16, slot: Option<u32>, digits: &str, duration_ms: u16) {
-        let accepted = slot.and_then(|s| self.legs.get_mut(s)).is_some_and(|leg| {
-            let Some(configured) = &leg.configured else {
-                return false;
-            };
-            if configured.config.dtmf.is_none() {
-                return false;
-            }
-            let clock = configured.clock;
-            let sending = leg.dtmf_out.get_or_insert_with(|| {
-                Box::new(SendingDigits {
-                    sender: DtmfSender::new(clock),
-                    timestamp: 0,
-                })
-            });
-            sending.sender.push(digits, duration_ms)
-        });
-        if accepted {
-            self.replan(key);
-        } else {
-            self.parts.sink.event(key, Event::DtmfFailed { leg: number });
-        }
     }
 
     fn record(&mut self, key: CallKey, spec: RecordSpec) {
@@ -425,7 +402,7 @@ impl Shard {
             return;
         };
         let id = spec.id;
-        let error = if configured.law.is_none() {
+        let error = if configured.coded.is_none() {
             "the leg's codec cannot be decoded"
         } else if let Some(recorder) = self.parts.recordings.begin(key, id, &spec.stem) {
             call.recording = Recording::Running { id, recorder, left };
@@ -463,7 +440,7 @@ impl Shard {
     fn replan(&mut self, key: CallKey) {
         let now_ms = self.now() / 1000;
         let Some(call) = self.calls.get_mut(&key) else { return };
-        let frames = call.plan(&mut self.legs, self.parts.config.comfort_silence, &self.parts.sink);
+        let frames = call.plan(&mut self.legs, &self.parts.config, &self.parts.sink);
         let list = &mut self.fast[call.phase as usize];
         match (frames, call.last_frame) {
             (true, None) => {

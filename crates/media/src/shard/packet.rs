@@ -94,6 +94,7 @@ impl Shard {
             .received(packet.ssrc, packet.sequence, packet.timestamp, arrival);
         leg.bytes_in += packet.payload.len() as u64;
         let receiving = config.recv;
+        let mut pressed = None;
         if leg.first_at.is_none() {
             leg.first_at = Some(now);
             self.parts.sink.event(leg.call, Event::FirstPacket { leg: leg.number });
@@ -108,19 +109,16 @@ impl Shard {
                 }
             }
             Kind::Digit => {
-                if let Some(press) = leg.dtmf_in.received(packet.timestamp, packet.payload, arrival) {
-                    let duration_ms = (u64::from(press.duration) * 1000 / u64::from(configured.clock)) as u32;
-                    let event = Event::Dtmf {
-                        leg: leg.number,
-                        digit: press.digit,
-                        duration_ms,
-                    };
-                    self.parts.sink.event(leg.call, event);
+                let arrival = rtp::clock_units(now, configured.dtmf_clock);
+                pressed = leg.dtmf_in.received(packet.timestamp, packet.payload, arrival);
+            }
+            Kind::Noise => {
+                if let Some(decoded) = &mut leg.decoded {
+                    decoded.playout.push_noise(packet.timestamp, packet.payload);
                 }
             }
-            Kind::Noise => {}
         }
-        Some(Parsed {
+        let parsed = Parsed {
             kind,
             marker: packet.marker,
             sequence: packet.sequence,
@@ -128,7 +126,11 @@ impl Shard {
             ssrc: packet.ssrc,
             start: packet.payload_offset,
             end: packet.payload_offset + packet.payload.len(),
-        })
+        };
+        if let Some(press) = pressed {
+            self.on_press(slot, press);
+        }
+        Some(parsed)
     }
 
     /// Pass a packet on to the legs that are relayed from this one, rewritten for each.
@@ -142,7 +144,7 @@ impl Shard {
             let Some(configured) = &target.configured else { continue };
             let payload_type = match packet.kind {
                 Kind::Audio => Some(configured.config.codec.payload_type_send),
-                Kind::Digit => configured.config.dtmf.map(|(send, _)| send),
+                Kind::Digit => configured.config.dtmf.filter(|_| route.events).map(|(send, _)| send),
                 Kind::Noise => None,
             };
             // What the target did not negotiate, and audio while digits are being sent, leaves no gap in its numbers.
@@ -151,8 +153,11 @@ impl Shard {
                 continue;
             };
             let wall = rtp::clock_units(now, configured.clock);
-            let duration = match (packet.kind, configured.law) {
-                (Kind::Audio, Some(_)) => (packet.end - packet.start) as u32,
+            let duration = match (packet.kind, configured.coded) {
+                (Kind::Audio, Some(kind)) => {
+                    let samples = kind.samples(&self.buffer[packet.start..packet.end]);
+                    samples as u32 * kind.units_per_sample()
+                }
                 _ => 0,
             };
             let Some(stamp) = target.rewriter.relay(wall, slot, &packet.view(), duration) else {
@@ -197,10 +202,12 @@ impl Shard {
         }
         let own = leg.ssrc;
         let reports = &mut leg.reports;
+        let mut fraction = None;
         rtcp::parse(&self.buffer[..length], |item| match item {
             Item::Sender { info, .. } => reports.last_sr = Some((rtcp::ntp_middle(info.ntp), now)),
             Item::Report { block, .. } if block.ssrc == own => {
                 reports.lost_out = Some(block.cumulative_lost.max(0) as u32);
+                fraction = Some(block.fraction_lost);
                 if let Some(micros) = rtcp::round_trip_micros(ntp, &block) {
                     reports.round_trip = Some(Duration::from_micros(micros));
                 }
@@ -208,6 +215,9 @@ impl Shard {
             // The end of a stream is signalled by SIP; a BYE alone changes nothing.
             Item::Report { .. } | Item::Bye { .. } => {}
         });
+        if let Some(fraction) = fraction {
+            leg.loss_reported(fraction);
+        }
     }
 }
 

@@ -1,10 +1,8 @@
 //! What happens by the clock: frames of 20 ms, and the slow work of a call.
 
-use strowger_media_core::dtmf::Sending;
-use strowger_media_core::g711::Law;
 use strowger_media_core::playout::Pulled;
 use strowger_media_core::rtcp::{self, ReportBlock, SenderInfo};
-use strowger_media_core::rtp::{self, HEADER_LEN};
+use strowger_media_core::rtp;
 use strowger_media_core::{FRAME, mixer};
 
 use super::call::{Call, Recording};
@@ -17,10 +15,10 @@ use crate::queue::{Counters, bump};
 const MAX_OWED: u64 = 10;
 
 /// What a tick works with besides its call.
-struct Desk<'a> {
-    legs: &'a mut Legs,
-    sink: &'a dyn EventSink,
-    counters: &'a Counters,
+pub(super) struct Desk<'a> {
+    pub(super) legs: &'a mut Legs,
+    pub(super) sink: &'a dyn EventSink,
+    pub(super) counters: &'a Counters,
 }
 
 impl Shard {
@@ -80,7 +78,7 @@ impl Shard {
         let now = self.now();
         let inactivity = self.parts.config.inactivity.as_micros() as u64;
         // Empty, and without memory, in nearly every millisecond.
-        let mut due = Vec::new();
+        let (mut due, mut pressed) = (Vec::new(), Vec::new());
         for key in &self.slow[phase] {
             let Some(call) = self.calls.get(key) else { continue };
             for &(number, slot) in &call.legs {
@@ -93,17 +91,9 @@ impl Shard {
                     configured.inactive_reported = true;
                     self.parts.sink.event(*key, Event::Inactive { leg: number });
                 }
-                let clock = configured.clock;
+                let clock = configured.dtmf_clock;
                 if let Some(press) = leg.dtmf_in.poll(rtp::clock_units(now, clock)) {
-                    let duration_ms = (u64::from(press.duration) * 1000 / u64::from(clock)) as u32;
-                    self.parts.sink.event(
-                        *key,
-                        Event::Dtmf {
-                            leg: number,
-                            digit: press.digit,
-                            duration_ms,
-                        },
-                    );
+                    pressed.push((slot, press));
                 }
                 if now >= leg.reports.due {
                     due.push(slot);
@@ -112,6 +102,9 @@ impl Shard {
         }
         for slot in due {
             self.send_report(slot, false);
+        }
+        for (slot, press) in pressed {
+            self.on_press(slot, press);
         }
     }
 
@@ -163,8 +156,7 @@ impl Call {
     fn frame(&mut self, micros: u64, desk: &mut Desk<'_>) -> bool {
         for &(_, slot) in &self.legs {
             if let Some(decoded) = desk.legs.get_mut(slot).and_then(|l| l.decoded.as_deref_mut()) {
-                let mut law = decoded.law;
-                decoded.pulled = decoded.playout.pull(&mut law, &mut decoded.frame);
+                decoded.pulled = decoded.playout.pull(&mut *decoded.decoder, &mut decoded.frame);
             }
         }
         let mut changed = false;
@@ -215,7 +207,7 @@ impl Call {
         if !mix && record.is_none() {
             return false;
         }
-        let law = leg.law().unwrap_or(Law::A);
+        let law = leg.law();
         let mut sum = [0i32; FRAME];
         let mut sources = 0;
         let legs = &self.legs;
@@ -246,7 +238,7 @@ impl Call {
             .and_then(|h| h.playing.as_mut())
             .filter(|p| mix && p.is_active())
         {
-            copied = playing.next(&mut played, Some(law), &mut encoded) && sources == 0;
+            copied = playing.next(&mut played, law, &mut encoded) && sources == 0;
             play_recorded = playing.play.recorded;
             if playing.finished {
                 changed = true;
@@ -272,52 +264,14 @@ impl Call {
         if !leg.configured.as_ref().is_some_and(|c| c.config.send) {
             return changed;
         }
-        if !copied {
-            let mut out = [0i16; FRAME];
-            mixer::add(&mut sum, &played, mixer::Gain::UNITY);
-            mixer::saturate(&sum, &mut out);
-            law.encode_into(&out, &mut encoded);
+        if copied {
+            leg.send_frame(&encoded, micros, desk.counters);
+            return changed;
         }
-        leg.send_frame(&encoded, micros, desk.counters);
+        let mut out = [0i16; FRAME];
+        mixer::add(&mut sum, &played, mixer::Gain::UNITY);
+        mixer::saturate(&sum, &mut out);
+        leg.send_samples(&out, micros, desk.counters);
         changed
-    }
-
-    /// The digits that are on their way to a leg take the place of its audio.
-    fn send_digits(&mut self, number: u16, slot: u32, micros: u64, desk: &mut Desk<'_>) -> bool {
-        let Some(leg) = desk.legs.get_mut(slot) else {
-            return false;
-        };
-        let Some(mut digits) = leg.dtmf_out.take() else {
-            return false;
-        };
-        let configured = leg.configured.as_ref();
-        let negotiated = configured.and_then(|c| Some((c.config.dtmf?.0, c.clock)));
-        let Some((payload_type, clock)) = negotiated else {
-            // A re-INVITE took telephone-event away in the middle.
-            desk.sink.event(self.key, Event::DtmfFailed { leg: number });
-            return true;
-        };
-        match digits.sender.tick() {
-            Sending::Idle => {
-                desk.sink.event(self.key, Event::DtmfSent { leg: number });
-                return true;
-            }
-            Sending::Pause => {}
-            Sending::Packet {
-                begin,
-                payload,
-                duration,
-            } => {
-                if begin {
-                    digits.timestamp = leg.rewriter.begin_event(rtp::clock_units(micros, clock));
-                }
-                let mut buffer = [0u8; HEADER_LEN + 4];
-                buffer[HEADER_LEN..].copy_from_slice(&payload);
-                let stamp = leg.rewriter.event(digits.timestamp, u32::from(duration), begin);
-                leg.send(&mut buffer, HEADER_LEN, payload_type, stamp, desk.counters);
-            }
-        }
-        leg.dtmf_out = Some(digits);
-        false
     }
 }

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use strowger_media::testkit::{EVENTS_TYPE, Events, Peer};
 use strowger_media::*;
-use strowger_media_core::g711::Law;
 
 pub const CALL: CallKey = CallKey(7);
 
@@ -81,12 +80,9 @@ impl Bench {
 pub fn config(peer: &Peer) -> LegConfig {
     LegConfig {
         remote: peer.address(),
-        codec: if peer.law() == Law::A {
-            Codec::pcma()
-        } else {
-            Codec::pcmu()
-        },
+        codec: peer.codec(),
         dtmf: Some((EVENTS_TYPE, EVENTS_TYPE)),
+        dtmf_clock: 0,
         ptime_ms: 20,
         send: true,
         recv: true,

@@ -95,16 +95,7 @@ impl Owner {
 
     pub(super) fn configure(&mut self, i: usize, agreed: Negotiated) {
         let Some(first) = agreed.codecs.first() else { return };
-        let kind = if first.codec.name.eq_ignore_ascii_case("PCMA") {
-            CodecKind::Pcma
-        } else if first.codec.name.eq_ignore_ascii_case("PCMU") {
-            CodecKind::Pcmu
-        } else {
-            CodecKind::Opaque {
-                name: first.codec.name.to_ascii_lowercase().into(),
-                clock: first.codec.clock_rate,
-            }
-        };
+        let kind = CodecKind::named(&first.codec.name, first.codec.clock_rate, first.codec.channels);
         let reachable = agreed.remote.port() != 0 && !agreed.remote.ip().is_unspecified();
         let config = LegConfig {
             remote: agreed.remote,
@@ -114,6 +105,7 @@ impl Owner {
                 kind,
             },
             dtmf: agreed.dtmf.as_ref().map(|d| (d.send, d.receive)),
+            dtmf_clock: agreed.dtmf.as_ref().map_or(0, |d| d.clock_rate),
             ptime_ms: agreed.ptime.clamp(10, 60) as u8,
             send: agreed.direction.sends() && reachable,
             recv: agreed.direction.receives(),

@@ -182,6 +182,7 @@ impl Call {
                 kind,
             },
             dtmf: agreed.dtmf.map(|d| (d.send, d.receive)),
+            dtmf_clock: agreed.dtmf.map_or(0, |d| d.clock_rate),
             ptime_ms: agreed.ptime.clamp(10, 60) as u8,
             send: agreed.direction.sends() && reachable(agreed.remote),
             recv: agreed.direction.receives(),
