@@ -14,6 +14,7 @@ pub mod calls;
 pub mod carriers;
 pub mod clock;
 mod commit;
+mod compose;
 mod dialogs;
 pub mod door;
 pub mod gate;
@@ -33,5 +34,6 @@ mod task;
 
 pub use calls::{Answer, CallError, Calls, Live};
 pub use commit::Projectors;
+pub use compose::ComposeError;
 pub use sounds::SoundLibrary;
 pub use switch::{Doorkeeper, IncomingSubscriptions, MediaSink, SipSink, Switch, SwitchCalls, SwitchConfig};

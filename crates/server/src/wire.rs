@@ -8,7 +8,7 @@ use crate::data::{DataFolder, admin_socket};
 use crate::operations::Watch;
 use crate::recordings;
 use crate::signalling::Signalling;
-use crate::sounds::Sound;
+use crate::sounds::{self, Sound};
 use crate::telephony;
 use axum::Router;
 use std::collections::HashMap;
@@ -211,7 +211,11 @@ fn library(config: &Config, store: &Store, prompts: PathBuf) -> Result<SoundLibr
             .map_err(|e| StartError::Sound(format!("{}: {e}", sound.file(config.sounds.language))))?;
         shipped.push((builtin.file(), wav.into_owned()));
     }
-    SoundLibrary::new(store.clone(), prompts, &shipped).map_err(|e| StartError::Sound(e.to_string()))
+    let units = sounds::units::load(config.sounds.folder.as_deref())
+        .map_err(|(path, e)| StartError::Sound(format!("{path}: {e}")))?;
+    SoundLibrary::new(store.clone(), prompts, &shipped)
+        .and_then(|library| library.with_units(units))
+        .map_err(|e| StartError::Sound(e.to_string()))
 }
 
 fn media_config(config: &Config, recordings: PathBuf) -> strowger_media::Config {

@@ -183,8 +183,8 @@ impl fmt::Display for Expected {
     }
 }
 
-/// The units that read `text` in `language`, with the pauses between them. There is at least one piece, and a pause is
-/// neither followed by another one nor, but for a `-` or space at the edge of digits, first or last.
+/// The units that read `text` in `language`, with the pauses between them. There is at least one piece, and a pause is never
+/// followed by another one.
 ///
 /// # Errors
 /// [`SpokenError`]: the text is not of the kind. A text that is accepted in one language is accepted in the other.
@@ -232,6 +232,17 @@ pub fn speak(kind: Kind, text: &str, language: Language, manner: &Manner) -> Res
         }
     }
     Ok(out.pieces)
+}
+
+/// "Your verification code is", and the code character by character: what a captcha says once (voice-paas §7, C3).
+///
+/// # Errors
+/// [`SpokenError`], as for [`Kind::Digits`]. That a code has 4 to 8 letters and digits is checked by who takes it in.
+pub fn captcha(code: &str, language: Language, manner: &Manner) -> Result<Vec<Piece>, SpokenError> {
+    let spoken = speak(Kind::Digits, code, language, manner)?;
+    let mut out = vec![Piece::Unit(units::CODE_INTRO), Piece::Pause(ITEM_PAUSE)];
+    out.extend(spoken);
+    Ok(out)
 }
 
 /// One by one. A run longer than five is read in groups of three and four, the threes first: 138 1234 5678.

@@ -181,6 +181,18 @@ fn times_of_day() {
 }
 
 #[test]
+fn a_captcha_is_its_sentence_and_the_code_whatever_the_case() {
+    for language in Language::ALL {
+        let said = |code| captcha(code, language, &Manner::default());
+        let pieces = said("aB3d").unwrap();
+        assert_eq!(stems(&pieces), ["code-intro", "a", "b", "3", "d"]);
+        assert_eq!(pieces[1], Piece::Pause(ITEM_PAUSE));
+        assert_eq!(said("AB3D"), said("aB3d"));
+        assert_eq!(said(""), Err(SpokenError::Empty));
+    }
+}
+
+#[test]
 fn errors_say_what_is_expected_and_repeat_nothing() {
     let error = |kind, text| {
         speak(kind, text, Language::English, &Manner::default())

@@ -11,6 +11,9 @@ pub struct UnitText {
     pub text: &'static str,
 }
 
+/// The sentence before a verification code.
+pub(super) const CODE_INTRO: &str = "code-intro";
+
 const fn unit(unit: &'static str, text: &'static str) -> UnitText {
     UnitText { unit, text }
 }
@@ -71,6 +74,7 @@ const CHINESE: &[UnitText] = &[
     unit("star", "星"),
     unit("hash", "井"),
     unit("plus", "加"),
+    unit(CODE_INTRO, "您的验证码是"),
     unit("a", "A"),
     unit("b", "B"),
     unit("c", "C"),
@@ -188,6 +192,7 @@ const ENGLISH: &[UnitText] = &[
     unit("star", "star"),
     unit("hash", "pound"),
     unit("plus", "plus"),
+    unit(CODE_INTRO, "your verification code is"),
     unit("a", "A"),
     unit("b", "B"),
     unit("c", "C"),

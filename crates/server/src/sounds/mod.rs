@@ -1,6 +1,8 @@
 //! The sounds that the platform plays by itself. They are built into the binary, and a folder of the configuration
 //! replaces them file by file.
 
+pub mod units;
+
 use crate::config::Language;
 use std::borrow::Cow;
 use std::path::Path;
