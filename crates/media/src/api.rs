@@ -268,7 +268,7 @@ pub enum Command {
         duration_ms: u16,
     },
     /// Begin a recording of the call. It starts when its left leg is configured. One recording a call at a time: another
-    /// one finishes the first; the same id again moves the running one to another left leg. A left leg that is closed
+    /// one finishes the first; the same id again moves the running one to another left leg, pauses it or lets it go on. A left leg that is closed
     /// leaves silence behind, not an end.
     Record(RecordSpec),
     /// Finish the recording, if any; [`Event::RecordingFinished`] follows when the file is complete.
@@ -383,8 +383,8 @@ impl std::fmt::Debug for Sound {
     }
 }
 
-/// What to record. The file is `<recording_dir>/<stem>.wav`: stereo, 8 kHz, 16-bit PCM.
-#[derive(Clone, Debug)]
+/// What to record. The file is `<recording_dir>/<stem>.<extension>`, 8 kHz.
+#[derive(Clone, Debug, Default)]
 pub struct RecordSpec {
     /// Chosen by the caller; comes back in [`Event::RecordingFinished`].
     pub id: u128,
@@ -393,6 +393,53 @@ pub struct RecordSpec {
     /// The leg whose own voice is the left channel. The right channel is what it hears from people, the plays to it
     /// that have `recorded`, and the announcement.
     pub left: u16,
+    /// The file's format. A running recording keeps its own.
+    pub format: RecordFormat,
+    /// Its channels. A running recording keeps its own.
+    pub channels: RecordChannels,
+    /// What a side says while it presses a digit is silence in the file.
+    pub hide_digits: bool,
+    /// The recording waits.
+    pub pause: Option<Pause>,
+}
+
+/// The format of a recording.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RecordFormat {
+    /// WAV, 16-bit PCM: 32 KB a second in stereo.
+    #[default]
+    Wav,
+    /// Opus in Ogg (RFC 7845): 6 KB a second in stereo.
+    OggOpus,
+}
+
+impl RecordFormat {
+    /// The file name's extension.
+    pub const fn extension(self) -> &'static str {
+        match self {
+            RecordFormat::Wav => "wav",
+            RecordFormat::OggOpus => "ogg",
+        }
+    }
+}
+
+/// The channels of a recording.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RecordChannels {
+    /// Two: see [`RecordSpec::left`].
+    #[default]
+    Stereo,
+    /// One, both sides mixed.
+    Mono,
+}
+
+/// How a recording waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pause {
+    /// The file leaves the time out.
+    Cut,
+    /// The file holds silence for the time, so that its clock stays that of the call.
+    Mask,
 }
 
 /// What happened in a call.

@@ -301,6 +301,7 @@ fn a_recording_has_the_caller_left_and_what_it_hears_right() {
         id: 5,
         stem: "call-5".into(),
         left: 0,
+        ..RecordSpec::default()
     }));
     let at_a = bench.leg(0, &a);
     let began = Instant::now();
@@ -380,6 +381,7 @@ fn a_recording_moves_to_another_left_leg_under_the_same_id() {
         id: 1,
         stem: "moved".into(),
         left: 0,
+        ..RecordSpec::default()
     }));
     c.wait_packets(15);
     bench.command(Command::CloseLeg { leg: 0 });
@@ -388,6 +390,7 @@ fn a_recording_moves_to_another_left_leg_under_the_same_id() {
         id: 1,
         stem: "moved".into(),
         left: 1,
+        ..RecordSpec::default()
     }));
     bench.layout(vec![hears(1, &[2]), hears(2, &[1])]);
     c.wait_packets(20);
@@ -415,6 +418,7 @@ fn recordings_end_with_their_call_and_with_the_engine() {
         id: 1,
         stem: "one".into(),
         left: 0,
+        ..RecordSpec::default()
     }));
     bench.events.wait("first packet", |_, e| {
         matches!(e, Event::FirstPacket { .. }).then_some(())
@@ -426,11 +430,13 @@ fn recordings_end_with_their_call_and_with_the_engine() {
         id: 2,
         stem: "two".into(),
         left: 0,
+        ..RecordSpec::default()
     }));
     bench.command(Command::Record(RecordSpec {
         id: 3,
         stem: "../three".into(),
         left: 0,
+        ..RecordSpec::default()
     }));
     bench.engine.take().unwrap().shutdown();
     assert_eq!(recorded(&bench, 2).error, None);
@@ -452,6 +458,7 @@ fn a_recording_keeps_its_length_when_nobody_talks() {
         id: 1,
         stem: "silent".into(),
         left: 0,
+        ..RecordSpec::default()
     }));
     clock.wait_packets(25);
     bench.command(Command::StopRecord);

@@ -17,11 +17,11 @@ pub fn router(folder: PathBuf) -> Router {
         .with_state(Arc::new(folder))
 }
 
-/// `RE`, 32 digits of the conversation, 32 random ones, `.wav`: nothing that could leave the folder or name a file that
+/// `RE`, 32 digits of the conversation, 32 random ones, `.wav` or `.ogg`: nothing that could leave the folder or name a file that
 /// is still being written.
 fn is_name(name: &str) -> bool {
     name.strip_prefix("RE")
-        .and_then(|n| n.strip_suffix(".wav"))
+        .and_then(|n| n.strip_suffix(".wav").or_else(|| n.strip_suffix(".ogg")))
         .is_some_and(|n| n.len() == 64 && n.bytes().all(|b| b.is_ascii_hexdigit()))
 }
 
@@ -70,6 +70,9 @@ mod tests {
             get(folder.path(), &path, Some("bytes=2-4")).await,
             (StatusCode::PARTIAL_CONTENT, b"234".to_vec())
         );
+        let ogg = name.replace(".wav", ".ogg");
+        std::fs::write(folder.path().join(&ogg), b"OggS").unwrap();
+        assert_eq!(get(folder.path(), &format!("/recordings/{ogg}"), None).await.0, StatusCode::OK);
         for bad in ["/recordings/secret", "/recordings/..%2Fsecret", "/recordings/REaa.wav"] {
             assert_eq!(get(folder.path(), bad, None).await.0, StatusCode::NOT_FOUND, "{bad}");
         }

@@ -229,6 +229,7 @@ fn open(handle: &Handle, n: usize, options: &Options, sound: &Arc<Sound>) -> (So
             id: n as u128,
             stem: format!("call-{n}"),
             left: 0,
+            ..RecordSpec::default()
         };
         handle.command(call, Command::Record(spec)).expect("room in the queue");
     }

@@ -7,7 +7,7 @@ use strowger_media_core::mixer::Gain;
 
 use super::leg::{Leg, Legs, Output, Route};
 use super::play::Playing;
-use crate::api::{CallKey, CodecKind, Config, Event, EventSink, Layout, RecordSpec};
+use crate::api::{CallKey, CodecKind, Config, Event, EventSink, Layout, Pause, RecordSpec};
 use crate::record::Recorder;
 
 /// What one leg hears, whether or not it is open yet.
@@ -27,6 +27,8 @@ pub(super) enum Recording {
         id: u128,
         recorder: Recorder,
         left: u16,
+        hide_digits: bool,
+        pause: Option<Pause>,
     },
 }
 

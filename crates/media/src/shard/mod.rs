@@ -369,10 +369,16 @@ impl Shard {
 
     fn record(&mut self, key: CallKey, spec: RecordSpec) {
         if let Some(call) = self.calls.get_mut(&key)
-            && let Recording::Running { id, left, .. } = &mut call.recording
+            && let Recording::Running {
+                id,
+                left,
+                hide_digits,
+                pause,
+                ..
+            } = &mut call.recording
             && *id == spec.id
         {
-            *left = spec.left;
+            (*left, *hide_digits, *pause) = (spec.left, spec.hide_digits, spec.pause);
             self.replan(key);
             return;
         }
@@ -404,8 +410,14 @@ impl Shard {
         let id = spec.id;
         let error = if configured.coded.is_none() {
             "the leg's codec cannot be decoded"
-        } else if let Some(recorder) = self.parts.recordings.begin(key, id, &spec.stem) {
-            call.recording = Recording::Running { id, recorder, left };
+        } else if let Some(recorder) = self.parts.recordings.begin(key, spec) {
+            call.recording = Recording::Running {
+                id,
+                recorder,
+                left,
+                hide_digits: spec.hide_digits,
+                pause: spec.pause,
+            };
             return;
         } else {
             "the file stem is not a plain file name"

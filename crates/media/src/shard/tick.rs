@@ -8,7 +8,7 @@ use strowger_media_core::{FRAME, mixer};
 use super::call::{Call, Recording};
 use super::leg::{Legs, Output};
 use super::{FRAME_PERIOD, SLOW_PERIOD, Shard};
-use crate::api::{CallKey, Event, EventSink};
+use crate::api::{CallKey, Event, EventSink, Pause};
 use crate::queue::{Counters, bump};
 
 /// A call that owes more frames than this (200 ms) leaves the older ones out.
@@ -184,12 +184,42 @@ impl Call {
             changed |= self.leg_frame(number, slot, micros, announcement.as_ref(), record, desk);
             changed |= self.send_digits(number, slot, micros, desk);
         }
-        if let Recording::Running { recorder, left, .. } = &mut self.recording {
-            let slot = self.legs.iter().find(|l| l.0 == *left).map(|l| l.1);
-            let decoded = slot.and_then(|s| desk.legs.get(s)).and_then(|l| l.decoded.as_deref());
-            recorder.frame(decoded.map_or(&[0; FRAME], |d| &d.frame), &recorded_right);
+        if recorded_left.is_some() {
+            self.record_frame(&mut recorded_right, desk.legs);
         }
         changed
+    }
+
+    /// Gives the recorder the frame of both sides, or what takes its place.
+    fn record_frame(&mut self, right: &mut [i16; FRAME], legs: &Legs) {
+        const SILENCE: [i16; FRAME] = [0; FRAME];
+        let Recording::Running {
+            recorder,
+            left,
+            hide_digits,
+            pause,
+            ..
+        } = &mut self.recording
+        else {
+            return;
+        };
+        let find = |number: u16| {
+            let slot = self.legs.iter().find(|l| l.0 == number).map(|l| l.1);
+            slot.and_then(|s| legs.get(s))
+        };
+        let presses = |number: u16| *hide_digits && find(number).is_some_and(|l| l.dtmf_in.is_active());
+        match pause {
+            Some(Pause::Cut) => return,
+            Some(Pause::Mask) => return recorder.frame(&SILENCE, &SILENCE),
+            None => {}
+        }
+        let heard = self.hearing.iter().find(|h| h.leg == *left);
+        if heard.is_some_and(|h| h.hears.iter().any(|&(from, _)| presses(from))) {
+            right.fill(0);
+        }
+        let decoded = find(*left).and_then(|l| l.decoded.as_deref());
+        let voice = decoded.filter(|_| !presses(*left)).map_or(&SILENCE, |d| &d.frame);
+        recorder.frame(voice, right);
     }
 
     /// What one leg hears in this frame: sent to it when it is in mixing mode, and given to the recorder if asked.

@@ -64,6 +64,7 @@ impl Owner {
             id: self.machine.id().0 | u128::from(recorder.recording),
             stem: self.stem.clone(),
             left: recorder.left.0,
+            ..RecordSpec::default()
         })));
     }
 }
