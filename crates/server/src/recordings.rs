@@ -72,7 +72,10 @@ mod tests {
         );
         let ogg = name.replace(".wav", ".ogg");
         std::fs::write(folder.path().join(&ogg), b"OggS").unwrap();
-        assert_eq!(get(folder.path(), &format!("/recordings/{ogg}"), None).await.0, StatusCode::OK);
+        assert_eq!(
+            get(folder.path(), &format!("/recordings/{ogg}"), None).await.0,
+            StatusCode::OK
+        );
         for bad in ["/recordings/secret", "/recordings/..%2Fsecret", "/recordings/REaa.wav"] {
             assert_eq!(get(folder.path(), bad, None).await.0, StatusCode::NOT_FOUND, "{bad}");
         }
