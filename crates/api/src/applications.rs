@@ -2,6 +2,7 @@
 
 use crate::Api;
 use crate::error::Problem;
+use crate::notice_settings;
 use crate::request::{self, Answer, Body, OfTenant};
 use axum::extract::{Path, Query, State};
 use serde::{Deserialize, Serialize};
@@ -36,6 +37,7 @@ struct SettingsView {
     record_batch_seconds: u32,
     max_conversations: u32,
     max_rate: u32,
+    notices: notice_settings::View,
 }
 
 impl View {
@@ -61,6 +63,7 @@ impl View {
                 record_batch_seconds: s.record_batch_seconds,
                 max_conversations: s.max_conversations,
                 max_rate: s.max_rate,
+                notices: notice_settings::View::of(&s.notices),
             },
             push_signed: a.push_secret.is_some(),
             disabled: a.disabled,
@@ -84,9 +87,11 @@ pub(crate) struct SettingsChange {
     record_batch_seconds: Option<u32>,
     max_conversations: Option<u32>,
     max_rate: Option<u32>,
+    #[serde(default)]
+    notices: notice_settings::Change,
 }
 
-fn within<T: PartialOrd + std::fmt::Display>(member: &str, value: T, low: T, high: T) -> Result<T, Problem> {
+pub(crate) fn within<T: PartialOrd + std::fmt::Display>(member: &str, value: T, low: T, high: T) -> Result<T, Problem> {
     if value < low || value > high {
         return Err(Problem::parameter(
             member,
@@ -138,11 +143,11 @@ impl SettingsChange {
         s.strict_causes = self.strict_causes.unwrap_or(s.strict_causes);
         s.max_conversations = self.max_conversations.unwrap_or(s.max_conversations);
         s.max_rate = self.max_rate.unwrap_or(s.max_rate);
-        Ok(())
+        self.notices.apply(&mut s.notices)
     }
 }
 
-fn url(member: &str, text: String) -> Result<String, Problem> {
+pub(crate) fn url(member: &str, text: String) -> Result<String, Problem> {
     let host = text.strip_prefix("http://").or(text.strip_prefix("https://"));
     match host {
         Some(h) if !h.is_empty() && !h.starts_with('/') && !text.contains(char::is_whitespace) => Ok(text),

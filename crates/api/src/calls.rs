@@ -175,6 +175,8 @@ impl View {
                 Kind::Inbound => "inbound",
                 Kind::Outbound => "outbound",
                 Kind::Internal => "internal",
+                Kind::Notice => "notice",
+                Kind::Captcha => "captcha",
             },
             state: match (r.ended_at, r.end) {
                 (Some(_), _) => "ended",

@@ -74,6 +74,7 @@ codes! {
     CallEnded, "call.ended", State, 409, "The conversation has ended";
     CallState, "call.state", State, 409, "The conversation's state does not allow this";
     NoRoute, "call.no-route", Later, 503, "No trunk in service can carry the number";
+    TrunkDown, "call.trunk-down", Later, 503, "The trunks that carry the number do not answer";
     CallLimit, "call.limit", Later, 429, "A limit of the application is reached";
     SpendLimit, "call.spend-limit", Later, 429, "What calls may cost today is spent";
     Overloaded, "overloaded", Later, 503, "The platform has more work than it can do";
@@ -209,6 +210,7 @@ impl From<CallError> for Problem {
                 ..Problem::new(Code::SpendLimit, text)
             },
             CallError::NoRoute => Problem::new(Code::NoRoute, text),
+            CallError::TrunkDown => Problem::new(Code::TrunkDown, text),
             CallError::Overloaded { retry_after_secs } => Problem {
                 retry_after: Some(retry_after_secs),
                 ..Problem::new(Code::Overloaded, text)

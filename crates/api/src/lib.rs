@@ -16,6 +16,7 @@ mod deliveries;
 mod devices;
 pub mod error;
 mod health;
+mod notice_settings;
 mod numbers;
 pub mod operations;
 mod prompts;

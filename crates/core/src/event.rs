@@ -282,6 +282,10 @@ pub enum Kind {
     Outbound,
     /// A call that a device of the tenant made to another device, or to a number of its own tenant.
     Internal,
+    /// The platform dials one party and plays a program.
+    Notice,
+    /// The platform dials one party and speaks a verification code.
+    Captcha,
 }
 
 /// When recording starts.

@@ -77,6 +77,8 @@ pub struct LegRecord {
     pub q850: u8,
     /// True while its device holds us.
     pub held: bool,
+    /// The last key that the flow asked to keep: a notice's finish key.
+    pub key: Option<char>,
     /// Media figures, when they are known.
     pub quality: Option<Quality>,
 }
@@ -244,6 +246,7 @@ impl ConversationRecord {
                     sip_status: 0,
                     q850: 0,
                     held: false,
+                    key: None,
                     quality: None,
                 });
             }
@@ -388,6 +391,8 @@ impl ConversationRecord {
                 leg.sip_status = *sip_status;
                 leg.q850 = *q850;
             }
+            // Masked ones say only that a key was pressed.
+            Fact::Digit { digit, .. } if !matches!(digit, 'x' | '?') => leg.key = Some(*digit),
             Fact::LegQuality { quality, .. } => leg.quality = Some(*quality),
             _ => {}
         }

@@ -3,6 +3,7 @@
 use crate::address::AddressRange;
 use crate::id::{ApplicationId, DeviceId, RouteId, TenantId, TrunkId};
 use crate::number::Number;
+use crate::spoken::Language;
 use std::net::SocketAddr;
 
 /// Settings of an application, with names; seeded from a profile when the application is created. The core never asks
@@ -35,6 +36,59 @@ pub struct ApplicationSettings {
     pub max_conversations: u32,
     /// New conversations per second; 0 is no limit.
     pub max_rate: u32,
+    /// Of voice notices and verification codes.
+    pub notices: NoticeSettings,
+}
+
+/// Settings of an application's voice notices and verification codes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NoticeSettings {
+    /// Where results go when the request names no URL.
+    pub result_url: Option<String>,
+    /// Language of spoken data when the request names none.
+    pub language: Language,
+    /// Seconds that a callee may ring when the request does not say.
+    pub ring_timeout: u32,
+    /// Seconds from the answer to the forced end.
+    pub max_seconds: u32,
+    /// Seconds that a key may come after the last item.
+    pub key_seconds: u32,
+    /// The first key closes the window, whatever it means.
+    pub strict_keys: bool,
+    /// Read a Chinese 1 among digits as 一 and not as 幺.
+    pub plain_one: bool,
+    /// Length limit of the integrator's data in bytes.
+    pub user_data_limit: usize,
+    /// A display number that is not the application's is a wrong parameter, and not a call that could not be started.
+    pub foreign_cli_invalid: bool,
+    /// A verification code's request without a required member is malformed, and not a wrong parameter.
+    pub code_missing_malformed: bool,
+    /// Verification codes to one number in a minute; 0 is no limit.
+    pub codes_per_minute: u32,
+    /// Verification codes to one number in an hour; 0 is no limit.
+    pub codes_per_hour: u32,
+    /// Verification codes to one number in a day; 0 is no limit.
+    pub codes_per_day: u32,
+}
+
+impl Default for NoticeSettings {
+    fn default() -> Self {
+        NoticeSettings {
+            result_url: None,
+            language: Language::Chinese,
+            ring_timeout: 60,
+            max_seconds: 600,
+            key_seconds: 5,
+            strict_keys: false,
+            plain_one: false,
+            user_data_limit: 1024,
+            foreign_cli_invalid: false,
+            code_missing_malformed: false,
+            codes_per_minute: 1,
+            codes_per_hour: 5,
+            codes_per_day: 10,
+        }
+    }
 }
 
 impl Default for ApplicationSettings {
@@ -53,6 +107,7 @@ impl Default for ApplicationSettings {
             record_batch_seconds: 10,
             max_conversations: 0,
             max_rate: 0,
+            notices: NoticeSettings::default(),
         }
     }
 }

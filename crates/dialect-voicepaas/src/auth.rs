@@ -35,14 +35,20 @@ pub(crate) fn check(
     let application = application_sid
         .parse::<ApplicationId>()
         .ok()
-        .and_then(|id| directory.application(id))
-        .filter(|a| a.tenant == account.tenant && !a.disabled && a.account.is_none_or(|only| only == account.id))
+        .and_then(|id| self::application(directory, &account, id))
         .ok_or(Failure::plain(Code::ApplicationUnknown))?;
     Ok(Caller { account, application })
 }
 
+/// An application that the account may use.
+pub(crate) fn application(directory: &dyn Directory, account: &Account, id: ApplicationId) -> Option<Application> {
+    let application = directory.application(id)?;
+    let shared = application.account.is_none_or(|only| only == account.id);
+    (application.tenant == account.tenant && !application.disabled && shared).then_some(application)
+}
+
 /// One answer for every kind of failure: a client that guesses learns nothing from it.
-fn authenticate(directory: &dyn Directory, headers: &HeaderMap, account_sid: &str) -> Option<Account> {
+pub(crate) fn authenticate(directory: &dyn Directory, headers: &HeaderMap, account_sid: &str) -> Option<Account> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let value = values.next()?;
     // Two credentials in one request are no credential: a proxy and a client would disagree about which one counts.

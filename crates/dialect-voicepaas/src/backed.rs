@@ -107,7 +107,7 @@ struct RunKey(
     Stamp,
     Stamp,
     Option<Number>,
-    Option<Kind>,
+    Vec<Kind>,
     u32,
 );
 
@@ -120,7 +120,7 @@ fn key(run: &Run) -> RunKey {
         f.from,
         f.until,
         f.party.clone(),
-        f.kind,
+        f.kinds.clone(),
         f.limit,
     )
 }
@@ -167,7 +167,7 @@ impl StoreLedger {
         };
         // Whether every record of the application is the account's, so that the index alone can count and page.
         let alone = self.is_alone(tenant, filter.application, filter.account);
-        if alone && filter.party.is_none() && filter.kind.is_none() {
+        if alone && filter.party.is_none() && filter.kinds.is_empty() {
             let query = RecordQuery {
                 offset: filter.skip,
                 limit: filter.limit,
@@ -198,7 +198,7 @@ impl StoreLedger {
                 .filter(|r| r.account.is_none_or(|a| a == filter.account))
             {
                 let wanted = total >= filter.skip && records.len() < filter.limit as usize;
-                let deep = filter.party.is_some() || filter.kind.is_some();
+                let deep = filter.party.is_some() || !filter.kinds.is_empty();
                 if !wanted && !deep {
                     total += 1;
                     continue;
@@ -206,7 +206,8 @@ impl StoreLedger {
                 let Some(record) = self.store.load_record(tenant, row.conversation).await? else {
                     continue;
                 };
-                if filter.kind.is_some_and(|k| k != record.head.kind) || !has_party(&record, filter.party.as_ref()) {
+                let of_kind = filter.kinds.is_empty() || filter.kinds.contains(&record.head.kind);
+                if !of_kind || !has_party(&record, filter.party.as_ref()) {
                     continue;
                 }
                 if wanted {

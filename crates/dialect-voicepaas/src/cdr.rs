@@ -97,7 +97,9 @@ pub fn call_cause(leg: &LegRecord, strict: bool) -> &'static str {
 pub fn bye_type(record: &ConversationRecord) -> u8 {
     let answered = |role| record.legs.iter().any(|l| l.role == role && l.answer.is_some());
     let (cause, by) = record.end.unwrap_or((Cause::Failed, By::System));
-    if !answered(Role::Caller) {
+    // A notice has no caller but the platform.
+    let calls_itself = record.by_role(Role::Caller).is_none();
+    if !calls_itself && !answered(Role::Caller) {
         return 0;
     }
     if !answered(Role::Callee) {

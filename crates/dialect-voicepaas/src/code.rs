@@ -175,7 +175,7 @@ impl From<CallError> for Failure {
             CallError::Spent => {
                 return Failure::about(Code::NumberNotPermitted, "what calls may cost today is spent");
             }
-            CallError::NoRoute => Code::NoRoute,
+            CallError::NoRoute | CallError::TrunkDown => Code::NoRoute,
             CallError::Journal(_) => Code::Internal,
             CallError::Overloaded { retry_after_secs } => {
                 return Failure::Unavailable {

@@ -93,8 +93,8 @@ pub struct RecordFilter {
     pub until: Stamp,
     /// The number of a party, as in its canonical form.
     pub party: Option<Number>,
-    /// The kind of conversation.
-    pub kind: Option<Kind>,
+    /// The kinds of conversations; empty for all.
+    pub kinds: Vec<Kind>,
     /// How many records of the order are passed over.
     pub skip: u64,
     /// The most records that are returned.

@@ -4,6 +4,7 @@ use crate::auth::{self, Caller};
 use crate::code::{Code, Failure};
 use crate::directory::{Directory, Ledger};
 use crate::ids::{call_sid, conversation_sid, resolve_sid};
+use crate::notice;
 use crate::params::{Params, invalid};
 use crate::plan::{Planner, leg_of};
 use crate::records;
@@ -21,7 +22,7 @@ use std::sync::Arc;
 use strowger_core::ConversationId;
 use strowger_core::call::{Command, Refusal};
 use strowger_core::number::{CHINA, NumberPlan};
-use strowger_runtime::{CallError, Calls};
+use strowger_runtime::{CallError, Calls, Notices};
 use strowger_store::CommandId;
 
 /// Settings of the face.
@@ -35,6 +36,10 @@ pub struct Settings {
     pub max_body: usize,
     /// How numbers without a country code are read.
     pub plan: NumberPlan,
+    /// Most items of a notice.
+    pub max_contents: usize,
+    /// Most numbers of a batch of notices.
+    pub max_numbers: usize,
 }
 
 impl Default for Settings {
@@ -44,6 +49,8 @@ impl Default for Settings {
             recording_base: String::new(),
             max_body: 256 * 1024,
             plan: CHINA,
+            max_contents: 50,
+            max_numbers: 1000,
         }
     }
 }
@@ -53,6 +60,8 @@ impl Default for Settings {
 pub struct VoicePaas {
     /// The runtime.
     pub calls: Arc<dyn Calls>,
+    /// The runtime, for voice notices.
+    pub notices: Arc<dyn Notices>,
     /// Resources.
     pub directory: Arc<dyn Directory>,
     /// Records.
@@ -71,6 +80,7 @@ pub fn router(state: VoicePaas) -> Router {
         .route(&format!("{app}/cc/Cdrs"), get(records::list))
         .route(&format!("{app}/cc/Cdrs/repush"), post(records::repush))
         .route(&format!("{app}/cc/Cdrs/{{sid}}"), get(records::one))
+        .merge(notice::routes())
         .with_state(state)
 }
 

@@ -1,6 +1,7 @@
 //! Sids: stateless forms of the core's ids, 34 characters, opaque to clients (voice-paas §1.4).
 
-use strowger_core::{ConversationId, LegId, LegSeq};
+use strowger_core::{ConversationId, LegId, LegSeq, Stamp};
+use strowger_runtime::mint;
 
 /// `CV` and 32 hexadecimal digits.
 pub fn conversation_sid(id: ConversationId) -> String {
@@ -10,6 +11,16 @@ pub fn conversation_sid(id: ConversationId) -> String {
 /// `CA` and 32 hexadecimal digits.
 pub fn call_sid(id: ConversationId, leg: LegSeq) -> String {
     format!("CA{}", id.leg(leg))
+}
+
+/// `RQ` and 32 hexadecimal digits: the id of a request that started no conversation.
+pub(crate) fn request_sid(now: Stamp) -> String {
+    request_sid_of(ConversationId::mint(now.0.unsigned_abs(), mint::random() as u64))
+}
+
+/// The id of the request that started a conversation.
+pub(crate) fn request_sid_of(id: ConversationId) -> String {
+    format!("RQ{id}")
 }
 
 /// The conversation that a conversationSid or a callSid names, with the leg for the latter; `None` for anything else.

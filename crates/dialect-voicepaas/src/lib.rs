@@ -1,10 +1,12 @@
-//! The voice PaaS dialect: click-to-call, third parties, status and record pushes, and the record service.
+//! The voice PaaS dialect: click-to-call, third parties, status and record pushes, the record service, and voice
+//! notices, batches and verification codes.
 //!
 //! The crate turns requests into plans and commands for the runtime ([`strowger_runtime::Calls`]), and the journal into
 //! bodies ([`VoicePaasProjector`]). It keeps no state of its own.
 //!
 //! # Order of checks
 //!
+//! Of the conversation family; that of the notice family is in `notice`.//!
 //! The first check that fails decides the answer, so that a client sees the same code for the same mistake:
 //!
 //! 1. path (404), method (405), label of the API version (404), size of the body (413);
@@ -37,6 +39,7 @@ mod code;
 mod directory;
 mod http;
 mod ids;
+mod notice;
 mod params;
 mod plan;
 mod project;
@@ -50,4 +53,5 @@ pub use directory::{
 };
 pub use http::{Settings, VoicePaas, router};
 pub use ids::{call_sid, conversation_sid, resolve_sid};
+pub use notice::{NOTICE_PROJECTOR, NoticeCode, NoticeProjector};
 pub use project::{PROJECTOR, SubscriptionContext, VoicePaasProjector};

@@ -152,7 +152,7 @@ impl Params {
 }
 
 /// An absolute http or https URL with a host, and a port that is one if there is any.
-fn is_receiver(uri: &Uri) -> bool {
+pub(crate) fn is_receiver(uri: &Uri) -> bool {
     let Some(authority) = uri.authority() else { return false };
     let host = authority.host();
     let after_user = authority.as_str().rsplit('@').next().unwrap_or_default();

@@ -68,12 +68,13 @@ impl<'a> CcBody<'a> {
             record: CdrBody::of(view, record),
             call_type: match record.head.kind {
                 Kind::Inbound => "1",
+                Kind::Notice | Kind::Captcha => "2",
                 Kind::Outbound | Kind::Internal => "3",
                 Kind::ClickToCall => "4",
             },
             user_number: match record.head.kind {
                 Kind::Inbound => &record.head.ani,
-                Kind::ClickToCall | Kind::Outbound | Kind::Internal => &record.head.dnis,
+                Kind::ClickToCall | Kind::Outbound | Kind::Internal | Kind::Notice | Kind::Captcha => &record.head.dnis,
             },
             ring_seconds: rang.map_or(0, |(a, b)| b.secs() - a.secs()).to_string(),
             talk_seconds: callee.map_or(0, |l| l.duration()).to_string(),
@@ -139,13 +140,12 @@ pub(crate) async fn list(
         Some(text) => Some(number("userNumber", text, state.settings.plan)?),
         None => None,
     };
-    let kind = match get("callType") {
-        None => Some(None),
-        Some("1") => Some(Some(Kind::Inbound)),
-        Some("3") => Some(Some(Kind::Outbound)),
-        Some("4") => Some(Some(Kind::ClickToCall)),
-        // A type of calls that is not made here yet: a valid question with an empty answer.
-        Some("2") => None,
+    let kinds: &[Kind] = match get("callType") {
+        None => &[],
+        Some("1") => &[Kind::Inbound],
+        Some("2") => &[Kind::Notice, Kind::Captcha],
+        Some("3") => &[Kind::Outbound],
+        Some("4") => &[Kind::ClickToCall],
         Some(_) => return Err(invalid("callType", "must be 1, 2, 3 or 4").into()),
     };
     let page_no = whole("pageNo", get("pageNo"), 1, i32::MAX as u32)?;
@@ -155,14 +155,14 @@ pub(crate) async fn list(
         total: 0,
     };
     // No call here has an agent, so none has the one asked for.
-    if let (Some(kind), None) = (kind, get("agentNo")) {
+    if get("agentNo").is_none() {
         let filter = RecordFilter {
             application: caller.application.id,
             account: caller.account.id,
             from,
             until,
             party,
-            kind,
+            kinds: kinds.to_vec(),
             skip: u64::from(page_no - 1) * u64::from(page_size),
             limit: page_size,
         };

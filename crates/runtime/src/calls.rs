@@ -76,6 +76,9 @@ pub enum CallError {
     /// No trunk can carry the first party's number now.
     #[error("no trunk in service can carry this number; check the trunks' health and prefix rules")]
     NoRoute,
+    /// Trunks carry the number, but none of them is in service.
+    #[error("the trunks that carry this number do not answer; look at their health and retry when one is up")]
+    TrunkDown,
     /// The platform has more work than it can do.
     #[error("the platform is overloaded; retry after {retry_after_secs} s")]
     Overloaded {
@@ -104,6 +107,7 @@ impl CallError {
             CallError::Rate => "call.rate",
             CallError::Spent => "call.spend_limit",
             CallError::NoRoute => "call.no_route",
+            CallError::TrunkDown => "call.trunk_down",
             CallError::Overloaded { .. } => "call.overloaded",
             CallError::Draining => "call.draining",
             CallError::Journal(_) => "call.journal",

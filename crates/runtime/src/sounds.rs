@@ -108,6 +108,13 @@ impl SoundLibrary {
             Wanted::Tone(Tone::Ringback) => Some(SoundRef::Tone(tone::Cadence::ringback("CN"))),
             Wanted::Builtin(builtin) => self.shipped.get(builtin.file()).cloned().map(SoundRef::Sound),
             Wanted::Prompt(name) => self.prompt(tenant, application, name).map(SoundRef::Sound),
+            Wanted::Spoken(spoken) => {
+                let pieces = spoken.pieces().ok()?;
+                let sound = self.compose(spoken.language, &pieces);
+                // The error names the unit, and never the text.
+                let sound = sound.inspect_err(|error| tracing::error!("something cannot be spoken: {error}"));
+                sound.ok().map(SoundRef::Sound)
+            }
         }
     }
 

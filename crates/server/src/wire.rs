@@ -111,8 +111,11 @@ pub async fn start(config: &Config, data: DataFolder) -> Result<Running, StartEr
     let prompts = data.sub("prompts")?;
     let recordings = data.recordings(config)?;
     let sounds = library(config, &store, prompts.clone())?;
-    let projector: Arc<dyn Projector> = Arc::new(voicepaas::VoicePaasProjector);
-    let projectors = Arc::new(HashMap::from([(projector.name(), projector)]));
+    let all: [Arc<dyn Projector>; 2] = [
+        Arc::new(voicepaas::VoicePaasProjector),
+        Arc::new(voicepaas::NoticeProjector),
+    ];
+    let projectors = Arc::new(HashMap::from(all.map(|p| (p.name(), p))));
     let sip_addr = SocketAddr::new(config.interface().address, config.sip.port);
     let settings = SwitchConfig {
         hosts: telephony::hosts(config),
@@ -302,6 +305,7 @@ async fn listen_http(
     };
     let dialect = voicepaas::router(voicepaas::VoicePaas {
         calls: Arc::new(SwitchCalls(switch.clone())),
+        notices: Arc::new(SwitchCalls(switch.clone())),
         directory: Arc::new(voicepaas::StoreDirectory::new(store.clone(), Arc::new(clock::wall_now))),
         ledger: Arc::new(voicepaas::StoreLedger::new(store.clone(), Arc::new(clock::wall_now))),
         settings: Arc::new(settings),

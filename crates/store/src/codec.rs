@@ -293,6 +293,8 @@ pub const fn kind_name(kind: Kind) -> &'static str {
         Kind::Inbound => "inbound",
         Kind::Outbound => "outbound",
         Kind::Internal => "internal",
+        Kind::Notice => "notice",
+        Kind::Captcha => "captcha",
     }
 }
 
@@ -302,6 +304,8 @@ fn kind_of(name: &str) -> Result<Kind, DecodeError> {
         "inbound" => Ok(Kind::Inbound),
         "outbound" => Ok(Kind::Outbound),
         "internal" => Ok(Kind::Internal),
+        "notice" => Ok(Kind::Notice),
+        "captcha" => Ok(Kind::Captcha),
         _ => Err(DecodeError::Value("conversation_kind")),
     }
 }

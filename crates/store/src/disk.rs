@@ -10,7 +10,8 @@ use crate::config::{
 };
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
-use strowger_core::resource::{ApplicationSettings, Device, OwnedNumber, Route, RouteTarget};
+use strowger_core::resource::{ApplicationSettings, Device, NoticeSettings, OwnedNumber, Route, RouteTarget};
+use strowger_core::spoken::Language;
 use strowger_core::{AccountId, ApplicationId, DeviceId, Number, RouteId, Stamp, TenantId, TrunkId};
 
 use trunk::DiskTrunk;
@@ -132,6 +133,66 @@ struct DiskSettings {
     record_batch_seconds: Option<u32>,
     max_conversations: Option<u32>,
     max_rate: Option<u32>,
+    #[serde(default)]
+    notices: DiskNotices,
+}
+
+/// As [`DiskSettings`]: absent members take the defaults.
+#[derive(Default, Serialize, Deserialize)]
+struct DiskNotices {
+    result_url: Option<String>,
+    language: Option<String>,
+    ring_timeout: Option<u32>,
+    max_seconds: Option<u32>,
+    key_seconds: Option<u32>,
+    strict_keys: Option<bool>,
+    plain_one: Option<bool>,
+    user_data_limit: Option<usize>,
+    foreign_cli_invalid: Option<bool>,
+    code_missing_malformed: Option<bool>,
+    codes_per_minute: Option<u32>,
+    codes_per_hour: Option<u32>,
+    codes_per_day: Option<u32>,
+}
+
+fn notices_to(s: &NoticeSettings) -> DiskNotices {
+    DiskNotices {
+        result_url: s.result_url.clone(),
+        language: Some(s.language.code().to_owned()),
+        ring_timeout: Some(s.ring_timeout),
+        max_seconds: Some(s.max_seconds),
+        key_seconds: Some(s.key_seconds),
+        strict_keys: Some(s.strict_keys),
+        plain_one: Some(s.plain_one),
+        user_data_limit: Some(s.user_data_limit),
+        foreign_cli_invalid: Some(s.foreign_cli_invalid),
+        code_missing_malformed: Some(s.code_missing_malformed),
+        codes_per_minute: Some(s.codes_per_minute),
+        codes_per_hour: Some(s.codes_per_hour),
+        codes_per_day: Some(s.codes_per_day),
+    }
+}
+
+fn notices_from(d: DiskNotices) -> NoticeSettings {
+    let default = NoticeSettings::default();
+    NoticeSettings {
+        result_url: d.result_url,
+        language: d
+            .language
+            .and_then(|code| Language::from_code(&code))
+            .unwrap_or(default.language),
+        ring_timeout: d.ring_timeout.unwrap_or(default.ring_timeout),
+        max_seconds: d.max_seconds.unwrap_or(default.max_seconds),
+        key_seconds: d.key_seconds.unwrap_or(default.key_seconds),
+        strict_keys: d.strict_keys.unwrap_or(default.strict_keys),
+        plain_one: d.plain_one.unwrap_or(default.plain_one),
+        user_data_limit: d.user_data_limit.unwrap_or(default.user_data_limit),
+        foreign_cli_invalid: d.foreign_cli_invalid.unwrap_or(default.foreign_cli_invalid),
+        code_missing_malformed: d.code_missing_malformed.unwrap_or(default.code_missing_malformed),
+        codes_per_minute: d.codes_per_minute.unwrap_or(default.codes_per_minute),
+        codes_per_hour: d.codes_per_hour.unwrap_or(default.codes_per_hour),
+        codes_per_day: d.codes_per_day.unwrap_or(default.codes_per_day),
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -215,6 +276,7 @@ fn settings_to(s: &ApplicationSettings) -> DiskSettings {
         record_batch_seconds: Some(s.record_batch_seconds),
         max_conversations: Some(s.max_conversations),
         max_rate: Some(s.max_rate),
+        notices: notices_to(&s.notices),
     }
 }
 
@@ -234,6 +296,7 @@ fn settings_from(d: DiskSettings) -> ApplicationSettings {
         record_batch_seconds: d.record_batch_seconds.unwrap_or(default.record_batch_seconds),
         max_conversations: d.max_conversations.unwrap_or(default.max_conversations),
         max_rate: d.max_rate.unwrap_or(default.max_rate),
+        notices: notices_from(d.notices),
     }
 }
 

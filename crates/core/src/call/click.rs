@@ -24,7 +24,11 @@ impl Conversation {
 
     /// Step 4 to 5: the caller answered; the greeting is heard in full before the callee is dialled.
     pub(super) fn first_answered(&mut self, now: Stamp) {
-        let Flow::Click(plan) = &self.flow else { return };
+        let plan = match &self.flow {
+            Flow::Click(plan) => plan,
+            Flow::Notice(_) => return self.start_program(now),
+            Flow::Forward(_) => return,
+        };
         match plan.greeting.as_ref().map(|g| g.millis) {
             Some(millis) => {
                 let play = self.new_prompt(millis, now);
@@ -39,6 +43,8 @@ impl Conversation {
         let (party, timeout) = match &self.flow {
             Flow::Click(p) => (p.callee.clone(), p.ring_timeout),
             Flow::Forward(p) => (p.party.clone(), p.ring_timeout),
+            // Its only party is the first one.
+            Flow::Notice(_) => return,
         };
         let ringback = self.new_play();
         self.phase = Phase::CallingSecond { ringback };
@@ -81,7 +87,7 @@ impl Conversation {
                 p.caller_voice.as_ref().map(|v| v.millis),
                 p.callee_voice.as_ref().map(|v| v.millis),
             ),
-            Flow::Forward(_) => (None, None),
+            Flow::Forward(_) | Flow::Notice(_) => (None, None),
         };
         if caller.is_none() && callee.is_none() {
             self.start_talk(now);
@@ -119,7 +125,7 @@ impl Conversation {
                 Ringback::Custom { fail, .. } => Some(fail.clone()),
                 Ringback::Transparent => None,
             },
-            Flow::Forward(_) => None,
+            Flow::Forward(_) | Flow::Notice(_) => None,
         };
         let Some(fail) = custom else {
             self.end_all(cause, by, now);
@@ -140,7 +146,7 @@ impl Conversation {
     }
 
     /// A sound came to its end, or was given up.
-    pub(super) fn sound_over(&mut self, play: PlayId, now: Stamp) {
+    pub(super) fn sound_over(&mut self, play: PlayId, played: bool, now: Stamp) {
         self.clear_deadline(Deadline::Sound(play));
         if self.last_minute == Some(play) {
             self.last_minute = None;
@@ -165,6 +171,7 @@ impl Conversation {
                 }
             }
             Phase::Talking(_) => self.add_sound_over(play, now),
+            Phase::Program(_) => self.program_sound_over(play, played, now),
             _ => {}
         }
     }

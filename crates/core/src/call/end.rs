@@ -55,6 +55,8 @@ impl Conversation {
             let wait = match &self.flow {
                 Flow::Click(p) => p.record_wait,
                 Flow::Forward(p) => p.record_wait,
+                // A notice is not recorded.
+                Flow::Notice(_) => 0,
             };
             self.set_deadline(now.plus_secs(u64::from(wait)), Deadline::Record);
         }

@@ -5,6 +5,7 @@
 
 use super::party::Stage;
 use super::{Cause, Conversation, Flow, LegSeq, LegState, Phase, Prompt, Ringback};
+use crate::spoken::{self, Kind, Language, Manner, Piece, SpokenError};
 
 /// Identity of one playing of one sound in a conversation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -19,6 +20,62 @@ pub enum Sound {
     Builtin(Builtin),
     /// A tone.
     Tone(Tone),
+    /// Something that is read out.
+    Spoken(Box<Spoken>),
+}
+
+/// A text that is read out from recorded units (voice-paas §5.1).
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Spoken {
+    /// How the text is meant.
+    pub kind: Kind,
+    /// The text. May be a verification code: it is not shown in debug prints.
+    pub text: String,
+    /// The language.
+    pub language: Language,
+    /// How it is read.
+    pub manner: Manner,
+    /// It is a verification code: "your verification code is" comes before it.
+    pub code: bool,
+}
+
+/// No unit is longer than this; bounds the wait for the end of what is spoken.
+const UNIT_MS: u32 = 1_500;
+
+impl Spoken {
+    /// The units and pauses of the text.
+    ///
+    /// # Errors
+    /// The text is not of the kind.
+    pub fn pieces(&self) -> Result<Vec<Piece>, SpokenError> {
+        if self.code {
+            return spoken::captcha(&self.text, self.language, &self.manner);
+        }
+        spoken::speak(self.kind, &self.text, self.language, &self.manner)
+    }
+
+    /// As an item of a program.
+    ///
+    /// # Errors
+    /// The text is not of the kind.
+    pub fn into_item(self) -> Result<super::Item, SpokenError> {
+        let bound = |piece: &Piece| match piece {
+            Piece::Unit(_) => UNIT_MS,
+            Piece::Pause(ms) => u32::from(*ms),
+        };
+        let millis = self.pieces()?.iter().map(bound).sum();
+        let sound = Sound::Spoken(Box::new(self));
+        Ok(super::Item { sound, millis })
+    }
+}
+
+impl std::fmt::Debug for Spoken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Spoken")
+            .field("kind", &self.kind)
+            .field("language", &self.language)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Sounds that the platform ships and an operator may replace.
@@ -181,7 +238,7 @@ impl Conversation {
             Phase::Greeting { play } => {
                 let greeting = match &self.flow {
                     Flow::Click(p) => p.greeting.as_ref(),
-                    Flow::Forward(_) => None,
+                    Flow::Forward(_) | Flow::Notice(_) => None,
                 };
                 legs.push(LegLayout {
                     leg: caller,
@@ -226,6 +283,7 @@ impl Conversation {
                 });
             }
             Phase::Talking(_) => legs = self.layout_talk(),
+            Phase::Program(running) => legs.extend(self.layout_program(running)),
         }
         let announce = self.last_minute.map(|id| Play {
             id,
@@ -234,7 +292,7 @@ impl Conversation {
                     .last_minute
                     .as_ref()
                     .map_or(Sound::Builtin(Builtin::LastMinute), prompt),
-                Flow::Forward(_) => Sound::Builtin(Builtin::LastMinute),
+                Flow::Forward(_) | Flow::Notice(_) => Sound::Builtin(Builtin::LastMinute),
             },
             repeat: false,
             recorded: true,
@@ -263,6 +321,7 @@ impl Conversation {
                 hears: vec![callee],
                 play: None,
             }),
+            Flow::Notice(_) => None,
         }
     }
 

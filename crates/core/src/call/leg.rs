@@ -1,6 +1,6 @@
 //! One leg as the conversation sees it (domain-model §5.2).
 
-use super::{By, Cause, Conversation, Deadline, Effect, HOLD_BOUND_MS, Phase, RELEASE_BOUND_MS};
+use super::{By, Cause, Conversation, Deadline, Effect, Flow, HOLD_BOUND_MS, Phase, RELEASE_BOUND_MS};
 use crate::cause::Role;
 use crate::event::{DialogRef, Direction, Fact, Quality, Via};
 use crate::id::LegSeq;
@@ -108,6 +108,8 @@ pub enum Failure {
     Forbidden,
     /// The answer has no media that we can use.
     Media,
+    /// Whoever asked for the call took it back before it was made.
+    Withdrawn,
 }
 
 #[derive(Clone, Debug)]
@@ -280,6 +282,9 @@ impl Conversation {
                 self.clear_deadline(Deadline::Hold(seq));
                 self.emit(Fact::LegRetrieved { leg: seq }, now);
             }
+            (_, LegFact::Digit(digit)) if leg.answered && matches!(self.flow, Flow::Notice(_)) => {
+                self.program_key(seq, digit, now);
+            }
             (_, LegFact::Digit(digit)) if leg.answered => {
                 // No flow of this kind asks to keep digits: they pass through and only their number is kept.
                 let digit = if digit.is_ascii() { 'x' } else { '?' };
@@ -438,5 +443,6 @@ fn failure_of(failure: Failure, rang: bool, party: By) -> (Cause, By, u16, u8) {
         Failure::NoRoute => (Cause::NoRoute, By::System, 0, 0),
         Failure::Forbidden => (Cause::Forbidden, By::System, 0, 0),
         Failure::Media => (Cause::IncompatibleMedia, By::Network, 0, 0),
+        Failure::Withdrawn => (Cause::Cancelled, By::Api, 0, 0),
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Calling contract, the same for every kind of conversation:
 //!
-//! 1. [`Conversation::click_to_call`] or [`Conversation::forward`] creates the machine and returns its first [`Step`].
+//! 1. [`Conversation::click_to_call`], [`Conversation::notice`] or [`Conversation::forward`] creates the machine and returns its first [`Step`].
 //! 2. For each [`Step`]: commit its `events` in one batch, then carry out its `effects` in order.
 //! 3. Feed what happens back through [`Conversation::handle`], one input at a time, in order of arrival.
 //! 4. Call [`Conversation::handle`] with [`Input::Tick`] when [`Conversation::next_deadline`] has come.
@@ -16,16 +16,21 @@ mod end;
 mod forward;
 mod layout;
 mod leg;
+mod notice;
 mod party;
 mod plan;
+mod program;
 mod replace;
 #[cfg(test)]
 mod tests;
 mod transfer;
 
-pub use layout::{Builtin, Layout, LegLayout, Play, PlayId, Recorder, Sound, Tone};
+pub use layout::{Builtin, Layout, LegLayout, Play, PlayId, Recorder, Sound, Spoken, Tone};
 pub use leg::{Failure, LegFact, LegState};
-pub use plan::{AddPlan, ClickPlan, ForwardPlan, PartyPlan, Prompt, ReplacePlan, Ringback, Target, TransferPlan};
+pub use plan::{
+    AddPlan, ClickPlan, ForwardPlan, Item, NoticePlan, PartyPlan, Prompt, ReplacePlan, Ringback, Target, TransferPlan,
+};
+pub use program::{KeyRule, Rules};
 
 use crate::cause::{By, Cause, Role};
 use crate::event::{Created, DialogRef, Direction, Event, Fact, RecordMode};
@@ -66,8 +71,10 @@ pub enum Input {
         /// The call.
         plan: Box<ReplacePlan>,
     },
-    /// A sound was played to its end, or could not be played.
+    /// A sound was played to its end.
     Played(PlayId),
+    /// A sound could not be played; the flow goes on without it.
+    Unplayed(PlayId),
     /// A recording's file is complete.
     RecordingDone {
         /// The recording's number.
@@ -232,6 +239,8 @@ pub enum Deadline {
     Record,
     /// The recording is taken as lost.
     RecordingLost,
+    /// A silence of a notice's program is over.
+    Program,
 }
 
 /// Where the conversation stands; data sits inside the state.
@@ -253,6 +262,8 @@ enum Phase {
     },
     /// Two or three parties talk.
     Talking(party::Talk),
+    /// A notice: the callee hears the program.
+    Program(Box<notice::Running>),
     /// All legs are being released.
     Ending,
     /// The record is closed; only late facts may follow.
@@ -264,6 +275,7 @@ enum Phase {
 enum Flow {
     Click(Box<ClickPlan>),
     Forward(Box<ForwardPlan>),
+    Notice(Box<NoticePlan>),
 }
 
 /// One conversation.
@@ -365,7 +377,8 @@ impl Conversation {
             Input::Leg(leg, fact) => self.leg_fact(leg, fact, now),
             Input::Transfer { by, plan } => self.transfer(by, &plan, now),
             Input::Replace { leg, plan } => self.replace(leg, *plan, now),
-            Input::Played(play) => self.sound_over(play, now),
+            Input::Played(play) => self.sound_over(play, true, now),
+            Input::Unplayed(play) => self.sound_over(play, false, now),
             Input::RecordingDone { recording, result } => self.recording_done(recording, result, now),
             Input::Tick => self.tick(now),
             Input::SystemEnd => {
@@ -504,7 +517,8 @@ impl Conversation {
                 Deadline::Ring(leg) => self.ring_timeout(leg, now),
                 Deadline::Release(leg) => self.leg_released(leg, now),
                 Deadline::Hold(leg) => self.hold_timeout(leg, now),
-                Deadline::Sound(play) => self.sound_over(play, now),
+                Deadline::Sound(play) => self.sound_over(play, true, now),
+                Deadline::Program => self.program_time(now),
                 Deadline::LastMinute => self.start_last_minute(now),
                 Deadline::MaxDuration => {
                     if !self.is_ending() {
@@ -526,7 +540,7 @@ impl Conversation {
         if matches!(self.phase, Phase::Talking(_) | Phase::Private { .. }) {
             let millis = match &self.flow {
                 Flow::Click(p) => p.last_minute.as_ref().map_or(0, |v| v.millis),
-                Flow::Forward(_) => 0,
+                Flow::Forward(_) | Flow::Notice(_) => 0,
             };
             self.last_minute = Some(self.new_prompt(millis.max(1), now));
         }
@@ -592,7 +606,7 @@ impl Conversation {
     fn incoming_dialog(&self) -> Option<Box<DialogRef>> {
         match &self.flow {
             Flow::Forward(p) => Some(Box::new(p.dialog.clone())),
-            Flow::Click(_) => None,
+            Flow::Click(_) | Flow::Notice(_) => None,
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Plans: what a conversation was asked to do, with every name resolved before it starts.
 
+use super::layout::Sound;
+use super::program::Rules;
 use crate::event::DialogRef;
 use crate::id::{DeviceId, TrunkId};
 use crate::number::Number;
@@ -141,6 +143,39 @@ pub struct ForwardPlan {
     pub ring_timeout: u32,
     /// Seconds that the record's first publication waits for its recording.
     pub record_wait: u32,
+}
+
+/// A sound of a program.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Item {
+    /// What is heard.
+    pub sound: Sound,
+    /// Its length, or a bound of it; bounds the wait for its end.
+    pub millis: u32,
+}
+
+/// The platform calls one party and plays a program (voice-paas §4).
+#[derive(Clone, Debug, PartialEq)]
+pub struct NoticePlan {
+    /// Whom.
+    pub party: PartyPlan,
+    /// What is heard, in order; all of it is one round.
+    pub items: Vec<Item>,
+    /// How often, and with which keys.
+    pub rules: Rules,
+    /// Heard after the finish key.
+    pub finish_voice: Option<Item>,
+    /// Seconds that the party may ring.
+    pub ring_timeout: u32,
+    /// Seconds from the answer to the forced end.
+    pub max_secs: u32,
+}
+
+impl NoticePlan {
+    /// Every sound that the plan may play.
+    pub fn sounds(&self) -> impl Iterator<Item = &Sound> {
+        self.items.iter().chain(&self.finish_voice).map(|item| &item.sound)
+    }
 }
 
 /// A party hands its talk over.

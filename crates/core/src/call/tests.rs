@@ -1,5 +1,6 @@
 //! The machine by itself: defects that were found in it, and every input in every state that it can come to.
 
+mod notice;
 mod product;
 mod transfer;
 
@@ -106,6 +107,35 @@ fn forward() -> (Conversation, Step) {
     };
     let id = ConversationId::mint(1, 2);
     Conversation::forward(id, head(Kind::Inbound, RecordMode::FromAnswer), plan, T0)
+}
+
+fn item(name: &str) -> Item {
+    Item {
+        sound: Sound::Prompt(name.to_owned()),
+        millis: 1_000,
+    }
+}
+
+fn notice_plan(rounds: u32, finish: &str, repeat: &str) -> NoticePlan {
+    NoticePlan {
+        party: party("13900000002"),
+        items: vec![item("item"), item("item")],
+        rules: Rules {
+            rounds,
+            finish: KeyRule::parse(finish),
+            repeat: KeyRule::parse(repeat),
+            ..Rules::default()
+        },
+        finish_voice: Some(item("bye")),
+        ring_timeout: 60,
+        max_secs: 600,
+    }
+}
+
+fn notice(rounds: u32, finish: &str, repeat: &str) -> (Conversation, Step) {
+    let id = ConversationId::mint(1, 3);
+    let head = head(Kind::Notice, RecordMode::None);
+    Conversation::notice(id, head, notice_plan(rounds, finish, repeat), T0)
 }
 
 fn leg(n: u16, fact: LegFact) -> Input {

@@ -107,6 +107,7 @@ impl Backed {
         let now: strowger_dialect_voicepaas::Now = Arc::new(move || switch.world().now);
         kit.router = router(VoicePaas {
             calls: kit.switch.clone(),
+            notices: kit.switch.clone(),
             directory: Arc::new(StoreDirectory::new(store.clone(), now.clone())),
             ledger: Arc::new(StoreLedger::new(store.clone(), now)),
             settings: Arc::new(Settings::default()),

@@ -10,6 +10,8 @@ mod fuzz;
 mod golden;
 mod kit;
 mod logs;
+mod notice;
+mod notice_result;
 mod once;
 mod outcome;
 mod params;

@@ -23,8 +23,8 @@ use presentation::Presentation;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use strowger_core::call::{
-    Accepted, ClickPlan, Conversation, Effect, Failure, ForwardPlan, Input, LegFact, PlayId, Recorder, RecordingFile,
-    Refusal, Sound, Step, Target,
+    Accepted, ClickPlan, Conversation, Effect, Failure, ForwardPlan, Input, LegFact, NoticePlan, PlayId, Recorder,
+    RecordingFile, Refusal, Sound, Step, Target,
 };
 use strowger_core::event::{Created, Event, Quality, Via};
 use strowger_core::{ApplicationId, Cause, ConversationId, LegSeq, Stamp, TenantId};
@@ -206,6 +206,15 @@ impl Owner {
         (owner, turn)
     }
 
+    /// Starts a voice notice.
+    pub fn notice(id: ConversationId, head: Created, plan: NoticePlan, world: &dyn World, now: Stamp) -> (Owner, Turn) {
+        let (machine, step) = Conversation::notice(id, head, plan, now);
+        let mut owner = Owner::new(machine);
+        owner.absorb(step, world, now);
+        let turn = std::mem::take(&mut owner.turn);
+        (owner, turn)
+    }
+
     /// Starts a forwarded call.
     ///
     /// # Errors
@@ -361,9 +370,10 @@ impl Owner {
 
     fn media_event(&mut self, event: MediaEvent, world: &dyn World, now: Stamp) {
         match event {
-            MediaEvent::PlayFinished { id, .. }
-            | MediaEvent::AnnounceFinished { id }
-            | MediaEvent::PlayFailed { id, .. } => self.feed(Input::Played(PlayId(id)), world, now),
+            MediaEvent::PlayFinished { id, .. } | MediaEvent::AnnounceFinished { id } => {
+                self.feed(Input::Played(PlayId(id)), world, now);
+            }
+            MediaEvent::PlayFailed { id, .. } => self.feed(Input::Unplayed(PlayId(id)), world, now),
             MediaEvent::Dtmf { leg, digit, .. } => self.fact(usize::from(leg), LegFact::Digit(digit), world, now),
             MediaEvent::Inactive { leg } => self.fact(usize::from(leg), LegFact::Silent, world, now),
             MediaEvent::FirstPacket { leg } => self.fact(usize::from(leg), LegFact::EarlyMedia, world, now),

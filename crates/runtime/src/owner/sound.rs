@@ -39,7 +39,7 @@ impl Owner {
         for (id, repeat) in missing {
             tracing::warn!(conversation = %self.machine.id(), play = id.0, "a sound is missing and was left out");
             if !repeat {
-                inputs.push_back(Input::Played(PlayId(id.0)));
+                inputs.push_back(Input::Unplayed(PlayId(id.0)));
             }
         }
         self.record(layout, world);

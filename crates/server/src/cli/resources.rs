@@ -334,9 +334,65 @@ pub struct Settings {
     /// New conversations per second, 0 is no limit
     #[arg(long)]
     max_rate: Option<u32>,
+    #[command(flatten)]
+    notices: NoticeSettings,
     /// Signs its pushes (HMAC-SHA-256); empty for unsigned
     #[arg(long, value_name = "SECRET")]
     push_secret: Option<String>,
+}
+
+/// Settings of an application's voice notices and verification codes.
+#[derive(Debug, Args)]
+pub struct NoticeSettings {
+    /// Where results of voice notices go when the request names no URL; empty for nowhere
+    #[arg(long, value_name = "URL")]
+    notice_url: Option<String>,
+    /// Language of spoken data when the request names none: zh or en
+    #[arg(long, value_name = "LANGUAGE")]
+    notice_language: Option<String>,
+    /// Seconds that a callee of a voice notice may ring
+    #[arg(long, value_name = "SECONDS")]
+    notice_ring_timeout: Option<u32>,
+    /// Seconds from the answer to the forced end of a voice notice
+    #[arg(long, value_name = "SECONDS")]
+    notice_max_seconds: Option<u32>,
+    /// Seconds that a key may come after the last item
+    #[arg(long, value_name = "SECONDS")]
+    notice_key_seconds: Option<u32>,
+    /// The first key closes the window, whatever it means
+    #[arg(long, value_name = "BOOL")]
+    notice_strict_keys: Option<bool>,
+    /// Read a Chinese 1 among digits as yi and not as yao
+    #[arg(long, value_name = "BOOL")]
+    notice_plain_one: Option<bool>,
+    /// Answer a display number that is not the application's with -4 and not with -5
+    #[arg(long, value_name = "BOOL")]
+    notice_foreign_cli_invalid: Option<bool>,
+    /// Answer a verification code without a required member with -2 and not with -4
+    #[arg(long, value_name = "BOOL")]
+    code_missing_malformed: Option<bool>,
+    /// Verification codes to one number in a minute, 0 is no limit
+    #[arg(long, value_name = "NUMBER")]
+    codes_per_minute: Option<u32>,
+    /// Verification codes to one number in an hour, 0 is no limit
+    #[arg(long, value_name = "NUMBER")]
+    codes_per_hour: Option<u32>,
+    /// Verification codes to one number in a day, 0 is no limit
+    #[arg(long, value_name = "NUMBER")]
+    codes_per_day: Option<u32>,
+}
+
+impl NoticeSettings {
+    fn json(&self) -> serde_json::Value {
+        json!({
+            "result_url": self.notice_url, "language": self.notice_language, "ring_timeout": self.notice_ring_timeout,
+            "max_seconds": self.notice_max_seconds, "key_seconds": self.notice_key_seconds,
+            "strict_keys": self.notice_strict_keys, "plain_one": self.notice_plain_one,
+            "foreign_cli_invalid": self.notice_foreign_cli_invalid,
+            "code_missing_malformed": self.code_missing_malformed, "codes_per_minute": self.codes_per_minute,
+            "codes_per_hour": self.codes_per_hour, "codes_per_day": self.codes_per_day,
+        })
+    }
 }
 
 impl Settings {
@@ -345,6 +401,7 @@ impl Settings {
             "ring_timeout": self.ring_timeout, "default_cli": self.default_cli, "record_url": self.record_url,
             "record_batch_size": self.record_batch_size, "record_batch_seconds": self.record_batch_seconds,
             "zone_minutes": self.zone_minutes, "max_conversations": self.max_conversations, "max_rate": self.max_rate,
+            "notices": self.notices.json(),
         })
     }
 }

@@ -26,6 +26,7 @@ fn signature(c: &Conversation) -> String {
             format!("talk {:?} {:?}", t.members, t.add.as_ref().map(|a| stage(&a.stage)))
                 + &format!("{:?} {:?}", t.anchor, t.transfer.map(|t| (t.by, t.leg, t.called)))
         }
+        Phase::Program(p) => format!("program {:?} {}", p.program, p.play.is_some()),
         Phase::Ending => "ending".to_owned(),
         Phase::Ended => "ended".to_owned(),
     };
@@ -79,6 +80,7 @@ fn inputs(c: &Conversation, most_legs: usize) -> Vec<(Input, Stamp)> {
     plays.extend(c.shown.announce.as_ref().map(|p| p.id));
     // A sound that is not on, such as one whose end was reported late.
     plays.push(PlayId(0));
+    all.extend(plays.iter().map(|p| Input::Unplayed(*p)));
     all.extend(plays.into_iter().map(Input::Played));
     for result in [
         Ok(RecordingFile {
@@ -141,6 +143,8 @@ fn facts() -> Vec<LegFact> {
         LegFact::Retrieved,
         LegFact::Silent,
         LegFact::Digit('5'),
+        LegFact::Digit('1'),
+        LegFact::Digit('2'),
         LegFact::Quality(crate::event::Quality::default()),
     ]
 }
@@ -188,6 +192,7 @@ fn private_sounds_are_private(c: &Conversation) {
                 assert_eq!(Some(l.leg), host, "{name} is the caller's");
             }
             "callee" => assert_ne!(l.leg, LegSeq(0), "{name} is the called party's"),
+            "item" | "bye" => assert_eq!(l.leg, LegSeq(0), "{name} is the callee's"),
             other => panic!("{other} is played"),
         }
     }
@@ -292,6 +297,13 @@ fn walk(start: (Conversation, Step), most_legs: usize, most_states: usize) -> (u
 fn every_input_in_every_state_of_a_forwarded_call() {
     let (states, _) = walk(forward(), 2, 5_000);
     assert!(states > 30, "{states}");
+}
+
+// accept: domain-model I18
+#[test]
+fn every_input_in_every_state_of_a_notice() {
+    let (states, _) = walk(notice(2, "1", "2"), 1, 5_000);
+    assert!(states > 50, "{states}");
 }
 
 // accept: domain-model I18

@@ -135,6 +135,7 @@ impl Kit {
         });
         let router = router(VoicePaas {
             calls: switch.clone(),
+            notices: switch.clone(),
             directory: resources.clone(),
             ledger: records.clone(),
             settings: Arc::new(Settings {
@@ -399,6 +400,9 @@ pub fn hears(layout: &Layout, leg: u16) -> String {
         Sound::Prompt(n) => n.clone(),
         Sound::Builtin(b) => format!("{b:?}"),
         Sound::Tone(Tone::Ringback) => "ringback".to_owned(),
+        // What is spoken, and not what it is made of.
+        Sound::Spoken(s) if s.code => format!("{} code {}", s.language.code(), s.text),
+        Sound::Spoken(s) => format!("{} {} {}", s.language.code(), s.kind.name(), s.text),
     };
     let mut parts: Vec<String> = l.hears.iter().map(|h| format!("leg {h}")).collect();
     parts.extend(
@@ -435,7 +439,7 @@ pub fn click_body(more: Value) -> Value {
     body
 }
 
-fn merge(body: &mut Value, more: Value) {
+pub fn merge(body: &mut Value, more: Value) {
     let Value::Object(more) = more else { panic!("an object") };
     for (k, v) in more {
         if v.is_null() {

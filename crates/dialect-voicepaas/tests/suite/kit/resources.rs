@@ -101,7 +101,7 @@ impl Ledger for Records {
             owned(r, f.application, f.account)
                 && (f.from..f.until).contains(&r.created_at)
                 && f.party.as_ref().is_none_or(|n| speaks(r, n))
-                && f.kind.is_none_or(|k| r.head.kind == k)
+                && (f.kinds.is_empty() || f.kinds.contains(&r.head.kind))
         });
         let total = found.len() as u64;
         let records = found.into_iter().skip(f.skip as usize).take(f.limit as usize).collect();

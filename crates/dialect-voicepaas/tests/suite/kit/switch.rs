@@ -5,14 +5,14 @@ use super::party::Party;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard};
 use strowger_core::call::{
-    Accepted, ClickPlan, Command, Conversation, Effect, Input, Layout, LegFact, LegState, PlayId, RecordingFile,
-    Refusal, Sound, Step, Target,
+    Accepted, ClickPlan, Command, Conversation, Effect, Input, Layout, LegFact, LegState, NoticePlan, PlayId,
+    RecordingFile, Refusal, Sound, Step, Target,
 };
 use strowger_core::event::{Created, Event};
 use strowger_core::project::{Batching, Projector, Topic};
 use strowger_core::{ConversationId, ConversationRecord, LegSeq, Stamp, TenantId};
-use strowger_dialect_voicepaas::VoicePaasProjector;
-use strowger_runtime::{Answer, CallError, Calls, Live};
+use strowger_dialect_voicepaas::{NoticeProjector, VoicePaasProjector};
+use strowger_runtime::{Answer, CallError, Calls, Live, Notices};
 use strowger_store::CommandId;
 
 /// The virtual day begins here: 2025-06-15T02:00:00Z, ten o'clock in the application's zone.
@@ -259,7 +259,7 @@ impl World {
         for p in fresh.into_iter().filter(|p| !p.repeat) {
             let ms = match &p.sound {
                 Sound::Prompt(name) => self.sounds.get(name).copied().unwrap_or(1_000),
-                Sound::Builtin(_) | Sound::Tone(_) => BUILTIN_MS,
+                Sound::Builtin(_) | Sound::Tone(_) | Sound::Spoken(_) => BUILTIN_MS,
             };
             self.schedule(now.plus_ms(ms), What::Played(id, p.id));
         }
@@ -300,10 +300,19 @@ impl World {
 
     /// Starts a conversation as the runtime does.
     pub fn start(&mut self, head: Created, plan: ClickPlan) -> ConversationId {
+        let id = self.mint();
+        let (machine, step) = Conversation::click_to_call(id, head, plan, self.now);
+        self.begin(id, machine, step);
+        id
+    }
+
+    fn mint(&mut self) -> ConversationId {
         self.minted += 1;
         let random = self.minted.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let id = ConversationId::mint(self.now.0 as u64, random);
-        let (machine, step) = Conversation::click_to_call(id, head, plan, self.now);
+        ConversationId::mint(self.now.0 as u64, random)
+    }
+
+    fn begin(&mut self, id: ConversationId, machine: Conversation, step: Step) {
         let fold = ConversationRecord::open(&step.events[0]).unwrap();
         let conv = Conv {
             machine,
@@ -319,7 +328,6 @@ impl World {
         };
         self.convs.insert(id, conv);
         self.carry_out(id, step);
-        id
     }
 }
 
@@ -345,8 +353,9 @@ pub fn pushes(record: &ConversationRecord, event: &Event) -> Vec<Delivery> {
     let subscriptions = record.head.subscriptions.iter().enumerate();
     subscriptions
         .filter_map(|(n, s)| {
-            assert_eq!(s.projector, VoicePaasProjector.name());
-            let body = VoicePaasProjector.project(s, record, event)?;
+            let all: [&dyn Projector; 2] = [&VoicePaasProjector, &NoticeProjector];
+            let projector = all.into_iter().find(|p| p.name() == s.projector);
+            let body = projector.expect("a known projector").project(s, record, event)?;
             Some(Delivery {
                 event: event.seq,
                 subscription: n,
@@ -369,6 +378,22 @@ pub fn replay(events: &[Event]) -> Vec<Delivery> {
         all.extend(pushes(&record, event));
     }
     all
+}
+
+impl Notices for VirtualSwitch {
+    fn notice(&self, head: Created, plan: NoticePlan) -> Answer<'_, ConversationId> {
+        let mut world = self.world();
+        let answer = match world.refuse.clone() {
+            Some(error) => Err(error),
+            None => {
+                let id = world.mint();
+                let (machine, step) = Conversation::notice(id, head, plan, world.now);
+                world.begin(id, machine, step);
+                Ok(id)
+            }
+        };
+        Box::pin(std::future::ready(answer))
+    }
 }
 
 impl Calls for VirtualSwitch {

@@ -1,0 +1,84 @@
+//! Voice notices: one party and a program, for one number or for a batch of them.
+
+use crate::calls::{Answer, CallError};
+use crate::clock::Clock;
+use crate::owner::{Owner, World};
+use crate::switch::{Switch, SwitchCalls};
+use std::sync::Arc;
+use strowger_core::call::{NoticePlan, Sound, Target};
+use strowger_core::event::Created;
+use strowger_core::{ConversationId, TenantId, routing};
+
+/// The runtime as the faces of voice notices see it. Every answer comes after the commit of what it says.
+pub trait Notices: Send + Sync {
+    /// Starts a voice notice. The plan's sounds and number were checked by the caller.
+    ///
+    /// # Errors
+    /// As [`Calls::click_to_call`](crate::Calls::click_to_call), and [`CallError::TrunkDown`]. No answer waits for the
+    /// far side.
+    fn notice(&self, head: Created, plan: NoticePlan) -> Answer<'_, ConversationId>;
+}
+
+impl Switch {
+    /// Whether a number can be tried now, as far as it is known without trying.
+    pub(crate) fn reach(&self, tenant: TenantId, target: &Target) -> Result<(), CallError> {
+        let (Target::Number(number) | Target::Trunk(_, number)) = target else {
+            return Ok(());
+        };
+        let ways = self.ways(tenant, target);
+        let up = |trunk| self.health.is_up(trunk);
+        let open = ways.iter().any(|way| match way.via {
+            strowger_core::event::Via::Trunk(id) => up(id),
+            _ => true,
+        });
+        if open {
+            return Ok(());
+        }
+        // A trunk that would carry it, but whose server is silent or cannot be found.
+        let config = self.store().snapshot();
+        let trunks = config.trunks().iter().map(|t| &**t);
+        let carried = !routing::candidates(trunks, tenant, number, up, 0).is_empty();
+        Err(if carried {
+            CallError::TrunkDown
+        } else {
+            CallError::NoRoute
+        })
+    }
+
+    /// Reads and decodes sounds on the caller's thread: the signalling loop, which plays them, never touches a disk.
+    pub(crate) fn warm_sounds<'a>(&self, head: &Created, sounds: impl Iterator<Item = &'a Sound>) {
+        for sound in sounds {
+            self.sounds().find(head.tenant, head.application, sound);
+        }
+    }
+
+    /// Starts a notice, or tells why it cannot be started now. Nothing is done then.
+    pub(crate) async fn start_notice(
+        self: &Arc<Self>,
+        head: Created,
+        plan: NoticePlan,
+    ) -> Result<ConversationId, CallError> {
+        self.room()?;
+        self.may_spend(head.tenant, head.account, &[&plan.party.target])?;
+        let places = self.claim_places(head.tenant, head.application, head.account)?;
+        self.reach(head.tenant, &plan.party.target)?;
+        self.warm_sounds(&head, plan.sounds());
+        let id = self.mint_conversation();
+        let clock = Clock::start();
+        let (owner, turn) = Owner::notice(id, head, plan, &**self, clock.now());
+        // Refused before anything left: no trunk has room, or no media port is free.
+        if owner.machine().has_ended() {
+            return Err(CallError::Concurrency);
+        }
+        let started = self.spawn(owner, turn, clock, places, None, None);
+        started
+            .await
+            .unwrap_or(Err(CallError::Overloaded { retry_after_secs: 1 }))
+    }
+}
+
+impl Notices for SwitchCalls {
+    fn notice(&self, head: Created, plan: NoticePlan) -> Answer<'_, ConversationId> {
+        Box::pin(self.0.start_notice(head, plan))
+    }
+}
