@@ -162,8 +162,10 @@ fn relays(short: bool) {
     println!("\nRelayed G.711 calls, one core, generator on the other");
     if short {
         relay::run(4, &[500, 1500], &[500, 900]);
+        relay::decoded(4, &[200], &[500]);
     } else {
         relay::run(10, &[500, 1000, 1500, 1900, 2200, 2500], &[500, 700, 900, 1100, 1300]);
+        relay::decoded(10, &[200, 300, 400, 500], &[500, 1000, 1500]);
     }
 }
 

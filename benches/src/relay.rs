@@ -88,6 +88,30 @@ pub fn run(seconds: u32, ours: &[u32], theirs: &[u32]) {
     let _ = child.wait();
 }
 
+/// Prints the tables of calls that are decoded: Opus to G.711, and conferences of four.
+pub fn decoded(seconds: u32, transcoded: &[u32], mixed: &[u32]) {
+    let Some(program) = program() else {
+        println!("relaybench could not be built: no figures of decoded calls");
+        return;
+    };
+    let seconds = seconds.to_string();
+    println!("Opus to G.711 at complexity 5, one shard on processor 0; the delays are deviations from 20 ms:");
+    let _ = Command::new(&program)
+        .args([
+            "--calls",
+            &numbers(transcoded),
+            "--seconds",
+            &seconds,
+            "--codec",
+            "opus",
+        ])
+        .status();
+    println!("conferences of four G.711 legs (two calls a room):");
+    let _ = Command::new(&program)
+        .args(["--calls", &numbers(mixed), "--seconds", &seconds, "--mixed"])
+        .status();
+}
+
 fn version(program: &std::path::Path) -> String {
     let output = Command::new(program).arg("--version").output();
     let text = output.map(|o| [o.stdout, o.stderr].concat()).unwrap_or_default();

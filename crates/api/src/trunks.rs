@@ -11,10 +11,11 @@ use strowger_core::resource::{
     Asserted, DiversionTo, PrefixRule, PrivacyTo, Registering, Trunk, TrunkAuth, TrunkTransport,
 };
 use strowger_core::{AddressRange, TrunkId};
+use strowger_runtime::owner::CODECS;
 use strowger_store::config::{Config, PLATFORM, Resource, ResourceId};
 
-/// Codecs that a trunk may name.
-const CODECS: [&str; 2] = ["PCMA", "PCMU"];
+/// What a new trunk takes unless it says otherwise: what every carrier has.
+const DEFAULT_CODECS: [&str; 2] = ["PCMA", "PCMU"];
 
 #[derive(Serialize)]
 struct View {
@@ -446,7 +447,7 @@ pub(crate) async fn create(State(api): State<Api>, Body(mut change): Body<Change
     }
     let mut trunk = Trunk {
         tenant,
-        codecs: CODECS.map(str::to_owned).to_vec(),
+        codecs: DEFAULT_CODECS.map(str::to_owned).to_vec(),
         ..Trunk::new(TrunkId(request::mint(&api)?), None)
     };
     change.apply(&mut trunk)?;

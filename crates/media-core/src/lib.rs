@@ -8,8 +8,10 @@ pub mod comfort;
 pub mod dtmf;
 pub mod dtmf_tone;
 pub mod g711;
+pub mod listen;
 pub mod mixer;
 pub mod playout;
+pub mod press;
 pub mod probe;
 pub mod resample;
 pub mod rewrite;
@@ -17,6 +19,7 @@ pub mod rtcp;
 pub mod rtp;
 pub mod stats;
 pub mod tone;
+pub mod tone_plan;
 pub mod wav;
 
 /// Samples of one mixing frame: 20 ms at 8 kHz.

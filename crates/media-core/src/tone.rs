@@ -1,4 +1,6 @@
-//! Supervisory tones: cadences, a plan by country, and their generator.
+//! Supervisory tones: cadences and their generator; the countries' are in [`tone_plan`].
+
+use crate::tone_plan;
 
 /// One part of a cadence: up to two frequencies at once, or silence.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -10,14 +12,14 @@ pub struct Segment {
 }
 
 impl Segment {
-    const fn on(millis: u32, first: u16, second: u16) -> Segment {
+    pub(crate) const fn on(millis: u32, first: u16, second: u16) -> Segment {
         Segment {
             millis,
             frequencies: [first, second],
         }
     }
 
-    const fn off(millis: u32) -> Segment {
+    pub(crate) const fn off(millis: u32) -> Segment {
         Segment {
             millis,
             frequencies: [0, 0],
@@ -79,118 +81,23 @@ impl Cadence {
 
     /// Ringing tone of a country (ISO 3166-1 alpha-2, any case); unknown countries get the ITU-T E.180 tone.
     pub fn ringback(country: &str) -> Cadence {
-        Cadence::supervisory(&plan(country).ringback)
+        Cadence::supervisory(tone_plan::of(country).ringback)
     }
 
     /// Busy tone of a country.
     pub fn busy(country: &str) -> Cadence {
-        Cadence::supervisory(&plan(country).busy)
+        Cadence::supervisory(tone_plan::of(country).busy)
     }
 
     /// Congestion (reorder) tone of a country.
     pub fn congestion(country: &str) -> Cadence {
-        Cadence::supervisory(&plan(country).congestion)
+        Cadence::supervisory(tone_plan::of(country).congestion)
     }
-}
 
-struct Plan {
-    country: &'static str,
-    ringback: [Segment; 4],
-    busy: [Segment; 2],
-    congestion: [Segment; 4],
-}
-
-const fn pair(on: u32, off: u32, f: u16, g: u16) -> [Segment; 2] {
-    [Segment::on(on, f, g), Segment::off(off)]
-}
-
-const fn single(on: u32, off: u32, f: u16, g: u16) -> [Segment; 4] {
-    [
-        Segment::on(on, f, g),
-        Segment::off(off),
-        Segment::off(0),
-        Segment::off(0),
-    ]
-}
-
-const fn double(on: u32, gap: u32, off: u32, f: u16, g: u16) -> [Segment; 4] {
-    [
-        Segment::on(on, f, g),
-        Segment::off(gap),
-        Segment::on(on, f, g),
-        Segment::off(off),
-    ]
-}
-
-/// After ITU-T E.180 supplement 2; China after GB 3380.
-static PLANS: [Plan; 9] = [
-    Plan {
-        country: "CN",
-        ringback: single(1000, 4000, 450, 0),
-        busy: pair(350, 350, 450, 0),
-        congestion: single(700, 700, 450, 0),
-    },
-    Plan {
-        country: "HK",
-        ringback: double(400, 200, 3000, 440, 480),
-        busy: pair(500, 500, 480, 620),
-        congestion: single(250, 250, 480, 620),
-    },
-    Plan {
-        country: "SG",
-        ringback: double(400, 200, 2000, 425, 0),
-        busy: pair(750, 750, 425, 0),
-        congestion: single(250, 250, 425, 0),
-    },
-    Plan {
-        country: "JP",
-        ringback: single(1000, 2000, 400, 0),
-        busy: pair(500, 500, 400, 0),
-        congestion: single(500, 500, 400, 0),
-    },
-    Plan {
-        country: "US",
-        ringback: single(2000, 4000, 440, 480),
-        busy: pair(500, 500, 480, 620),
-        congestion: single(250, 250, 480, 620),
-    },
-    Plan {
-        country: "GB",
-        ringback: double(400, 200, 2000, 400, 450),
-        busy: pair(375, 375, 400, 0),
-        congestion: [
-            Segment::on(400, 400, 0),
-            Segment::off(350),
-            Segment::on(225, 400, 0),
-            Segment::off(525),
-        ],
-    },
-    Plan {
-        country: "DE",
-        ringback: single(1000, 4000, 425, 0),
-        busy: pair(480, 480, 425, 0),
-        congestion: single(240, 240, 425, 0),
-    },
-    Plan {
-        country: "FR",
-        ringback: single(1500, 3500, 440, 0),
-        busy: pair(500, 500, 440, 0),
-        congestion: single(250, 250, 440, 0),
-    },
-    // The recommendation's own tones, for every country that is not listed.
-    Plan {
-        country: "",
-        ringback: single(1000, 4000, 425, 0),
-        busy: pair(500, 500, 425, 0),
-        congestion: single(250, 250, 425, 0),
-    },
-];
-
-fn plan(country: &str) -> &'static Plan {
-    PLANS
-        .iter()
-        .find(|p| p.country.eq_ignore_ascii_case(country))
-        .unwrap_or(&PLANS[PLANS.len() - 1])
+    /// Dial tone of a country.
+    pub fn dial(country: &str) -> Cadence {
+        Cadence::supervisory(tone_plan::of(country).dial)
+    }
 }
 
 /// A quarter of the accuracy of `i16` is enough for tones: 2,048 points with linear interpolation.

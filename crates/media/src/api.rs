@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use strowger_media_core::codec::Kind;
+use strowger_media_core::listen::{FaxTone, Listen, Verdict};
 use strowger_media_core::mixer::Gain;
 use strowger_media_core::tone::Cadence;
 use strowger_media_core::{g711, wav};
@@ -267,6 +268,24 @@ pub enum Command {
         /// Length of each digit in ms, 40-5000.
         duration_ms: u16,
     },
+    /// A digit that the far side of a leg pressed came by signalling (SIP INFO): send it on to those who hear the leg. It is
+    /// not reported back, and the same press heard as event or tone as well is sent once.
+    Pressed {
+        /// The leg whose far side pressed it.
+        leg: u16,
+        /// `0-9 * # A-D`.
+        digit: char,
+        /// How long it was pressed.
+        duration_ms: u32,
+    },
+    /// Listen in on a party: replaces what was listened for before on this leg. What was asked for already goes on
+    /// undisturbed. While anything is wanted, the leg's sound is decoded; on a leg with an opaque codec nothing is heard.
+    Listen {
+        /// The leg whose sound is listened to.
+        leg: u16,
+        /// What for; the default is nothing.
+        listen: Listen,
+    },
     /// Begin a recording of the call. It starts when its left leg is configured. One recording a call at a time: another
     /// one finishes the first; the same id again moves the running one to another left leg, pauses it or lets it go on. A left leg that is closed
     /// leaves silence behind, not an end.
@@ -464,7 +483,8 @@ pub enum Event {
         /// The play's id.
         id: u32,
     },
-    /// A digit was pressed by the far side of a leg: once per press, when it ends.
+    /// A digit was pressed by the far side of a leg: once per press, when it ends, whether it came as telephone event, as
+    /// tone (while [`Command::Listen`] asks for digits) or as both.
     Dtmf {
         /// The leg.
         leg: u16,
@@ -482,6 +502,27 @@ pub enum Event {
     DtmfSent {
         /// The leg.
         leg: u16,
+    },
+    /// The party of a leg that is listened to began or ended to talk.
+    Voice {
+        /// The leg.
+        leg: u16,
+        /// It talks.
+        talking: bool,
+    },
+    /// Who has answered on a leg that is listened to: once for each [`Command::Listen`] that asks for it.
+    Answered {
+        /// The leg.
+        leg: u16,
+        /// A person or a machine, and how sure that is.
+        verdict: Verdict,
+    },
+    /// A fax machine is heard on a leg that is listened to.
+    Fax {
+        /// The leg.
+        leg: u16,
+        /// The machine that called, or the one that was called.
+        tone: FaxTone,
     },
     /// Nothing was received for [`Config::inactivity`] on a leg that should receive. Once per `Configure`.
     Inactive {

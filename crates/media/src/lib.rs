@@ -40,5 +40,6 @@ pub mod testkit;
 pub use api::*;
 pub use engine::{Engine, Handle};
 pub use record::{Salvaged, salvage};
+pub use strowger_media_core::listen::{FaxTone, Listen, MachineSettings, Verdict, VerdictReason, Who};
 pub use strowger_media_core::mixer::Gain;
 pub use strowger_media_core::tone::Cadence;

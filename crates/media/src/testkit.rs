@@ -182,6 +182,13 @@ impl Peer {
         state.tone = Some(ToneGenerator::new(Cadence::sine(hz, -10.0)));
     }
 
+    /// Say a cadence of tones, once or for ever, and silence after it, from now on.
+    pub fn say_cadence(&self, cadence: Cadence, remote: SocketAddr) {
+        let mut state = self.shared.lock();
+        state.remote = Some(remote);
+        state.tone = Some(ToneGenerator::new(cadence));
+    }
+
     /// Stop sending.
     pub fn hush(&self) {
         self.shared.lock().tone = None;
@@ -412,10 +419,18 @@ impl Events {
     /// # Panics
     /// After [`PATIENCE`].
     pub fn wait<T>(&self, what: &str, pick: impl Fn(CallKey, &Event) -> Option<T>) -> T {
+        self.wait_all(what, |seen| seen.iter().find_map(|(call, event)| pick(*call, event)))
+    }
+
+    /// Wait until everything so far gives a value.
+    ///
+    /// # Panics
+    /// After [`PATIENCE`].
+    pub fn wait_all<T>(&self, what: &str, pick: impl Fn(&[(CallKey, Event)]) -> Option<T>) -> T {
         let deadline = Instant::now() + PATIENCE;
         let mut seen = self.lock();
         loop {
-            if let Some(found) = seen.iter().find_map(|(call, event)| pick(*call, event)) {
+            if let Some(found) = pick(&seen) {
                 return found;
             }
             let left = deadline.saturating_duration_since(Instant::now());

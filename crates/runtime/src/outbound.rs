@@ -13,6 +13,7 @@ use strowger_core::routing::{Denied, TollRules};
 use strowger_core::{ApplicationId, Number, TenantId, routing};
 use strowger_media::{CallKey, MediaError, SoundRef};
 use strowger_sip_core::identity::{AssertPolicy, DiversionPolicy, PrivacyPolicy, TrunkPolicy};
+use strowger_sip_core::sdp::Codec;
 use strowger_sip_core::{DialogHandle, ReferTo, Replaces, Target as SipTarget, Uri};
 use strowger_store::config::{Config, DeviceEntry};
 
@@ -162,6 +163,10 @@ fn policy_of(identity: &TrunkIdentity) -> TrunkPolicy {
 }
 
 impl World for Switch {
+    fn codecs(&self) -> Vec<Codec> {
+        self.offered_codecs()
+    }
+
     fn open_media(&self, call: CallKey, leg: u16) -> Result<SocketAddr, MediaError> {
         self.media().open_leg(call, leg)
     }

@@ -28,6 +28,7 @@ use strowger_core::resource::{Trunk, TrunkAuth};
 use strowger_core::{AccountId, ApplicationId, ConversationId, TenantId};
 use strowger_media::CallKey;
 use strowger_sip::EndpointHandle;
+use strowger_sip_core::sdp::Codec;
 use strowger_sip_core::{
     Command as SipCommand, Credentials, DialogHandle, FlowId, Method, OutsideRequest, SipEvent, Transport,
 };
@@ -42,6 +43,9 @@ pub struct SwitchConfig {
     pub hosts: Vec<String>,
     /// Conversations held at once; beyond it new calls are refused with 503 and Retry-After.
     pub max_conversations: usize,
+    /// Names of the codecs that are offered to devices and over trunks without a list ([`crate::owner::CODECS`]), most
+    /// preferred first. G.711 comes last where it is not named.
+    pub codecs: Vec<String>,
     /// Registrations, limits and bans.
     pub door: DoorSettings,
     /// How many messages are kept for ladders.
@@ -120,6 +124,17 @@ impl Switch {
             next_handle: AtomicU64::new(1),
             clock: Clock::start(),
         })
+    }
+
+    /// The configured codecs as they are offered.
+    pub(crate) fn offered_codecs(&self) -> Vec<Codec> {
+        let mut names: Vec<&str> = self.config.codecs.iter().map(String::as_str).collect();
+        for always in ["PCMA", "PCMU"] {
+            if !names.iter().any(|n| n.eq_ignore_ascii_case(always)) {
+                names.push(always);
+            }
+        }
+        names.into_iter().filter_map(crate::owner::codec).collect()
     }
 
     /// Connects the engines. Their sinks are made from this switch, so it exists before them.

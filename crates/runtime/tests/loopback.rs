@@ -77,6 +77,7 @@ fn shipped() -> Vec<(&'static str, Vec<u8>)> {
 
 fn switch_config() -> SwitchConfig {
     SwitchConfig {
+        codecs: Vec::new(),
         hosts: vec!["127.0.0.1".into()],
         door: Default::default(),
         ladder: Default::default(),

@@ -343,31 +343,57 @@ fn killed_at_any_moment_of_a_transfer_nobody_is_left_in_a_call() {
     }
 }
 
-fn g729(node: usize) -> bytes::Bytes {
+/// Phones that offer a codec and A-law; one of them answers with the codec only.
+fn with_codec(node: usize, payload_type: u8, codec: &str) -> bytes::Bytes {
     let n = node + 1;
     format!(
-        "v=0\r\no=- 7 1 IN IP4 10.0.0.{n}\r\ns=-\r\nc=IN IP4 10.0.0.{n}\r\nt=0 0\r\nm=audio 4000 RTP/AVP 18 8\r\na=rtpmap:18 G729/8000\r\na=rtpmap:8 PCMA/8000\r\n"
+        "v=0\r\no=- 7 1 IN IP4 10.0.0.{n}\r\ns=-\r\nc=IN IP4 10.0.0.{n}\r\nt=0 0\r\nm=audio 4000 RTP/AVP {payload_type} 8\r\n\
+         a=rtpmap:{payload_type} {codec}/8000\r\na=rtpmap:8 PCMA/8000\r\n"
     )
     .into()
 }
 
-/// Two phones that talk G.729, and one that has G.711 only, to which the talk is handed over.
-fn two_codecs() -> (Exchange, (NodeId, DialogHandle), (NodeId, DialogHandle)) {
+/// Two phones that talk with a codec, and one that has G.711 only, to which the talk is handed over.
+fn two_codecs(payload_type: u8, codec: &str) -> (Exchange, (NodeId, DialogHandle), (NodeId, DialogHandle)) {
     let mut x = Exchange::new(Link::CLEAN, 1);
-    let a = x.phone_with("1001", Phone::Answers(50), g729(1));
-    let only = String::from_utf8(g729(2).to_vec()).unwrap().replace("18 8", "18");
+    let a = x.phone_with("1001", Phone::Answers(50), with_codec(1, payload_type, codec));
+    let both = String::from_utf8(with_codec(2, payload_type, codec).to_vec()).unwrap();
+    let only = both.replace(&format!("{payload_type} 8"), &payload_type.to_string());
     let b = x.phone_with("1002", Phone::Answers(100), only.into());
     x.phone("1003", Phone::Answers(100));
     let at_a = x.call(a, "1002", vec![]);
     x.run(1_000);
     let at_b = x.called(b).unwrap();
-    assert!(x.convs[0].codecs[&0].contains("g729") && x.convs[0].codecs[&1].contains("g729"));
+    let agreed = |leg| x.convs[0].codecs[&leg].to_ascii_lowercase();
+    assert!(agreed(0).contains(&codec.to_ascii_lowercase()) && agreed(1) == agreed(0));
     (x, (a, at_a), (b, at_b))
 }
 
 #[test]
+fn a_party_whose_codec_we_can_decode_keeps_it() {
+    let (mut x, anna, bert) = two_codecs(18, "G729");
+    x.net.script(
+        anna.0,
+        Box::new(|_, e: &SipEvent| match e {
+            SipEvent::ReInviteReceived { .. } => panic!("nothing is asked of a party that can be transcoded"),
+            _ => vec![],
+        }),
+    );
+    refer(&mut x, bert, "sip:1003@10.0.0.1".into());
+    x.run(1_500);
+    assert_eq!((x.convs[0].hears(0), x.convs[0].hears(2)), (vec![2], vec![0]));
+    assert_eq!(
+        (x.convs[0].codecs[&2].as_str(), x.convs[0].codecs[&0].as_str()),
+        ("Pcma", "G729")
+    );
+    bye(&mut x, anna);
+    x.run(500);
+    x.assert_clean();
+}
+
+#[test]
 fn a_party_whose_codec_the_new_one_lacks_is_asked_for_another() {
-    let (mut x, anna, bert) = two_codecs();
+    let (mut x, anna, bert) = two_codecs(97, "iLBC");
     // What Anna's phone answers an offer with.
     let script = move |handle, e: &SipEvent| match e {
         SipEvent::ReInviteReceived { sdp: Some(_) } => {
@@ -391,7 +417,7 @@ fn a_party_whose_codec_the_new_one_lacks_is_asked_for_another() {
 // RFC 3261 §14.1
 #[test]
 fn an_offer_that_is_refused_for_the_moment_is_made_again() {
-    let (mut x, anna, bert) = two_codecs();
+    let (mut x, anna, bert) = two_codecs(97, "iLBC");
     let mut asked = 0;
     let script = move |handle, e: &SipEvent| match e {
         SipEvent::ReInviteReceived { sdp: Some(_) } => {
@@ -406,7 +432,7 @@ fn an_offer_that_is_refused_for_the_moment_is_made_again() {
     refer(&mut x, bert, "sip:1003@10.0.0.1".into());
     x.run(500);
     assert!(
-        x.convs[0].codecs[&0].contains("g729"),
+        x.convs[0].codecs[&0].contains("ilbc"),
         "refused: the session is as it was"
     );
     x.run(5_000);

@@ -118,6 +118,7 @@ pub async fn start(config: &Config, data: DataFolder) -> Result<Running, StartEr
     let projectors = Arc::new(HashMap::from(all.map(|p| (p.name(), p))));
     let sip_addr = SocketAddr::new(config.interface().address, config.sip.port);
     let settings = SwitchConfig {
+        codecs: config.media.codecs.clone(),
         hosts: telephony::hosts(config),
         door: telephony::door(config),
         ladder: telephony::ladder(config),
@@ -225,6 +226,7 @@ fn media_config(config: &Config, recordings: PathBuf) -> strowger_media::Config 
     strowger_media::Config {
         shards: config.media.shards,
         realtime: config.media.realtime,
+        opus_complexity: config.media.opus_complexity,
         bind: config.interface().address,
         advertised: config.interface().advertised,
         ports: config.media.ports.clone(),

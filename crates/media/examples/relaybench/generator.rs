@@ -1,11 +1,14 @@
 //! The traffic: both parties of every call from two sockets, paced evenly, with kernel time stamps on reception.
 
+use std::collections::HashMap;
 use std::mem::{size_of, zeroed};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use strowger_media_core::codec::{EncoderSettings, Kind, MAX_PAYLOAD};
 use strowger_media_core::rtp::{HEADER_LEN, Header};
+use strowger_media_core::tone::{Cadence, ToneGenerator};
 
 /// The first party's socket.
 pub const A: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 39000));
@@ -13,6 +16,8 @@ pub const A: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 
 pub const B: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 39002));
 
 const PACKET: usize = HEADER_LEN + 160;
+/// Packets of sound that a party of another codec sends round and round: a second.
+const ROUND: usize = 50;
 /// Packets a system call: few, so that the delay is that of the relay and not of the batch.
 const BATCH: usize = 8;
 /// How far the generator may be behind its schedule before the schedule moves, in ns.
@@ -50,8 +55,15 @@ impl Outcome {
 pub struct Generator {
     sockets: [UdpSocket; 2],
     streams: [Vec<Stream>; 2],
-    /// The second party speaks µ-law: time stamps in the payload do not survive, so no delay is measured.
-    transcode: bool,
+    /// What the second parties speak.
+    second: Kind,
+    /// The packets of both sides.
+    sounds: [Vec<Vec<u8>>; 2],
+    /// Payloads do not come back as they were sent, so no delay is measured but how evenly packets come: the deviation of
+    /// their distance from 20 ms.
+    paced: bool,
+    /// When each stream's last packet came, in ns.
+    last: HashMap<[u8; 4], u64>,
     delays: Vec<u32>,
     control: Vec<[u8; 64]>,
     buffers: Vec<[u8; 256]>,
@@ -110,21 +122,24 @@ fn socket(address: SocketAddr) -> UdpSocket {
 }
 
 impl Generator {
-    pub fn reserve(calls: usize, transcode: bool) -> Generator {
+    pub fn reserve(calls: usize, second: Kind, paced: bool) -> Generator {
         let mut delays = vec![1; calls * 100 * 15];
         delays.clear();
         Generator {
             sockets: [socket(A), socket(B)],
             streams: [Vec::with_capacity(calls), Vec::with_capacity(calls)],
-            transcode,
+            second,
+            sounds: [sound(Kind::Pcma), sound(second)],
+            paced,
+            last: HashMap::with_capacity(2 * calls),
             delays,
             control: vec![[0; 64]; RECEIVE_BATCH],
             buffers: vec![[0; 256]; RECEIVE_BATCH],
         }
     }
 
-    pub fn new(addresses: Vec<(SocketAddr, SocketAddr)>, _seed: u64, transcode: bool) -> Generator {
-        let mut generator = Generator::reserve(addresses.len(), transcode);
+    pub fn new(addresses: Vec<(SocketAddr, SocketAddr)>) -> Generator {
+        let mut generator = Generator::reserve(addresses.len(), Kind::Pcma, false);
         generator.set_addresses(addresses);
         generator
     }
@@ -149,6 +164,7 @@ impl Generator {
     fn run_here(&mut self, duration: Duration) -> Outcome {
         pin(1);
         self.delays.clear();
+        self.last.clear();
         let calls = self.streams[0].len();
         let total = 2 * calls as u64 * duration.as_millis() as u64 / 20;
         let interval = 20_000_000.0 / (2 * calls) as f64;
@@ -192,7 +208,7 @@ impl Generator {
 
     /// Packets number `from` to `from + count`: first all first parties, then all second ones, round and round.
     fn send(&mut self, from: u64, count: u64, calls: usize) {
-        let mut packets = [[0xD5u8; PACKET]; BATCH];
+        let mut packets = [[0u8; HEADER_LEN + MAX_PAYLOAD]; BATCH];
         // SAFETY: message headers are integers and pointers, for which zero is valid.
         let mut iov: [libc::iovec; BATCH] = unsafe { zeroed() };
         // SAFETY: as above.
@@ -209,7 +225,8 @@ impl Generator {
             }
             side = this_side;
             let stream = &mut self.streams[side][index / 2];
-            let payload_type = if side == 1 && self.transcode { 0 } else { 8 };
+            let kind = if side == 1 { self.second } else { Kind::Pcma };
+            let payload_type = payload_type(kind);
             let header = Header {
                 marker: false,
                 payload_type,
@@ -218,13 +235,17 @@ impl Generator {
                 ssrc: index as u32 + 1,
             };
             stream.sequence = stream.sequence.wrapping_add(1);
-            stream.timestamp = stream.timestamp.wrapping_add(160);
+            stream.timestamp = stream.timestamp.wrapping_add(160 * kind.units_per_sample());
             let packet = &mut packets[filled];
             packet[..HEADER_LEN].copy_from_slice(&header.to_bytes());
-            packet[HEADER_LEN..HEADER_LEN + 8].copy_from_slice(&now.to_be_bytes());
+            let payload = &self.sounds[side][usize::from(header.sequence) % ROUND];
+            packet[HEADER_LEN..HEADER_LEN + payload.len()].copy_from_slice(payload);
+            if !self.paced {
+                packet[HEADER_LEN..HEADER_LEN + 8].copy_from_slice(&now.to_be_bytes());
+            }
             iov[filled] = libc::iovec {
                 iov_base: packet.as_mut_ptr().cast(),
-                iov_len: PACKET,
+                iov_len: HEADER_LEN + payload.len(),
             };
             messages[filled].msg_hdr.msg_name = (&raw mut stream.to).cast();
             messages[filled].msg_hdr.msg_namelen = size_of::<libc::sockaddr_in>() as libc::socklen_t;
@@ -276,17 +297,23 @@ impl Generator {
         };
         let count = usize::try_from(count).unwrap_or(0);
         for (i, message) in messages.iter().enumerate().take(count) {
-            if message.msg_len as usize != PACKET {
+            if !self.paced && message.msg_len as usize != PACKET {
                 continue;
             }
             let Some(arrived) = arrival(&message.msg_hdr) else {
                 continue;
             };
-            let mut stamp = [0u8; 8];
-            stamp.copy_from_slice(&self.buffers[i][HEADER_LEN..HEADER_LEN + 8]);
-            if self.transcode {
+            if self.paced {
+                let ssrc = [8, 9, 10, 11].map(|n| self.buffers[i][n]);
+                if let Some(before) = self.last.insert(ssrc, arrived) {
+                    let distance = arrived.saturating_sub(before);
+                    self.delays
+                        .push((distance.abs_diff(20_000_000) / 1000).min(u64::from(u32::MAX)) as u32);
+                }
                 continue;
             }
+            let mut stamp = [0u8; 8];
+            stamp.copy_from_slice(&self.buffers[i][HEADER_LEN..HEADER_LEN + 8]);
             let delay = arrived.saturating_sub(u64::from_be_bytes(stamp)) / 1000;
             self.delays.push(delay.min(u64::from(u32::MAX)) as u32);
         }
@@ -305,4 +332,29 @@ fn arrival(header: &libc::msghdr) -> Option<u64> {
         let time: libc::timespec = std::ptr::read_unaligned(libc::CMSG_DATA(control).cast());
         Some(time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64)
     }
+}
+
+/// The payload type of a codec in a bench.
+pub fn payload_type(kind: Kind) -> u8 {
+    match kind {
+        Kind::Pcmu => 0,
+        Kind::Pcma => 8,
+        Kind::G722 => 9,
+        Kind::G729 => 18,
+        Kind::Opus => 111,
+    }
+}
+
+/// A second of a rising and falling tone in packets of 20 ms.
+fn sound(kind: Kind) -> Vec<Vec<u8>> {
+    let mut encoder = kind.encoder(EncoderSettings::default()).expect("an encoder");
+    let packet = |n: usize| {
+        let hz = 300 + 40 * (n.min(ROUND - n) as u16);
+        let (mut frame, mut payload) = ([0; 160], vec![0; MAX_PAYLOAD]);
+        ToneGenerator::new(Cadence::sine(hz, -12.0)).fill(&mut frame);
+        let length = encoder.encode(&frame, &mut payload);
+        payload.truncate(length);
+        payload
+    };
+    (0..ROUND).map(packet).collect()
 }

@@ -2,13 +2,16 @@
 //!
 //! ```text
 //! relaybench --calls 1000,1500,2000                     this engine, one shard on processor 0
+//! relaybench --calls 200,400 --codec opus               the second party speaks another codec
+//! relaybench --calls 500,1000,1500 --mixed              two calls make a conference of four
 //! relaybench --calls 1000 --rtpengine 127.0.0.1:2223 --pid 4711      another relay, set up by its ng protocol
 //! relaybench --calls 1000 --addresses FILE [--pid 4711]              any relay: a line a call, "IP:PORT IP:PORT"
 //! ```
 //!
 //! Both parties of every call send 50 packets a second from processor 1, evenly spread in time. The delay runs from
 //! before the sending system call to the kernel's time stamp of the relayed packet, so that it holds nothing of how late
-//! the generator looks at it. For `--addresses` the far side must be set up for the generator's sockets,
+//! the generator looks at it. With another codec and in conferences payloads do not come back as they were sent: the columns
+//! of the delay then hold how far the distance of two packets of a stream is from 20 ms. For `--addresses` the far side must be set up for the generator's sockets,
 //! 127.0.0.1:39000 (first address of a line) and 127.0.0.1:39002 (second).
 
 mod generator;
@@ -20,6 +23,7 @@ use std::time::Duration;
 
 use generator::{Generator, Outcome};
 use strowger_media::*;
+use strowger_media_core::codec::Kind;
 
 /// Events do not matter here.
 struct Ignore;
@@ -33,7 +37,8 @@ struct Options {
     seconds: u64,
     record: bool,
     prompts: bool,
-    transcode: bool,
+    second: Kind,
+    mixed: bool,
     realtime: bool,
     coalesce_us: u64,
     rtpengine: Option<SocketAddr>,
@@ -47,7 +52,8 @@ fn options() -> Result<Options, String> {
         seconds: 10,
         record: false,
         prompts: false,
-        transcode: false,
+        second: Kind::Pcma,
+        mixed: false,
         realtime: true,
         coalesce_us: 200,
         rtpengine: None,
@@ -66,7 +72,13 @@ fn options() -> Result<Options, String> {
             "--seconds" => o.seconds = value()?.parse().map_err(|e| bad(&e))?,
             "--record" => o.record = true,
             "--prompts" => o.prompts = true,
-            "--transcode" => o.transcode = true,
+            "--transcode" => o.second = Kind::Pcmu,
+            "--codec" => {
+                let name = value()?;
+                let kind = Kind::ALL.into_iter().find(|k| k.name().eq_ignore_ascii_case(&name));
+                o.second = kind.ok_or(format!("{name} is no codec here"))?;
+            }
+            "--mixed" => o.mixed = true,
             "--coalesce-us" => o.coalesce_us = value()?.parse().map_err(|e| bad(&e))?,
             "--normal-priority" => o.realtime = false,
             "--rtpengine" => o.rtpengine = Some(value()?.parse().map_err(|e| bad(&e))?),
@@ -133,7 +145,7 @@ fn read_addresses(file: &str, calls: usize) -> Vec<(SocketAddr, SocketAddr)> {
 }
 
 fn measure_other(options: &Options, addresses: Vec<(SocketAddr, SocketAddr)>) -> String {
-    let mut generator = Generator::new(addresses, 1, false);
+    let mut generator = Generator::new(addresses);
     generator.run(Duration::from_secs(2));
     let before = options.pid.map(process_cpu);
     let outcome = generator.run(Duration::from_secs(options.seconds));
@@ -155,7 +167,7 @@ fn measure_engine(options: &Options, calls: usize) -> String {
     let engine = Engine::start(config, Arc::new(Ignore)).expect("the engine");
     let handle = engine.handle();
     // The generator's own memory is there before the measurement begins.
-    let mut generator = Generator::reserve(calls, options.transcode);
+    let mut generator = Generator::reserve(calls, options.second, options.mixed || options.second != Kind::Pcma);
     let memory = resident();
     let sound = Arc::new(Sound::from_samples(vec![1000; 8000]));
     let addresses = (0..calls).map(|n| open(&handle, n, options, &sound)).collect();
@@ -183,14 +195,23 @@ fn measure_engine(options: &Options, calls: usize) -> String {
 }
 
 fn open(handle: &Handle, n: usize, options: &Options, sound: &Arc<Sound>) -> (SocketAddr, SocketAddr) {
-    let call = CallKey(n as u128);
+    // In a conference two calls share a room.
+    let (call, base) = if options.mixed {
+        (CallKey(n as u128 / 2), 2 * (n as u16 % 2))
+    } else {
+        (CallKey(n as u128), 0)
+    };
     let mut address = [generator::A; 2];
-    for (leg, remote) in [(0, generator::A), (1, generator::B)] {
-        address[usize::from(leg)] = handle.open_leg(call, leg).expect("a port pair");
-        let codec = if options.transcode && leg == 1 {
-            Codec::pcmu()
-        } else {
-            Codec::pcma()
+    for (side, remote) in [(0, generator::A), (1, generator::B)] {
+        let leg = base + side;
+        address[usize::from(side)] = handle.open_leg(call, leg).expect("a port pair");
+        let kind = if side == 1 { options.second } else { Kind::Pcma };
+        let payload_type = generator::payload_type(kind);
+        let channels = if kind == Kind::Opus { 2 } else { 1 };
+        let codec = Codec {
+            payload_type_send: payload_type,
+            payload_type_recv: payload_type,
+            kind: CodecKind::named(kind.name(), kind.clock(), channels),
         };
         let config = LegConfig {
             remote,
@@ -212,13 +233,14 @@ fn open(handle: &Handle, n: usize, options: &Options, sound: &Arc<Sound>) -> (So
         recorded: false,
         lead_in_ms: 0,
     });
-    let leg = |leg, from| LegLayout {
+    let members = base + 2;
+    let leg = |leg| LegLayout {
         leg,
-        hears: vec![(from, Gain::UNITY)],
+        hears: (0..members).filter(|&l| l != leg).map(|l| (l, Gain::UNITY)).collect(),
         play: play.clone(),
     };
     let layout = Layout {
-        legs: vec![leg(0, 1), leg(1, 0)],
+        legs: (0..members).map(leg).collect(),
         announce: None,
     };
     handle

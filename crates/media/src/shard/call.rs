@@ -128,6 +128,10 @@ impl Call {
                 leg.set_output(output);
                 leg.attach_encoder(output == Output::Mix || leg.sends_tones(), settings);
                 frames |= leg.dtmf_out.is_some();
+                if leg.listener.is_some() {
+                    frames = true;
+                    need_samples.push(number);
+                }
             }
         }
         if let Recording::Running { left, .. } = &self.recording {

@@ -3,6 +3,7 @@
 use strowger_media_core::FRAME;
 use strowger_media_core::dtmf::{DtmfSender, Press, Sending};
 use strowger_media_core::dtmf_tone::DtmfTones;
+use strowger_media_core::press::Way;
 use strowger_media_core::rtp::{self, HEADER_LEN};
 
 use super::Shard;
@@ -73,30 +74,45 @@ impl Shard {
     /// A press by the far side of a leg has ended: say so, and send it on to those who hear the leg but do not get its
     /// packets.
     pub(super) fn on_press(&mut self, slot: u32, press: Press) {
-        let Some(leg) = self.legs.get(slot) else { return };
+        let now_ms = self.now() / 1000;
+        let Some(leg) = self.legs.get_mut(slot) else { return };
         let (key, number) = (leg.call, leg.number);
         let clock = leg.configured.as_ref().map_or(8000, |c| c.dtmf_clock);
         let duration_ms = (u64::from(press.duration) * 1000 / u64::from(clock)) as u32;
-        self.parts.sink.event(
-            key,
-            Event::Dtmf {
+        // Heard as a tone before, it has been told; those who do not get the packets are still sent it.
+        if leg.presses.is_new(Way::Event, press.digit, now_ms, duration_ms) {
+            let event = Event::Dtmf {
                 leg: number,
                 digit: press.digit,
                 duration_ms,
-            },
-        );
+            };
+            self.parts.sink.event(key, event);
+        }
+        self.pass_on(key, number, press.digit, duration_ms, true);
+    }
+
+    /// A press that came by signalling: it is sent on to those who hear the leg, unless it was heard already.
+    pub(super) fn on_signalled(&mut self, key: CallKey, number: u16, digit: char, duration_ms: u32) {
+        let now_ms = self.now() / 1000;
+        let slot = self.calls.get(&key).and_then(|c| c.slot(number));
+        let leg = slot.and_then(|s| self.legs.get_mut(s));
+        if leg.is_some_and(|leg| leg.presses.is_new(Way::Info, digit, now_ms, duration_ms)) {
+            self.pass_on(key, number, digit, duration_ms, false);
+        }
+    }
+
+    /// Send a digit to the legs that hear leg `from`; `relayed`: those that get its packets have it already.
+    fn pass_on(&mut self, key: CallKey, from: u16, digit: char, duration_ms: u32, relayed: bool) {
         let Some(call) = self.calls.get(&key) else { return };
-        let relayed = |to: u32| leg.routes.iter().any(|r| r.target == to && r.events);
-        let hearers = call
-            .hearing
-            .iter()
-            .filter(|h| h.hears.iter().any(|&(from, _)| from == number));
+        let routes = call.slot(from).and_then(|s| self.legs.get(s)).map(|l| &l.routes);
+        let has_it = |to: u32| relayed && routes.is_some_and(|r| r.iter().any(|r| r.target == to && r.events));
+        let hearers = call.hearing.iter().filter(|h| h.hears.iter().any(|h| h.0 == from));
         let slots: Vec<u32> = hearers
             .filter_map(|h| call.slot(h.leg))
-            .filter(|&to| !relayed(to))
+            .filter(|&to| !has_it(to))
             .collect();
-        let mut digit = [0; 4];
-        let digit: &str = press.digit.encode_utf8(&mut digit);
+        let mut octets = [0; 4];
+        let digit: &str = digit.encode_utf8(&mut octets);
         let mut changed = false;
         for to in slots {
             let Some(hearer) = self.legs.get_mut(to) else { continue };

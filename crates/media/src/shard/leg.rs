@@ -7,7 +7,9 @@ use strowger_media_core::FRAME;
 use strowger_media_core::codec::{self, Kind};
 use strowger_media_core::dtmf::DtmfReceiver;
 use strowger_media_core::g711::Law;
+use strowger_media_core::listen::Listener;
 use strowger_media_core::playout::{Playout, Pulled};
+use strowger_media_core::press::Presses;
 use strowger_media_core::rewrite::{Rewriter, Stamp};
 use strowger_media_core::rtp::{self, Header};
 use strowger_media_core::stats::ReceiverStats;
@@ -118,6 +120,10 @@ pub(super) struct Leg {
     pub(super) stats: ReceiverStats,
     pub(super) dtmf_in: DtmfReceiver,
     pub(super) dtmf_out: Option<Box<SendingDigits>>,
+    /// What was pressed, however it was reported.
+    pub(super) presses: Presses,
+    /// Detectors, while something is listened for.
+    pub(super) listener: Option<Box<Listener>>,
     pub(super) reports: Reports,
     pub(super) rewriter: Rewriter,
     pub(super) ssrc: u32,
@@ -148,6 +154,8 @@ impl Leg {
             stats: ReceiverStats::default(),
             dtmf_in: DtmfReceiver::default(),
             dtmf_out: None,
+            presses: Presses::default(),
+            listener: None,
             reports: Reports::default(),
             rewriter: Rewriter::new(random[0] as u16, random[1] as u32),
             ssrc: (random[0] >> 32) as u32,

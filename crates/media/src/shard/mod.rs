@@ -7,6 +7,7 @@ mod call;
 mod coding;
 mod digits;
 mod leg;
+mod listening;
 mod packet;
 mod play;
 mod tick;
@@ -282,6 +283,12 @@ impl Shard {
             } => {
                 self.send_dtmf(key, leg, &digits, duration_ms);
             }
+            Command::Pressed {
+                leg,
+                digit,
+                duration_ms,
+            } => self.on_signalled(key, leg, digit, duration_ms),
+            Command::Listen { leg, listen } => self.listen(key, leg, listen),
             Command::Record(spec) => self.record(key, spec),
             Command::StopRecord => {
                 self.stop_recording(key);

@@ -159,6 +159,7 @@ impl Call {
                 decoded.pulled = decoded.playout.pull(&mut *decoded.decoder, &mut decoded.frame);
             }
         }
+        self.listen_in(micros / 1000, desk);
         let mut changed = false;
         let mut announcement = None;
         if let Some(playing) = self.announce.as_mut().filter(|p| p.is_active())

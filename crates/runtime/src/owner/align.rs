@@ -1,7 +1,6 @@
-//! Offers of our own in a running talk: a party whose codec nobody else has is asked for G.711 when its partner changes.
+//! Offers of our own in a running talk: a party whose codec we cannot decode is asked for one that we can when its partner
+//! changes.
 
-use super::answer::{g711, is_g711};
-use super::leg::LegIo;
 use super::{Out, Owner, World};
 use bytes::Bytes;
 use strowger_core::{LegSeq, Stamp};
@@ -17,26 +16,23 @@ impl Owner {
         let Some(peer) = self.machine.peer(LegSeq(i as u16)).map(|p| usize::from(p.0)) else {
             return;
         };
-        let codec = |io: Option<&LegIo>| io.and_then(LegIo::agreed_codec).cloned();
-        let (Some(here), Some(there)) = (codec(self.legs.get(i)), codec(self.legs.get(peer))) else {
-            return;
-        };
-        // What is not G.711 is relayed as it is and cannot be turned into anything else.
-        if is_g711(&here) && !is_g711(&there) {
+        // What we can decode reaches every other codec that we know.
+        if self.legs.get(i).is_some_and(|l| l.agreed.is_some()) && !self.is_relay_only(i) && self.is_relay_only(peer) {
             self.legs[peer].tries = 0;
             self.offer_again(peer);
         }
     }
 
-    /// Offers G.711 to a party that has another codec.
+    /// Offers our codecs to a party that has one that we cannot decode.
     pub(super) fn offer_again(&mut self, i: usize) {
+        let codecs = self.codecs.clone();
         let io = &mut self.legs[i];
         if !io.in_dialog || io.tries >= MAX_TRIES {
             return;
         }
         io.tries += 1;
         io.version += 1;
-        let Some(local) = io.local(g711()) else { return };
+        let Some(local) = io.local(codecs) else { return };
         let offer = sdp::offer(&local);
         io.offering = true;
         io.offer = Some(offer.clone());

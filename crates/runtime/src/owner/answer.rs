@@ -25,62 +25,7 @@ impl LegIo {
     }
 }
 
-pub(super) fn is_g711(c: &Codec) -> bool {
-    c.clock_rate == 8000 && (c.name.eq_ignore_ascii_case("PCMA") || c.name.eq_ignore_ascii_case("PCMU"))
-}
-
-pub(super) fn g711() -> Vec<Codec> {
-    vec![Codec::new(8, "PCMA", 8000), Codec::new(0, "PCMU", 8000)]
-}
-
-/// Puts `first` in front of a list that may hold it already.
-fn prefer(mut list: Vec<Codec>, first: Option<&Codec>) -> Vec<Codec> {
-    if let Some(i) = first.and_then(|f| list.iter().position(|c| c.same_encoding(f))) {
-        let c = list.remove(i);
-        list.insert(0, c);
-    }
-    list
-}
-
 impl Owner {
-    /// Codecs to offer to leg `i` over a trunk that takes `allowed` (empty: anything). G.711 is always ours to offer;
-    /// a forwarded call adds whatever the caller offered, to be relayed. The codec of the other side comes first, so
-    /// that packets can be relayed as they are.
-    pub(super) fn codecs_for(&self, i: usize, allowed: &[String]) -> Vec<Codec> {
-        let other = self.machine.peer(LegSeq(i as u16));
-        let other = other.and_then(|p| self.legs.get(usize::from(p.0)));
-        let agreed = other.and_then(LegIo::agreed_codec);
-        let mut list = match (agreed, other.and_then(|o| o.remote_offer.as_ref())) {
-            // What the other side uses; with G.711 behind it, to which the other side can be asked to change.
-            (Some(codec), _) if !is_g711(codec) => [vec![codec.clone()], g711()].concat(),
-            (Some(codec), _) => prefer(g711(), Some(codec)),
-            // Everything that the caller offered, in its order.
-            (None, Some(offer)) => {
-                let mut all = sdp_codecs(offer);
-                for c in g711() {
-                    let had_g711 = all.iter().any(is_g711);
-                    if had_g711 && !all.iter().any(|a| a.same_encoding(&c)) {
-                        all.push(c);
-                    }
-                }
-                if all.is_empty() { g711() } else { all }
-            }
-            (None, None) => g711(),
-        };
-        if !allowed.is_empty() {
-            let named: Vec<Codec> = list
-                .iter()
-                .filter(|c| allowed.iter().any(|a| a.eq_ignore_ascii_case(&c.name)))
-                .cloned()
-                .collect();
-            // A trunk whose list leaves nothing in common is still asked for G.711: it may answer 488.
-            if !named.is_empty() {
-                list = named;
-            }
-        }
-        list
-    }
-
     /// Takes an answer to our offer: configures the leg's media. An answer that cannot be used changes nothing.
     pub(super) fn take_answer(&mut self, i: usize, body: &Bytes) {
         let Some(offer) = &self.legs[i].offer else { return };
@@ -114,17 +59,7 @@ impl Owner {
             .out
             .push(Out::Media(MediaCommand::Configure { leg: i as u16, config }));
         self.legs[i].agreed = Some(agreed);
-    }
-
-    /// Codecs for a description towards a leg, or whatever takes its place: what its partner uses decides.
-    pub(super) fn codecs_towards(&self, leg: LegSeq, default: Vec<Codec>) -> Vec<Codec> {
-        let peer = self.machine.peer(leg).and_then(|p| self.legs.get(usize::from(p.0)));
-        match peer.and_then(LegIo::agreed_codec) {
-            Some(c) if is_g711(c) => prefer(default, Some(c)),
-            // A codec that we cannot decode reaches only a leg with the same codec.
-            Some(c) => vec![c.clone()],
-            None => default,
-        }
+        self.listen_for_digits(i);
     }
 
     /// Our description towards an incoming leg: an answer to its offer, or our own offer. Repeated unchanged once it
@@ -133,7 +68,10 @@ impl Owner {
         if let Some(sent) = &self.legs[i].described {
             return Some(sent.clone());
         }
-        let codecs = self.codecs_towards(LegSeq(i as u16), g711());
+        let codecs = match &self.legs[i].remote_offer {
+            Some(offer) => self.codec_to_answer(i, offer, None),
+            None => self.codecs_towards(LegSeq(i as u16)),
+        };
         let local = self.legs[i].local(codecs)?;
         let description = match &self.legs[i].remote_offer {
             Some(offer) => {
@@ -259,23 +197,16 @@ impl Owner {
         self.hold_facts(i, world, now);
     }
 
-    /// What we use now stays first; a leg that is relayed must not change its codec alone unless it can be transcoded.
-    fn codecs_kept(&self, i: usize) -> Vec<Codec> {
-        match self.legs[i].agreed_codec() {
-            Some(c) if !is_g711(c) => vec![c.clone()],
-            other => prefer(g711(), other),
-        }
-    }
-
     /// Answers an offer inside a dialog: the status, and the answer of a 200. An offer that cannot be answered changes
     /// nothing.
     fn take_offer(&mut self, i: usize, body: &Bytes) -> (u16, Option<Session>) {
-        let codecs = self.codecs_kept(i);
+        let Ok(offer) = sdp::parse(body) else {
+            return (488, None);
+        };
+        let codecs = self.codec_to_answer(i, &offer, self.legs[i].agreed_codec());
         self.legs[i].version += 1;
-        let answered = self.legs[i].local(codecs).and_then(|local| {
-            let offer = sdp::parse(body).ok()?;
-            sdp::answer_again(&offer, &local).ok()
-        });
+        let local = self.legs[i].local(codecs);
+        let answered = local.and_then(|local| sdp::answer_again(&offer, &local).ok());
         let Some((answer, agreed)) = answered else {
             self.legs[i].version -= 1;
             return (488, None);
@@ -295,17 +226,4 @@ impl Owner {
             self.fact(i, if held { LegFact::Held } else { LegFact::Retrieved }, world, now);
         }
     }
-}
-
-/// The audio codecs of an offer, in its order, without telephone events and comfort noise.
-fn sdp_codecs(offer: &Session) -> Vec<Codec> {
-    offer
-        .media
-        .iter()
-        .find(|m| m.kind == "audio" && m.port != 0)
-        .map(|m| m.codecs())
-        .unwrap_or_default()
-        .into_iter()
-        .filter(|c| !c.is_telephone_event() && !c.is_comfort_noise())
-        .collect()
 }

@@ -302,17 +302,18 @@ impl Owner {
 
     /// An early dialog changes its session: only the one that is heard changes what is heard.
     fn early_update(&mut self, i: usize, b: usize, tag: String, body: &Bytes) {
-        let codecs = self.codecs_for(i, &[]);
         let io = &self.legs[i];
         let branch = &io.branches[b];
         let version = branch.version + 1;
         let answered = io.media.and_then(|media| {
+            let offer = sdp::parse(body).ok()?;
+            let codecs = self.codec_to_answer(i, &offer, None);
             let local = LocalMedia {
                 codecs,
                 version,
                 ..LocalMedia::g711(media, io.session_id)
             };
-            sdp::answer(&sdp::parse(body).ok()?, &local).ok()
+            sdp::answer(&offer, &local).ok()
         });
         let (status, sdp) = match answered {
             Some((answer, agreed)) => {

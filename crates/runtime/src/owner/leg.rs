@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use strowger_core::Stamp;
 use strowger_core::call::LegFact;
 use strowger_core::event::Via;
+use strowger_media_core::press::Presses;
 use strowger_sip_core::sdp::{self, Negotiated, Session};
 use strowger_sip_core::{CommandKind, DialogHandle, EndCause, Reason, Refusal, SipEvent};
 
@@ -67,6 +68,10 @@ pub(super) struct LegIo {
     pub tries: u8,
     /// When it is tried again.
     pub retry_at: Option<Stamp>,
+    /// What the party pressed, however it was reported.
+    pub presses: Presses,
+    /// Digits are listened for in its sound.
+    pub listens: bool,
 }
 
 /// What a handle is to a leg.
@@ -133,6 +138,8 @@ impl LegIo {
             offering: false,
             tries: 0,
             retry_at: None,
+            presses: Presses::default(),
+            listens: false,
         }
     }
 
@@ -199,9 +206,7 @@ impl Owner {
                 self.fact(i, fact, world, now);
             }
             SipEvent::InfoReceived { content_type, body } => {
-                if let Some(digit) = info_digit(&content_type, &body) {
-                    self.fact(i, LegFact::Digit(digit), world, now);
-                }
+                self.info(i, &content_type, &body, world, now);
             }
             SipEvent::CommandRefused { command, why } => self.command_refused(i, command, why, world, now),
             // Of an INVITE that has no dialog yet, of requests that we do not send, or nothing to us.
@@ -289,28 +294,6 @@ pub(super) fn q850_of(reasons: &[Reason]) -> u8 {
         .unwrap_or(0)
 }
 
-/// A digit in the usual INFO bodies: `Signal=5` (dtmf-relay) or the bare digit (dtmf).
-fn info_digit(content_type: &str, body: &[u8]) -> Option<char> {
-    let text = std::str::from_utf8(body.get(..body.len().min(256))?).ok()?;
-    let signal = match content_type {
-        "application/dtmf-relay" => text
-            .lines()
-            .filter_map(|l| l.split_once('='))
-            .find(|(k, _)| k.trim().eq_ignore_ascii_case("signal"))
-            .map(|(_, v)| v.trim())?,
-        "application/dtmf" => text.trim(),
-        _ => return None,
-    };
-    match signal {
-        "10" => Some('*'),
-        "11" => Some('#'),
-        s => s
-            .chars()
-            .next()
-            .filter(|c| matches!(c, '0'..='9' | '*' | '#' | 'A'..='D')),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -321,18 +304,5 @@ mod tests {
         assert_eq!(wire_user("bob.2"), "bob.2");
         assert_eq!(wire_user("x>\r\ny"), "anonymous");
         assert_eq!(wire_user("()"), "anonymous");
-    }
-
-    #[test]
-    fn info_bodies_in_the_wild() {
-        assert_eq!(
-            info_digit("application/dtmf-relay", b"Signal= 5\r\nDuration= 160\r\n"),
-            Some('5')
-        );
-        assert_eq!(info_digit("application/dtmf-relay", b"signal=11\n"), Some('#'));
-        assert_eq!(info_digit("application/dtmf", b"*"), Some('*'));
-        assert_eq!(info_digit("text/plain", b"5"), None);
-        assert_eq!(info_digit("application/dtmf", b""), None);
-        assert_eq!(info_digit("application/dtmf", &[0xff]), None);
     }
 }

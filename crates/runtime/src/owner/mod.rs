@@ -7,7 +7,9 @@
 mod align;
 mod answer;
 mod branch;
+mod codecs;
 mod dial;
+mod digits;
 mod leg;
 mod presentation;
 pub mod recover;
@@ -15,6 +17,7 @@ mod refer;
 mod sound;
 mod way;
 
+pub use codecs::{CODECS, codec};
 pub use way::{Diversion, Way, diversion_headers};
 
 use crate::calls::CallError;
@@ -29,6 +32,8 @@ use strowger_core::call::{
 use strowger_core::event::{Created, Event, Quality, Via};
 use strowger_core::{ApplicationId, Cause, ConversationId, LegSeq, Stamp, TenantId};
 use strowger_media::{CallKey, Command as MediaCommand, Event as MediaEvent, MediaError, SoundRef};
+use strowger_media_core::press;
+use strowger_sip_core::sdp::Codec;
 use strowger_sip_core::{
     Command as SipCommand, DialogHandle, IncomingInvite, Reason, ReferTo, Replaces, SipEvent, Target as SipTarget,
 };
@@ -62,6 +67,10 @@ pub trait World: Send + Sync {
     fn self_way(&self, tenant: TenantId, refer_to: &ReferTo, replaces: &Replaces) -> Option<Way>;
     /// A sound by name; `None` if there is none.
     fn sound(&self, tenant: TenantId, application: ApplicationId, sound: &Sound) -> Option<SoundRef>;
+    /// Codecs that are offered to devices, and over trunks without a list of their own, most preferred first.
+    fn codecs(&self) -> Vec<Codec> {
+        codecs::g711()
+    }
     /// 128 random bits.
     fn random(&self) -> u128;
     /// A handle that no live dialog has.
@@ -128,6 +137,8 @@ pub struct Owner {
     asking: Option<refer::Asking>,
     /// Who called, as trunks are to be told.
     presented: Option<Box<Presentation>>,
+    /// What is offered where a trunk does not say otherwise.
+    codecs: Vec<Codec>,
 }
 
 /// A call that came in, as the owner needs it.
@@ -188,6 +199,7 @@ impl Owner {
             turn: Turn::default(),
             asking: None,
             presented: None,
+            codecs: codecs::g711(),
         }
     }
 
@@ -201,6 +213,7 @@ impl Owner {
     ) -> (Owner, Turn) {
         let (machine, step) = Conversation::click_to_call(id, head, plan, now);
         let mut owner = Owner::new(machine);
+        owner.codecs = world.codecs();
         owner.absorb(step, world, now);
         let turn = std::mem::take(&mut owner.turn);
         (owner, turn)
@@ -232,6 +245,7 @@ impl Owner {
             .map_err(|_| CallError::Overloaded { retry_after_secs: 5 })?;
         let (machine, step) = Conversation::forward(id, head, plan, now);
         let mut owner = Owner::new(machine);
+        owner.codecs = world.codecs();
         owner.turn.out.push(claim_of(&incoming));
         owner.presented = Some(Box::new(Presentation::of(&incoming)));
         owner.legs.push(LegIo::incoming(incoming, media, world.random() as u64));
@@ -374,7 +388,13 @@ impl Owner {
                 self.feed(Input::Played(PlayId(id)), world, now);
             }
             MediaEvent::PlayFailed { id, .. } => self.feed(Input::Unplayed(PlayId(id)), world, now),
-            MediaEvent::Dtmf { leg, digit, .. } => self.fact(usize::from(leg), LegFact::Digit(digit), world, now),
+            MediaEvent::Dtmf {
+                leg,
+                digit,
+                duration_ms,
+            } => {
+                self.pressed(usize::from(leg), press::Way::Event, digit, duration_ms, world, now);
+            }
             MediaEvent::Inactive { leg } => self.fact(usize::from(leg), LegFact::Silent, world, now),
             MediaEvent::FirstPacket { leg } => self.fact(usize::from(leg), LegFact::EarlyMedia, world, now),
             MediaEvent::RecordingFinished {
@@ -412,7 +432,12 @@ impl Owner {
                 };
                 self.fact(usize::from(leg), LegFact::Quality(quality), world, now);
             }
-            MediaEvent::DtmfFailed { .. } | MediaEvent::DtmfSent { .. } => {}
+            // Nobody asks for the last three yet.
+            MediaEvent::DtmfFailed { .. }
+            | MediaEvent::DtmfSent { .. }
+            | MediaEvent::Voice { .. }
+            | MediaEvent::Answered { .. }
+            | MediaEvent::Fax { .. } => {}
         }
     }
 

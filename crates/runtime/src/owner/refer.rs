@@ -145,7 +145,7 @@ impl Owner {
         if let Some(body) = &replacing.incoming.invite.sdp {
             let local = LocalMedia::g711(([127, 0, 0, 1], 9).into(), 0);
             let local = LocalMedia {
-                codecs: self.codecs_towards(old, local.codecs.clone()),
+                codecs: self.codecs_towards(old),
                 ..local
             };
             let offer = sdp::parse(body).map_err(|_| 488u16)?;

@@ -64,6 +64,8 @@ pub struct Exchange {
     seen: usize,
     pending: Vec<(u64, usize, MediaEvent)>,
     calls: u64,
+    /// Commands to the media engine that change nothing else here.
+    pub media: Vec<MediaCommand>,
     /// Whose calls come in.
     pub tenant_of_incoming: u128,
 }
@@ -85,6 +87,7 @@ impl Exchange {
             seen: 0,
             pending: vec![],
             calls: 0,
+            media: vec![],
             tenant_of_incoming: 1,
         }
     }
@@ -212,7 +215,7 @@ impl Exchange {
                     let codec = format!("{:?}", config.codec.kind);
                     self.convs[c].codecs.insert(leg, codec);
                 }
-                Out::Media(_) => {}
+                Out::Media(command) => self.media.push(command),
             }
         }
     }

@@ -63,6 +63,8 @@ pub struct TestWorld {
     pub own: Option<SocketAddr>,
     pub full: Mutex<Vec<u128>>,
     pub claimed: Mutex<Vec<Via>>,
+    /// Names of what is offered.
+    pub codecs: Vec<&'static str>,
     next: AtomicU64,
 }
 
@@ -75,12 +77,20 @@ impl TestWorld {
             own: None,
             full: Mutex::default(),
             claimed: Mutex::default(),
+            codecs: vec!["PCMA", "PCMU"],
             next: AtomicU64::new(1),
         }
     }
 }
 
 impl World for TestWorld {
+    fn codecs(&self) -> Vec<strowger_sip_core::sdp::Codec> {
+        let named = self
+            .codecs
+            .iter()
+            .filter_map(|name| strowger_runtime::owner::codec(name));
+        named.collect()
+    }
     fn open_media(&self, _: CallKey, leg: u16) -> Result<SocketAddr, MediaError> {
         Ok(([10, 0, 0, 1], 20_000 + leg * 2).into())
     }

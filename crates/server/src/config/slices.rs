@@ -110,11 +110,20 @@ pub struct Media {
     pub shards: usize,
     /// Ask the system for real-time priority; without the right to it the server runs on and says so.
     pub realtime: bool,
+    /// Codecs that are offered to devices, and over trunks without a list of their own, most preferred first.
+    pub codecs: Vec<String>,
+    /// How much work the Opus encoder does: 0 (cheapest) to 10 (best).
+    pub opus_complexity: u8,
 }
 
 impl Media {
     pub(super) fn read(s: Section<'_>) -> Media {
+        let known = |text: &str| strowger_runtime::owner::codec(text).map(|c| c.name);
+        let listed = s.list("codecs", "one of opus, G722, PCMA, PCMU and G729", known);
+        let default = ["opus", "G722", "PCMA", "PCMU"].map(str::to_owned).to_vec();
         let read = Media {
+            codecs: if s.has("codecs") { listed } else { default },
+            opus_complexity: s.integer("opus_complexity", 5, 0..=10, "0 is the cheapest, 10 the best") as u8,
             ports: s.parsed(
                 "ports",
                 20_000..=29_999,

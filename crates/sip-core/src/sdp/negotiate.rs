@@ -10,7 +10,8 @@ pub struct LocalMedia {
     pub rtp: SocketAddr,
     /// Codecs, most preferred first, without telephone events.
     pub codecs: Vec<Codec>,
-    /// Payload type of telephone events (RFC 4733); `None` does without. In an answer the offer's number wins.
+    /// Payload type of telephone events (RFC 4733) at the first codec's clock; other clocks get free numbers. `None` does
+    /// without. In an answer the offer's number wins.
     pub dtmf: Option<u8>,
     /// Packet time in ms.
     pub ptime: u16,
@@ -95,7 +96,7 @@ pub enum NegotiateError {
 /// Writes an offer.
 pub fn offer(local: &LocalMedia) -> Session {
     let mut session = skeleton(local);
-    let dtmf = local.dtmf.map(|pt| telephone_event(pt, rate_of(&local.codecs)));
+    let events = events_of(local);
     let ours = Media {
         kind: "audio".into(),
         port: 0,
@@ -107,8 +108,31 @@ pub fn offer(local: &LocalMedia) -> Session {
     };
     session
         .media
-        .push(audio(local, &local.codecs, dtmf.as_ref(), local.direction, &ours));
+        .push(audio(local, &local.codecs, &events, local.direction, &ours));
     session
+}
+
+/// Telephone events for every clock among the codecs (RFC 4733 section 2.1 wants that of the audio), the first codec's first.
+fn events_of(local: &LocalMedia) -> Vec<Codec> {
+    let Some(preferred) = local.dtmf else {
+        return Vec::new();
+    };
+    let mut events: Vec<Codec> = Vec::new();
+    let rates = local
+        .codecs
+        .iter()
+        .filter(|c| !c.is_comfort_noise())
+        .map(|c| c.clock_rate);
+    for rate in rates.chain(local.codecs.is_empty().then_some(8000)) {
+        if events.iter().any(|e| e.clock_rate == rate) {
+            continue;
+        }
+        let taken = |pt: u8| local.codecs.iter().chain(&events).any(|c| c.payload_type == pt);
+        let free = std::iter::once(preferred).chain(96..=127).find(|&pt| !taken(pt));
+        let Some(payload_type) = free else { break };
+        events.push(telephone_event(payload_type, rate));
+    }
+    events
 }
 
 /// Whether an offer has an audio stream over plain RTP that [`answer`] can take once codecs are agreed on. It is known
@@ -197,7 +221,7 @@ fn answer_any(
     let mut session = skeleton(local);
     for (i, media) in offer.media.iter().enumerate() {
         session.media.push(if i == index {
-            audio(local, &common, event.as_ref(), direction, media)
+            audio(local, &common, event.as_slice(), direction, media)
         } else {
             refused(media)
         });
@@ -337,10 +361,10 @@ fn skeleton(local: &LocalMedia) -> Session {
 }
 
 /// Our description of the stream; kind and protocol are written as `like` has them.
-fn audio(local: &LocalMedia, codecs: &[Codec], dtmf: Option<&Codec>, direction: Direction, like: &Media) -> Media {
-    let mut formats = Vec::with_capacity(codecs.len() + 1);
+fn audio(local: &LocalMedia, codecs: &[Codec], events: &[Codec], direction: Direction, like: &Media) -> Media {
+    let mut formats = Vec::with_capacity(codecs.len() + events.len());
     let mut attributes = Vec::with_capacity(codecs.len() + 4);
-    for codec in codecs.iter().chain(dtmf) {
+    for codec in codecs.iter().chain(events) {
         let pt = codec.payload_type;
         formats.push(pt.to_string());
         attributes.push(match codec.channels {

@@ -1,0 +1,102 @@
+//! Digits that a party presses: as telephone events or tones (from the media engine), or as SIP INFO.
+
+use super::{Out, Owner, World};
+use strowger_core::Stamp;
+use strowger_core::call::LegFact;
+use strowger_media::{Command as MediaCommand, Listen};
+use strowger_media_core::press::Way;
+
+/// How long a press lasted whose INFO does not say, in ms.
+const USUAL_PRESS_MS: u32 = 160;
+
+/// A press in the usual INFO bodies, and its length in ms: `Signal=5` and `Duration=160` (dtmf-relay), or the bare digit
+/// (dtmf).
+fn info_press(content_type: &str, body: &[u8]) -> Option<(char, u32)> {
+    let text = std::str::from_utf8(body.get(..body.len().min(256))?).ok()?;
+    let value = |name: &str| {
+        let mut pairs = text.lines().filter_map(|l| l.split_once('='));
+        pairs
+            .find(|(k, _)| k.trim().eq_ignore_ascii_case(name))
+            .map(|(_, v)| v.trim())
+    };
+    let (signal, duration) = match content_type {
+        "application/dtmf-relay" => (value("signal")?, value("duration").and_then(|d| d.parse().ok())),
+        "application/dtmf" => (text.trim(), None),
+        _ => return None,
+    };
+    let duration = duration.unwrap_or(USUAL_PRESS_MS).clamp(40, 5_000);
+    let digit = info_digit(signal)?;
+    Some((digit, duration))
+}
+
+fn info_digit(signal: &str) -> Option<char> {
+    match signal {
+        "10" => Some('*'),
+        "11" => Some('#'),
+        s => s
+            .chars()
+            .next()
+            .filter(|c| matches!(c, '0'..='9' | '*' | '#' | 'A'..='D')),
+    }
+}
+
+impl Owner {
+    /// INFO of a leg's far side (RFC 6086, and the older use for digits).
+    pub(super) fn info(&mut self, i: usize, content_type: &str, body: &[u8], world: &dyn World, now: Stamp) {
+        let Some((digit, duration_ms)) = info_press(content_type, body) else {
+            return;
+        };
+        self.turn.out.push(Out::Media(MediaCommand::Pressed {
+            leg: i as u16,
+            digit,
+            duration_ms,
+        }));
+        self.pressed(i, Way::Info, digit, duration_ms, world, now);
+    }
+
+    /// A press was reported: one that was reported in another way already is not told again.
+    pub(super) fn pressed(&mut self, i: usize, way: Way, digit: char, ms: u32, world: &dyn World, now: Stamp) {
+        let at = u64::try_from(now.0).unwrap_or(0);
+        if self
+            .legs
+            .get_mut(i)
+            .is_some_and(|l| l.presses.is_new(way, digit, at, ms))
+        {
+            self.fact(i, LegFact::Digit(digit), world, now);
+        }
+    }
+
+    /// Listen for digits in the sound of a leg that negotiated no telephone events, and of no other.
+    pub(super) fn listen_for_digits(&mut self, i: usize) {
+        let io = &mut self.legs[i];
+        let wanted = io.agreed.as_ref().is_some_and(|a| a.dtmf.is_none());
+        if std::mem::replace(&mut io.listens, wanted) != wanted {
+            let listen = Listen {
+                digits: wanted,
+                ..Listen::default()
+            };
+            self.turn
+                .out
+                .push(Out::Media(MediaCommand::Listen { leg: i as u16, listen }));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn info_bodies_in_the_wild() {
+        let relay = |body: &str| info_press("application/dtmf-relay", body.as_bytes());
+        assert_eq!(relay("Signal= 5\r\nDuration= 250\r\n"), Some(('5', 250)));
+        assert_eq!(relay("signal=11\n"), Some(('#', USUAL_PRESS_MS)));
+        assert_eq!(relay("Signal=5\r\nDuration=x\r\n"), Some(('5', USUAL_PRESS_MS)));
+        assert_eq!(relay("Signal=5\r\nDuration=999999999\r\n"), Some(('5', 5_000)));
+        assert_eq!(relay("Duration=160"), None);
+        assert_eq!(info_press("application/dtmf", b"*"), Some(('*', USUAL_PRESS_MS)));
+        assert_eq!(info_press("text/plain", b"5"), None);
+        assert_eq!(info_press("application/dtmf", b""), None);
+        assert_eq!(info_press("application/dtmf", &[0xff]), None);
+    }
+}
