@@ -56,6 +56,9 @@ fn announcements_are_voices() {
             .iter()
             .filter_map(|f| detector.hear(f))
             .collect();
-        assert!(!changes.is_empty() && changes.len() % 2 == 0, "{name}: {changes:?}");
+        assert!(
+            !changes.is_empty() && changes.len().is_multiple_of(2),
+            "{name}: {changes:?}"
+        );
     }
 }

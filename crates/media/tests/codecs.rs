@@ -119,6 +119,7 @@ fn a_prompt_is_heard_by_an_opus_leg_and_recorded_from_it() {
         id: 1,
         stem: "opus".into(),
         left: 0,
+        ..RecordSpec::default()
     }));
     bench.layout(vec![plays(
         0,

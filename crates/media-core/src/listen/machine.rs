@@ -244,9 +244,10 @@ mod tests {
         let click = verdict(&[(500, 40)]);
         assert_eq!((click.who, click.reason), (Who::Machine, VerdictReason::InitialSilence));
         let mut generator = ToneGenerator::new(Cadence::once(3000, [2100, 0], 0, -20.0));
-        let mut settings = MachineSettings::default();
-        settings.greeting = 3000;
-        let mut detector = MachineDetector::new(settings);
+        let mut detector = MachineDetector::new(MachineSettings {
+            greeting: 3000,
+            ..MachineSettings::default()
+        });
         let mut frame = [0; FRAME];
         let who = (0..150).find_map(|_| {
             generator.fill(&mut frame);

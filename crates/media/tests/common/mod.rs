@@ -14,10 +14,8 @@ pub struct Bench {
     pub handle: Handle,
     pub events: Arc<Events>,
     pub dir: tempfile::TempDir,
-}
-
-thread_local! {
-    static LOCKS: std::cell::RefCell<Vec<UdpSocket>> = const { std::cell::RefCell::new(Vec::new()) };
+    /// Keeps its ports from other tests; let go of after the engine.
+    _lock: UdpSocket,
 }
 
 impl Bench {
@@ -27,7 +25,6 @@ impl Bench {
 
     pub fn with(change: impl FnOnce(&mut Config)) -> Bench {
         let (ports, lock) = strowger_media::testkit::port_block();
-        LOCKS.with_borrow_mut(|l| l.push(lock));
         let dir = tempfile::tempdir().unwrap();
         let events = Events::shared();
         let mut config = Config {
@@ -45,6 +42,7 @@ impl Bench {
             engine: Some(engine),
             events,
             dir,
+            _lock: lock,
         }
     }
 

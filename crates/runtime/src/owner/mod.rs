@@ -223,6 +223,7 @@ impl Owner {
     pub fn notice(id: ConversationId, head: Created, plan: NoticePlan, world: &dyn World, now: Stamp) -> (Owner, Turn) {
         let (machine, step) = Conversation::notice(id, head, plan, now);
         let mut owner = Owner::new(machine);
+        owner.codecs = world.codecs();
         owner.absorb(step, world, now);
         let turn = std::mem::take(&mut owner.turn);
         (owner, turn)
