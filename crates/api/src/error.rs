@@ -211,6 +211,8 @@ impl From<CallError> for Problem {
             },
             CallError::NoRoute => Problem::new(Code::NoRoute, text),
             CallError::TrunkDown => Problem::new(Code::TrunkDown, text),
+            CallError::Throttled => Problem::new(Code::CallLimit, text),
+            CallError::ItemBegun | CallError::BatchCancelled => Problem::new(Code::CallState, text),
             CallError::Overloaded { retry_after_secs } => Problem {
                 retry_after: Some(retry_after_secs),
                 ..Problem::new(Code::Overloaded, text)

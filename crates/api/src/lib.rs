@@ -11,6 +11,7 @@
 mod accounts;
 mod applications;
 mod backup;
+mod batches;
 mod calls;
 mod deliveries;
 mod devices;
@@ -140,6 +141,9 @@ pub fn admin_router(api: Api) -> Router {
                 .layer(DefaultBodyLimit::max(PROMPT_LIMIT)),
         )
         .route("/prompts/{name}", delete(prompts::remove))
+        .route("/batches", get(batches::list))
+        .route("/batches/{id}", get(batches::show))
+        .route("/batches/{id}/cancel", post(batches::cancel))
         .route("/deliveries", get(deliveries::list))
         .route("/deliveries/repush", post(deliveries::repush))
         .route("/calls", get(calls::list).post(calls::place))

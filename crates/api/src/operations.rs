@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
-use strowger_core::{AddressRange, ConversationId, TenantId, TrunkId};
+use strowger_core::{AddressRange, ConversationId, NoticeBatchId, TenantId, TrunkId};
 
 /// A boxed answer of the process: most of these questions go to the thread that owns the signalling.
 pub type Reply<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -56,6 +56,10 @@ pub trait Operations: Send + Sync {
     /// Reads the certificate files again; answers how many listeners use what was read. The error is a sentence, and the
     /// certificates before it stay in use.
     fn reload_certificates(&self) -> Reply<'_, Result<usize, String>>;
+
+    /// Cancels a batch of notices: what has not begun is not called. False if there is nothing left to cancel. The error is
+    /// a sentence.
+    fn cancel_batch(&self, batch: NoticeBatchId) -> Reply<'_, Result<bool, String>>;
 }
 
 /// A binding of a device (RFC 3261 §10).

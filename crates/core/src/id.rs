@@ -75,6 +75,10 @@ id! {
     DeviceId
 }
 id! {
+    /// A batch of voice notices.
+    NoticeBatchId
+}
+id! {
     /// A static route from a number.
     RouteId
 }

@@ -22,7 +22,9 @@ pub mod time;
 pub use address::AddressRange;
 pub use cause::{By, Cause, Role};
 pub use event::{Event, Fact};
-pub use id::{AccountId, ApplicationId, ConversationId, DeviceId, LegId, LegSeq, RouteId, TenantId, TrunkId};
+pub use id::{
+    AccountId, ApplicationId, ConversationId, DeviceId, LegId, LegSeq, NoticeBatchId, RouteId, TenantId, TrunkId,
+};
 pub use number::Number;
 pub use record::ConversationRecord;
 pub use time::Stamp;

@@ -169,8 +169,9 @@ impl From<CallError> for Failure {
             CallError::KeyReused => {
                 return Failure::about(Code::ParameterInvalid, "Idempotency-Key was used for another request");
             }
-            CallError::Concurrency => Code::ConcurrencyLimit,
-            CallError::Rate => Code::RateLimit,
+            // The last two are of batches and never of a conversation.
+            CallError::Concurrency | CallError::ItemBegun | CallError::BatchCancelled => Code::ConcurrencyLimit,
+            CallError::Rate | CallError::Throttled => Code::RateLimit,
             // The dialect has no code of its own for money: the number may not be called today.
             CallError::Spent => {
                 return Failure::about(Code::NumberNotPermitted, "what calls may cost today is spent");

@@ -1,6 +1,6 @@
 //! Sids: stateless forms of the core's ids, 34 characters, opaque to clients (voice-paas §1.4).
 
-use strowger_core::{ConversationId, LegId, LegSeq, Stamp};
+use strowger_core::{ConversationId, LegId, LegSeq, NoticeBatchId, Stamp};
 use strowger_runtime::mint;
 
 /// `CV` and 32 hexadecimal digits.
@@ -16,6 +16,12 @@ pub fn call_sid(id: ConversationId, leg: LegSeq) -> String {
 /// `RQ` and 32 hexadecimal digits: the id of a request that started no conversation.
 pub(crate) fn request_sid(now: Stamp) -> String {
     request_sid_of(ConversationId::mint(now.0.unsigned_abs(), mint::random() as u64))
+}
+
+/// A new batch, and the id of its request.
+pub(crate) fn batch_id(now: Stamp) -> (NoticeBatchId, String) {
+    let id = ConversationId::mint(now.0.unsigned_abs(), mint::random() as u64);
+    (NoticeBatchId(id.0), request_sid_of(id))
 }
 
 /// The id of the request that started a conversation.

@@ -79,6 +79,15 @@ pub enum CallError {
     /// Trunks carry the number, but none of them is in service.
     #[error("the trunks that carry this number do not answer; look at their health and retry when one is up")]
     TrunkDown,
+    /// A verification code was sent to this number as often as it may be.
+    #[error("verification codes were sent to this number as often as they may be; wait before the next one")]
+    Throttled,
+    /// The item of a batch was begun before.
+    #[error("this number of the batch was begun before")]
+    ItemBegun,
+    /// The batch was cancelled.
+    #[error("the batch was cancelled; no further number of it is called")]
+    BatchCancelled,
     /// The platform has more work than it can do.
     #[error("the platform is overloaded; retry after {retry_after_secs} s")]
     Overloaded {
@@ -108,6 +117,9 @@ impl CallError {
             CallError::Spent => "call.spend_limit",
             CallError::NoRoute => "call.no_route",
             CallError::TrunkDown => "call.trunk_down",
+            CallError::Throttled => "call.throttled",
+            CallError::ItemBegun => "call.item_begun",
+            CallError::BatchCancelled => "call.batch_cancelled",
             CallError::Overloaded { .. } => "call.overloaded",
             CallError::Draining => "call.draining",
             CallError::Journal(_) => "call.journal",

@@ -8,11 +8,33 @@ use std::time::Duration;
 use strowger_core::project::Projector;
 use strowger_core::record::ConversationRecord;
 use strowger_core::{Event, Fact};
-use strowger_store::{Append, AppendError, Batch, CommandId, Committed, Deadline, NewDelivery, RecordRow, Store};
+use strowger_store::{
+    Append, AppendError, Batch, CommandId, Committed, Deadline, ItemStart, NewDelivery, RecordRow, Store, Throttle,
+};
 use tokio::time::Instant;
 
 /// Projectors by name.
 pub type Projectors = Arc<HashMap<&'static str, Arc<dyn Projector>>>;
+
+/// What must hold for the first commit of a conversation; nothing is written otherwise.
+#[derive(Debug, Default)]
+pub struct Conditions {
+    /// No command of this name was executed.
+    pub once: Option<CommandId>,
+    /// This item of a batch of notices was not begun.
+    pub item: Option<ItemStart>,
+    /// It is not done too often.
+    pub throttle: Option<Throttle>,
+}
+
+impl From<Option<CommandId>> for Conditions {
+    fn from(once: Option<CommandId>) -> Conditions {
+        Conditions {
+            once,
+            ..Conditions::default()
+        }
+    }
+}
 
 /// A commit on its way.
 type InFlight = std::pin::Pin<Box<dyn Future<Output = Result<Committed, AppendError>> + Send>>;
@@ -122,7 +144,7 @@ pub fn batch_of(
         appends: vec![append],
         deliveries,
         records,
-        command: None,
+        ..Batch::default()
     })
 }
 
@@ -165,10 +187,15 @@ impl Committer {
         }
     }
 
-    /// Hands the first events of a conversation to the journal, with the name of the command that they carry out.
-    pub fn open(&mut self, events: Vec<Event>, command: Option<CommandId>) {
+    /// Hands the first events of a conversation to the journal, with what must hold for them.
+    pub fn open(&mut self, events: Vec<Event>, on: Conditions) {
         if let Some(batch) = batch_of(&mut self.published, &mut self.version, events, &self.projectors) {
-            self.send(Batch { command, ..batch });
+            self.send(Batch {
+                command: on.once,
+                item: on.item,
+                throttle: on.throttle,
+                ..batch
+            });
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! A place is a value; it is given back when it is dropped, so no path can forget it (I27).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -27,13 +27,11 @@ struct Gate {
     bucket: Mutex<Bucket>,
 }
 
-/// A token bucket that holds one second's worth.
+/// The moments of the last second, oldest first, so that no second sees more than the rate, wherever it begins.
 #[derive(Debug, Default)]
 struct Bucket {
-    /// Thousandths of a token that are missing.
-    debt: u64,
-    /// Milliseconds of the caller's clock.
-    at: u64,
+    /// Milliseconds of the caller's clock; as many as the rate at most.
+    taken: VecDeque<u64>,
 }
 
 /// A place that is given back when it is dropped.
@@ -94,13 +92,13 @@ impl<K: Eq + Hash + Clone> Gates<K> {
 
 impl Bucket {
     fn take(&mut self, rate: u32, now_ms: u64) -> bool {
-        let elapsed = now_ms.saturating_sub(self.at);
-        self.at = self.at.max(now_ms);
-        self.debt = self.debt.saturating_sub(elapsed.saturating_mul(u64::from(rate)));
-        if self.debt + 1000 > u64::from(rate) * 1000 {
+        while self.taken.front().is_some_and(|at| at + 1000 <= now_ms) {
+            self.taken.pop_front();
+        }
+        if self.taken.len() >= rate as usize {
             return false;
         }
-        self.debt += 1000;
+        self.taken.push_back(now_ms);
         true
     }
 }
@@ -139,14 +137,39 @@ mod tests {
         assert_eq!(gates.used(&()), 0);
     }
 
+    // accept: voice-paas 75
     #[test]
-    fn rates_refill_with_time_and_a_refusal_gives_its_place_back() {
+    fn whoever_asks_however_often_no_second_sees_more_than_the_rate() {
+        let gates = Gates::default();
+        let (rate, mut now, mut random) = (7u32, 0u64, 1u64);
+        let mut taken: Vec<u64> = Vec::new();
+        for _ in 0..20_000 {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            // Bursts and pauses: a batch, single requests beside it, and a client that stops for a while.
+            now += [0, 0, 0, 1, 20, 143, 999, 1500][(random >> 61) as usize];
+            if gates.claim(&(), 0, rate, now).is_ok() {
+                taken.push(now);
+            }
+        }
+        assert!(taken.len() > 5_000);
+        for (n, at) in taken.iter().enumerate() {
+            let within = taken[n..].iter().take_while(|t| **t < at + 1000).count();
+            assert!(within <= rate as usize, "{within} in the second from {at}");
+        }
+    }
+
+    #[test]
+    fn no_second_sees_more_than_the_rate_and_a_refusal_gives_its_place_back() {
         let gates = Gates::default();
         let taken = (0..10).filter(|_| gates.claim(&(), 0, 5, 1_000).is_ok()).count();
         assert_eq!(taken, 5);
         assert_eq!(gates.claim(&(), 0, 5, 1_000).unwrap_err(), Full::Rate);
         assert_eq!(gates.used(&()), 0);
-        assert!(gates.claim(&(), 0, 5, 1_200).is_ok());
-        assert_eq!(gates.claim(&(), 0, 5, 1_200).unwrap_err(), Full::Rate);
+        assert_eq!(gates.claim(&(), 0, 5, 1_999).unwrap_err(), Full::Rate);
+        assert!(gates.claim(&(), 0, 5, 2_000).is_ok());
+        assert!(gates.claim(&(), 0, 5, 2_500).is_ok());
+        // What was taken at 2,000 and 2,500 counts until 3,000 and 3,500.
+        let taken = (0..10).filter(|_| gates.claim(&(), 0, 5, 2_999).is_ok()).count();
+        assert_eq!(taken, 3);
     }
 }

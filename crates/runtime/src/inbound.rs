@@ -2,6 +2,7 @@
 
 use crate::calls::CallError;
 use crate::clock::Clock;
+use crate::commit::Conditions;
 use crate::door::{Checked, Reply};
 use crate::mailbox::Mail;
 use crate::owner::{DialogName, Incoming, Owner, OwnerInput, Replacing, World};
@@ -355,7 +356,7 @@ impl Switch {
         };
         let (owner, turn) = Owner::forward(id, head, plan, incoming, &**self, clock.now())
             .map_err(|_| no(503, "no media port is free"))?;
-        let answer = self.spawn(owner, turn, clock, places, None, Some(handle));
+        let answer = self.spawn(owner, turn, clock, places, Conditions::default(), Some(handle));
         let switch = self.clone();
         self.runtime().spawn(async move {
             if let Ok(Err(_)) = answer.await {

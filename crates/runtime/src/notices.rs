@@ -2,12 +2,14 @@
 
 use crate::calls::{Answer, CallError};
 use crate::clock::Clock;
+use crate::commit::Conditions;
 use crate::owner::{Owner, World};
 use crate::switch::{Switch, SwitchCalls};
 use std::sync::Arc;
-use strowger_core::call::{NoticePlan, Sound, Target};
+use strowger_core::call::{NoticeBatch, NoticePlan, Sound, Target};
 use strowger_core::event::Created;
 use strowger_core::{ConversationId, TenantId, routing};
+use strowger_store::Throttle;
 
 /// The runtime as the faces of voice notices see it. Every answer comes after the commit of what it says.
 pub trait Notices: Send + Sync {
@@ -16,7 +18,16 @@ pub trait Notices: Send + Sync {
     /// # Errors
     /// As [`Calls::click_to_call`](crate::Calls::click_to_call), and [`CallError::TrunkDown`]. No answer waits for the
     /// far side.
-    fn notice(&self, head: Created, plan: NoticePlan) -> Answer<'_, ConversationId>;
+    ///
+    /// With a limit, a call that would be one too many to the same name is [`CallError::Throttled`].
+    fn notice(&self, head: Created, plan: NoticePlan, limit: Option<Throttle>) -> Answer<'_, ConversationId>;
+
+    /// Stores a batch of notices and begins with it. From the answer on, each of its numbers is called at most once and
+    /// has one result, whatever happens to the process.
+    ///
+    /// # Errors
+    /// [`CallError`]; nothing is stored then.
+    fn batch(&self, batch: NoticeBatch) -> Answer<'_, ()>;
 }
 
 impl Switch {
@@ -57,6 +68,7 @@ impl Switch {
         self: &Arc<Self>,
         head: Created,
         plan: NoticePlan,
+        on: Conditions,
     ) -> Result<ConversationId, CallError> {
         self.room()?;
         self.may_spend(head.tenant, head.account, &[&plan.party.target])?;
@@ -70,7 +82,7 @@ impl Switch {
         if owner.machine().has_ended() {
             return Err(CallError::Concurrency);
         }
-        let started = self.spawn(owner, turn, clock, places, None, None);
+        let started = self.spawn(owner, turn, clock, places, on, None);
         started
             .await
             .unwrap_or(Err(CallError::Overloaded { retry_after_secs: 1 }))
@@ -78,7 +90,15 @@ impl Switch {
 }
 
 impl Notices for SwitchCalls {
-    fn notice(&self, head: Created, plan: NoticePlan) -> Answer<'_, ConversationId> {
-        Box::pin(self.0.start_notice(head, plan))
+    fn notice(&self, head: Created, plan: NoticePlan, limit: Option<Throttle>) -> Answer<'_, ConversationId> {
+        let on = Conditions {
+            throttle: limit,
+            ..Conditions::default()
+        };
+        Box::pin(self.0.start_notice(head, plan, on))
+    }
+
+    fn batch(&self, batch: NoticeBatch) -> Answer<'_, ()> {
+        Box::pin(self.0.start_batch(batch))
     }
 }

@@ -1,9 +1,10 @@
 //! The switch: what all conversations of a process share, and how calls come into being.
 
+use crate::batches::Batches;
 use crate::calls::{Answer, CallError, Calls, Live};
 use crate::carriers::Carriers;
 use crate::clock::{Clock, wall_now};
-use crate::commit::{Committer, Projectors};
+use crate::commit::{Committer, Conditions, Projectors};
 use crate::dialogs::DialogNames;
 use crate::door::{Door, DoorSettings, Reply};
 use crate::gate::{Full, Gates, Place};
@@ -82,6 +83,8 @@ pub struct Switch {
     /// What calls cost.
     pub spending: Spending,
     names: Names,
+    /// Batches of notices that are not through.
+    pub batches: Batches,
     /// Who may come in, and where devices are.
     pub door: Door,
     /// Where trunks are, and our registrations with them.
@@ -120,6 +123,7 @@ impl Switch {
             tenants: Gates::default(),
             spending: Spending::default(),
             names: Names::default(),
+            batches: Batches::default(),
             draining: AtomicBool::new(false),
             next_handle: AtomicU64::new(1),
             clock: Clock::start(),
@@ -352,7 +356,7 @@ impl Switch {
         first: Turn,
         clock: Clock,
         places: Vec<Place>,
-        once: Option<CommandId>,
+        on: Conditions,
         incoming: Option<DialogHandle>,
     ) -> oneshot::Receiver<Result<ConversationId, CallError>> {
         let (mailbox, inbox) = Mailbox::new();
@@ -374,7 +378,7 @@ impl Switch {
             _places: places,
         };
         let (started, answer) = oneshot::channel();
-        self.runtime.spawn(task.run(first, once, started));
+        self.runtime.spawn(task.run(first, on, started));
         answer
     }
 }
@@ -434,7 +438,7 @@ impl Calls for SwitchCalls {
             let id = switch.mint_conversation();
             let clock = Clock::start();
             let (owner, turn) = Owner::click_to_call(id, head, plan, &**switch, clock.now());
-            let started = switch.spawn(owner, turn, clock, places, once, None);
+            let started = switch.spawn(owner, turn, clock, places, once.into(), None);
             started
                 .await
                 .unwrap_or(Err(CallError::Overloaded { retry_after_secs: 1 }))

@@ -2,7 +2,7 @@
 
 use crate::calls::{CallError, Live};
 use crate::clock::Clock;
-use crate::commit::Committer;
+use crate::commit::{Committer, Conditions};
 use crate::mailbox::{Inbox, Mail, Mailbox};
 use crate::owner::{DialogName, Out, Owner, OwnerInput, Turn, World};
 use crate::switch::Switch;
@@ -59,8 +59,8 @@ impl Task {
     }
 
     /// Runs the conversation from its first turn to its end.
-    pub async fn run(mut self, first: Turn, once: Option<CommandId>, started: Started) {
-        self.committer.open(first.events, once);
+    pub async fn run(mut self, first: Turn, on: Conditions, started: Started) {
+        self.committer.open(first.events, on);
         if let Err(error) = self.committer.settle().await {
             // Nothing was dialled and nothing is in the journal: the call never was.
             let answer = match error {
@@ -69,6 +69,9 @@ impl Task {
                     same_request: true,
                 } => Ok(conversation),
                 AppendError::Duplicate { .. } => Err(CallError::KeyReused),
+                AppendError::Throttled => Err(CallError::Throttled),
+                AppendError::ItemBegun => Err(CallError::ItemBegun),
+                AppendError::BatchClosed => Err(CallError::BatchCancelled),
                 error => {
                     tracing::warn!(code = error.code(), "a conversation could not be opened: {error}");
                     Err(CallError::Journal(error.to_string()))

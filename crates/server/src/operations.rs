@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 use strowger_api::{BanInfo, Direction, LadderStep, Metric, Operations, RegistrationInfo, Reply};
-use strowger_core::{AddressRange, ConversationId, TenantId, TrunkId};
+use strowger_core::{AddressRange, ConversationId, NoticeBatchId, TenantId, TrunkId};
 use strowger_runtime::Switch;
 use strowger_sip_core::Transport;
 
@@ -68,6 +68,10 @@ impl Operations for Watch {
                 .map(|()| self.tls_listeners)
                 .map_err(|e| e.to_string())
         })
+    }
+
+    fn cancel_batch(&self, batch: NoticeBatchId) -> Reply<'_, Result<bool, String>> {
+        Box::pin(async move { self.switch.cancel_batch(batch).await.map_err(|e| e.to_string()) })
     }
 
     fn not_ready(&self) -> Vec<String> {

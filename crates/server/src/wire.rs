@@ -160,6 +160,8 @@ pub async fn start(config: &Config, data: DataFolder) -> Result<Running, StartEr
         tokio::spawn(retention(store.clone(), config.storage.keep_days)),
     ];
 
+    switch.resume_batches().await?;
+
     let (stop, stopped) = watch::channel(false);
     let api = api_of(config, &switch, &store, prompts);
     // Readiness is told over HTTP, so the socket of the operators comes first.

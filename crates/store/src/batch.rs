@@ -2,7 +2,7 @@
 
 use sha2::{Digest, Sha256};
 use strowger_core::project::{Batching, Topic};
-use strowger_core::{AccountId, ApplicationId, ConversationId, Event, Stamp, TenantId};
+use strowger_core::{AccountId, ApplicationId, ConversationId, Event, NoticeBatchId, Stamp, TenantId};
 
 /// An atomic write over any number of conversations: all of it is committed or none.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -16,6 +16,44 @@ pub struct Batch {
     /// The command that the first append carries out. If a command of this name is known already, the batch is refused
     /// with [`AppendError::Duplicate`](crate::AppendError::Duplicate).
     pub command: Option<CommandId>,
+    /// The item of a batch of notices that the first append begins. If it was begun before, the batch is refused with
+    /// [`AppendError::ItemBegun`](crate::AppendError::ItemBegun).
+    pub item: Option<ItemStart>,
+    /// How often the first append may be made. If it was too often, the batch is refused with
+    /// [`AppendError::Throttled`](crate::AppendError::Throttled).
+    pub throttle: Option<Throttle>,
+}
+
+/// That an item of a batch of notices begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ItemStart {
+    /// The batch.
+    pub batch: NoticeBatchId,
+    /// Position of the item, from 0.
+    pub item: u32,
+    /// It is called. False only accounts for it, which a cancelled batch allows too.
+    pub dialled: bool,
+}
+
+/// How often something may be done to one name, over any time behind its last occurrence. What was done is remembered
+/// across restarts, as a digest under the tenant's key.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Throttle {
+    /// The name, such as a number that is called.
+    pub name: String,
+    /// When it is done.
+    pub at: Stamp,
+    /// Most occurrences within so many milliseconds.
+    pub limits: Vec<(u64, u32)>,
+}
+
+impl std::fmt::Debug for Throttle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Names are numbers.
+        f.debug_struct("Throttle")
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Batch {

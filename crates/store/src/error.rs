@@ -23,6 +23,15 @@ pub enum AppendError {
         /// False if the name was given to another request.
         same_request: bool,
     },
+    /// The item of a batch of notices was begun before.
+    #[error("the item of the batch was begun before")]
+    ItemBegun,
+    /// The batch of notices was cancelled, or is not there.
+    #[error("the batch of notices is cancelled or unknown; none of its items begins any more")]
+    BatchClosed,
+    /// It was done as often as it may be.
+    #[error("this was done to the same number as often as it may be; wait before it is done again")]
+    Throttled,
     /// The writer's queue has no room. New calls are refused at three quarters of the queue, so that running ones can
     /// still be recorded.
     #[error("the journal's queue is full; new calls are refused until the disk has caught up")]
@@ -50,6 +59,9 @@ impl AppendError {
         match self {
             AppendError::Conflict { .. } => "journal.conflict",
             AppendError::Duplicate { .. } => "journal.duplicate",
+            AppendError::ItemBegun => "journal.item-begun",
+            AppendError::BatchClosed => "journal.batch-closed",
+            AppendError::Throttled => "journal.throttled",
             AppendError::Overloaded => "journal.overloaded",
             AppendError::DiskFull => "journal.disk-full",
             AppendError::Closed => "journal.closed",

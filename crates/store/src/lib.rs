@@ -23,8 +23,10 @@ pub mod config;
 mod crypto;
 mod devices;
 mod disk;
+mod disk_batch;
 mod error;
 mod maintenance;
+mod notices;
 mod outbox;
 mod push;
 mod records;
@@ -33,11 +35,12 @@ mod sealed;
 mod sqlite;
 mod store;
 
-pub use batch::{Append, Batch, CommandId, Committed, Deadline, Executed, NewDelivery, RecordRow};
+pub use batch::{Append, Batch, CommandId, Committed, Deadline, Executed, ItemStart, NewDelivery, RecordRow, Throttle};
 pub use config::{Account, Application, Config, DeviceEntry, Prompt, Resource, ResourceId, Secret, Tenant, Token};
 pub use crypto::MasterKey;
 pub use error::{AppendError, OpenError, StoreError};
 pub use maintenance::Pruned;
+pub use notices::{NoticeBatchInfo, NoticeBatchState, OpenNoticeBatch};
 pub use outbox::{
     Attempt, Delivery, DeliveryFilter, DeliveryInfo, DeliveryState, OutboxCounts, Outcome, Repush, Take, Taken,
     Together,

@@ -23,6 +23,8 @@ pub struct Pruned {
     pub appends: u64,
     /// Names of commands.
     pub commands: u64,
+    /// Batches of notices that are through.
+    pub batches: u64,
 }
 
 impl Store {
@@ -43,7 +45,7 @@ impl Store {
     }
 
     /// Deletes what ended before `before`: delivered and dead deliveries, and the journal of conversations whose last
-    /// event is older and that are not open, and the names of commands. Call records stay. Clients may send a command again
+    /// event is older and that are not open, the names of commands, and batches of notices that are through. Call records stay. Clients may send a command again
     /// for at least a day, so `before` is a day ago or earlier. The rows are looked for by a reader and deleted in
     /// small steps between the appends.
     pub async fn prune(&self, before: Stamp) -> Result<Pruned, StoreError> {
@@ -82,7 +84,24 @@ impl Store {
                 "DELETE FROM commands WHERE id = ?1",
             )
             .await?;
+        // A name is throttled for a day at most, and `before` is a day ago or earlier.
+        self.prune_rows(
+            before,
+            "SELECT id FROM throttles WHERE id > ?2 AND at < ?1 ORDER BY id LIMIT ?3",
+            "DELETE FROM throttles WHERE id = ?1",
+        )
+        .await?;
+        let batches = self
+            .admin(move |conn| {
+                conn.execute(
+                    "DELETE FROM batch_items WHERE batch IN (SELECT id FROM batches WHERE state >= 2 AND at < ?1)",
+                    [before.0],
+                )?;
+                Ok(conn.execute("DELETE FROM batches WHERE state >= 2 AND at < ?1", [before.0])? as u64)
+            })
+            .await?;
         Ok(Pruned {
+            batches,
             deliveries,
             appends,
             commands,

@@ -280,7 +280,19 @@ impl Store {
         self.admin(move |conn| {
             // Freed bytes are overwritten, or the wrapped key would stay readable in the page.
             conn.pragma_update(None, "secure_delete", true)?;
-            for table in ["resources", "open", "records", "deliveries", "commands"] {
+            conn.execute(
+                "DELETE FROM batch_items WHERE batch IN (SELECT id FROM batches WHERE tenant = ?1)",
+                [no],
+            )?;
+            for table in [
+                "resources",
+                "open",
+                "records",
+                "deliveries",
+                "commands",
+                "batches",
+                "throttles",
+            ] {
                 conn.execute(&format!("DELETE FROM {table} WHERE tenant = ?1"), [no])?;
             }
             conn.execute("UPDATE tenants SET wrapped_key = NULL WHERE no = ?1", [no])?;

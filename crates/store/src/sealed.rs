@@ -3,7 +3,7 @@
 //! Encoding and encryption run on the caller's thread, so that the one writer only writes. Another engine takes the
 //! same rows.
 
-use crate::batch::{Append, Batch, CommandId, Deadline, NewDelivery, RecordRow};
+use crate::batch::{Append, Batch, CommandId, Deadline, ItemStart, NewDelivery, RecordRow};
 use crate::codec;
 use crate::crypto::{Keys, Place, TenantKey, Unsealable};
 use crate::error::AppendError;
@@ -20,6 +20,23 @@ pub(crate) struct SealedBatch {
     pub deliveries: Vec<SealedDelivery>,
     pub records: Vec<SealedRecord>,
     pub command: Option<SealedCommand>,
+    /// Boxed, as few batches have them and many wait in the writer's queue.
+    pub item: Option<Box<SealedItem>>,
+    pub throttle: Option<Box<SealedThrottle>>,
+}
+
+/// The item that begins with the first append.
+pub(crate) struct SealedItem {
+    pub start: ItemStart,
+    pub conversation: ConversationId,
+}
+
+/// How often the first append may be made.
+pub(crate) struct SealedThrottle {
+    pub tenant: i64,
+    pub name: [u8; 32],
+    pub at: Stamp,
+    pub limits: Vec<(u64, u32)>,
 }
 
 /// A command's name and request as digests, and what it started.
@@ -169,9 +186,32 @@ pub(crate) fn seal_batch(batch: &Batch, keys: &Keys) -> Result<SealedBatch, Appe
             })
         }
     };
+    let item = match (batch.item, batch.appends.first()) {
+        (None, _) => None,
+        (Some(_), None) => return Err(AppendError::Malformed("an item without a conversation")),
+        (Some(start), Some(a)) => Some(Box::new(SealedItem {
+            start,
+            conversation: a.conversation,
+        })),
+    };
+    let throttle = match (&batch.throttle, batch.appends.first()) {
+        (None, _) => None,
+        (Some(_), None) => return Err(AppendError::Malformed("a throttle without a conversation")),
+        (Some(throttle), Some(a)) => {
+            let key = key(a.tenant)?;
+            Some(Box::new(SealedThrottle {
+                tenant: key.no,
+                name: key.digest(&[b"throttle", throttle.name.as_bytes()]),
+                at: throttle.at,
+                limits: throttle.limits.clone(),
+            }))
+        }
+    };
     Ok(SealedBatch {
         opens: batch.opens(),
         command,
+        item,
+        throttle,
         appends,
         deliveries,
         records: records.collect::<Result<_, AppendError>>()?,

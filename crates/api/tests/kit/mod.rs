@@ -16,7 +16,7 @@ use strowger_api::{
 use strowger_core::call::{Accepted, ClickPlan, Command};
 use strowger_core::event::Created;
 use strowger_core::resource::ApplicationSettings;
-use strowger_core::{ConversationId, ConversationRecord, Stamp, TenantId, TrunkId};
+use strowger_core::{ConversationId, ConversationRecord, NoticeBatchId, Stamp, TenantId, TrunkId};
 use strowger_runtime::{Answer, CallError, Calls, Live};
 use strowger_store::{CommandId, MasterKey, Store, StoreConfig};
 use tower::ServiceExt;
@@ -143,6 +143,10 @@ impl Operations for Noted {
 
     fn reload_certificates(&self) -> Reply<'_, Result<usize, String>> {
         Box::pin(async { Err("/etc/strowger/tls.crt cannot be read: no such file".into()) })
+    }
+
+    fn cancel_batch(&self, _: NoticeBatchId) -> Reply<'_, Result<bool, String>> {
+        Box::pin(async { Ok(false) })
     }
 
     fn metrics(&self) -> Vec<Metric> {

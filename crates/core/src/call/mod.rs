@@ -28,7 +28,8 @@ mod transfer;
 pub use layout::{Builtin, Layout, LegLayout, Play, PlayId, Recorder, Sound, Spoken, Tone};
 pub use leg::{Failure, LegFact, LegState};
 pub use plan::{
-    AddPlan, ClickPlan, ForwardPlan, Item, NoticePlan, PartyPlan, Prompt, ReplacePlan, Ringback, Target, TransferPlan,
+    AddPlan, Callee, ClickPlan, ForwardPlan, Item, NoticeBatch, NoticePlan, PartyPlan, Prompt, ReplacePlan, Ringback,
+    Target, TransferPlan,
 };
 pub use program::{KeyRule, Rules};
 

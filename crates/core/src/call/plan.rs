@@ -2,8 +2,8 @@
 
 use super::layout::Sound;
 use super::program::Rules;
-use crate::event::DialogRef;
-use crate::id::{DeviceId, TrunkId};
+use crate::event::{Created, DialogRef};
+use crate::id::{DeviceId, NoticeBatchId, TrunkId};
 use crate::number::Number;
 
 /// Whom to call.
@@ -175,6 +175,52 @@ impl NoticePlan {
     /// Every sound that the plan may play.
     pub fn sounds(&self) -> impl Iterator<Item = &Sound> {
         self.items.iter().chain(&self.finish_voice).map(|item| &item.sound)
+    }
+}
+
+/// One callee of a batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Callee {
+    /// Whom.
+    pub number: Number,
+    /// The number as the request spelled it.
+    pub text: String,
+    /// The toll rules close it: it is reported, and not dialled.
+    pub closed: bool,
+}
+
+/// The same notice to many, each of whom is called at most once.
+#[derive(Clone, PartialEq)]
+pub struct NoticeBatch {
+    /// Its id, which is also that of the request.
+    pub id: NoticeBatchId,
+    /// The head of each call, but for the number called.
+    pub head: Created,
+    /// The plan of each call, but for the number called.
+    pub plan: NoticePlan,
+    /// Who is called, in order.
+    pub callees: Vec<Callee>,
+}
+
+impl NoticeBatch {
+    /// The call to the callee with this position; `None` behind the last one.
+    pub fn call(&self, n: u32) -> Option<(Created, NoticePlan)> {
+        let callee = self.callees.get(n as usize)?;
+        let (mut head, mut plan) = (self.head.clone(), self.plan.clone());
+        head.dnis.clone_from(&callee.text);
+        plan.party.text.clone_from(&callee.text);
+        plan.party.target = Target::Number(callee.number.clone());
+        Some((head, plan))
+    }
+}
+
+impl std::fmt::Debug for NoticeBatch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // It holds numbers by the thousand.
+        f.debug_struct("NoticeBatch")
+            .field("id", &self.id)
+            .field("callees", &self.callees.len())
+            .finish_non_exhaustive()
     }
 }
 

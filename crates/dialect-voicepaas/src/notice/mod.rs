@@ -15,7 +15,7 @@ pub use project::{NOTICE_PROJECTOR, NoticeProjector};
 use crate::auth;
 use crate::directory::{Account, Application};
 use crate::http::{Stop, VoicePaas};
-use crate::ids::{call_sid, request_sid_of};
+use crate::ids::{batch_id, call_sid, request_sid_of};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
@@ -26,12 +26,15 @@ use axum::routing::post;
 use code::Failure;
 use params::Params;
 use plan::Planner;
+use strowger_core::call::Callee;
 use strowger_core::{ApplicationId, LegSeq};
+use strowger_store::Throttle;
 
 /// The routes of the family.
 pub(crate) fn routes() -> Router<VoicePaas> {
     Router::new()
         .route("/Accounts/{account}/VoiceNotices", post(notice))
+        .route("/Accounts/{account}/BatchVoiceNotices", post(batch))
         .route("/Accounts/{account}/VoiceCaptchas", post(captcha))
 }
 
@@ -99,9 +102,15 @@ impl VoicePaas {
         }
     }
 
-    async fn start_one(&self, draft: plan::Draft, callee: plan::Callee, text: &str) -> Result<Response, Halt> {
-        let (head, plan) = draft.to(callee);
-        let id = self.notices.notice(head, plan).await.map_err(Failure::from)?;
+    async fn start_one(
+        &self,
+        draft: plan::Draft,
+        callee: Callee,
+        limit: Option<Throttle>,
+        text: &str,
+    ) -> Result<Response, Halt> {
+        let (head, plan) = draft.into_call(callee);
+        let id = self.notices.notice(head, plan, limit).await.map_err(Failure::from)?;
         let callid = call_sid(id, LegSeq(0));
         Ok(code::success(text, &request_sid_of(id), Some(&callid)))
     }
@@ -112,7 +121,19 @@ impl VoicePaas {
         let callee = planner.callee(&asked.params)?;
         let draft = planner.notice(&asked.params, None)?;
         planner.may_call(&callee.number)?;
-        self.start_one(draft, callee, "succ").await
+        self.start_one(draft, callee, None, "succ").await
+    }
+
+    async fn try_batch(&self, path: AccountPath, headers: HeaderMap, body: Body) -> Result<Response, Halt> {
+        let asked = self.asked(path, &headers, body).await?;
+        let planner = self.notice_planner(&asked);
+        let callees = planner.callees(&asked.params)?;
+        let (id, requestid) = batch_id(self.directory.now());
+        let draft = planner.notice(&asked.params, Some(&requestid))?;
+        let stored = self.notices.batch(draft.into_batch(id, callees)).await;
+        stored.map_err(Failure::from)?;
+        // No callid: there are as many as numbers, and each comes with its result.
+        Ok(code::success("succ", &requestid, None))
     }
 
     async fn try_captcha(&self, path: AccountPath, headers: HeaderMap, body: Body) -> Result<Response, Halt> {
@@ -130,13 +151,22 @@ impl VoicePaas {
         let draft = planner.captcha(&asked.params).map_err(compatible)?;
         let callee = planner.callee(&asked.params).map_err(compatible)?;
         planner.may_call(&callee.number)?;
-        self.start_one(draft, callee, "submitted").await
+        let limit = planner.throttle(&callee.number);
+        self.start_one(draft, callee, limit, "submitted").await
     }
 }
 
 /// `POST /Accounts/{AccountSid}/VoiceNotices`
 async fn notice(State(state): State<VoicePaas>, path: AccountPath, headers: HeaderMap, body: Body) -> Response {
     match state.try_notice(path, headers, body).await {
+        Ok(response) => response,
+        Err(halt) => state.halted(halt),
+    }
+}
+
+/// `POST /Accounts/{AccountSid}/BatchVoiceNotices`
+async fn batch(State(state): State<VoicePaas>, path: AccountPath, headers: HeaderMap, body: Body) -> Response {
+    match state.try_batch(path, headers, body).await {
         Ok(response) => response,
         Err(halt) => state.halted(halt),
     }

@@ -5,12 +5,14 @@ use super::params::{Content, Params, number, voice_name};
 use super::project::ResultContext;
 use crate::directory::{Account, Application, Directory};
 use crate::http::Settings;
-use strowger_core::Number;
-use strowger_core::call::{Item, NoticePlan, PartyPlan, Rules, Sound, Spoken, Target};
+use std::collections::HashSet;
+use strowger_core::call::{Callee, Item, NoticeBatch, NoticePlan, PartyPlan, Rules, Sound, Spoken, Target};
 use strowger_core::event::{Created, Kind, RecordMode};
 use strowger_core::resource::NoticeSettings;
 use strowger_core::routing::Denied;
 use strowger_core::spoken::{self, Language, Manner};
+use strowger_core::{NoticeBatchId, Number};
+use strowger_store::Throttle;
 
 /// Shortest and longest verification code (C1).
 const CODE_LENGTH: std::ops::RangeInclusive<usize> = 4..=8;
@@ -33,22 +35,24 @@ pub(crate) struct Draft {
     plan: NoticePlan,
 }
 
-/// Whom a request calls.
-pub(crate) struct Callee {
-    pub number: Number,
-    /// As submitted.
-    pub text: String,
-}
-
 impl Draft {
     /// The request's call to one callee.
-    pub fn to(&self, callee: Callee) -> (Created, NoticePlan) {
-        let mut head = self.head.clone();
+    pub fn into_call(self, callee: Callee) -> (Created, NoticePlan) {
+        let (mut head, mut plan) = (self.head, self.plan);
         head.dnis.clone_from(&callee.text);
-        let mut plan = self.plan.clone();
         plan.party.target = Target::Number(callee.number);
         plan.party.text = callee.text;
         (head, plan)
+    }
+
+    /// The request's calls to many.
+    pub fn into_batch(self, id: NoticeBatchId, callees: Vec<Callee>) -> NoticeBatch {
+        NoticeBatch {
+            id,
+            head: self.head,
+            plan: self.plan,
+            callees,
+        }
     }
 }
 
@@ -63,6 +67,51 @@ impl Planner<'_> {
         Ok(Callee {
             number: number("to", text, self.settings.plan)?,
             text: text.to_owned(),
+            closed: false,
+        })
+    }
+
+    /// The callees of a batch (§3): elements between ASCII commas, each once. One that is no number refuses the whole
+    /// request; one that may not be called is reported when its turn comes.
+    pub fn callees(&self, p: &Params) -> Result<Vec<Callee>, Failure> {
+        let text = p.required("to")?;
+        let mut seen = HashSet::new();
+        let mut callees = Vec::new();
+        for (n, element) in text.split(',').enumerate() {
+            let element = element.trim();
+            if element.is_empty() || !seen.insert(element) {
+                continue;
+            }
+            let name = format!("to, element {}", n + 1);
+            let number = number(&name, element, self.settings.plan)?;
+            callees.push(Callee {
+                closed: self.may_call(&number).is_err(),
+                number,
+                text: element.to_owned(),
+            });
+        }
+        let most = self.settings.max_numbers;
+        if callees.is_empty() || callees.len() > most {
+            return Err(Failure::invalid("to", format_args!("must have 1 to {most} numbers")));
+        }
+        Ok(callees)
+    }
+
+    /// How often a verification code may be sent to a number (§1.6).
+    pub fn throttle(&self, number: &Number) -> Option<Throttle> {
+        let s = self.notices();
+        let limits: Vec<(u64, u32)> = [
+            (60_000, s.codes_per_minute),
+            (3_600_000, s.codes_per_hour),
+            (86_400_000, s.codes_per_day),
+        ]
+        .into_iter()
+        .filter(|(_, most)| *most > 0)
+        .collect();
+        (!limits.is_empty()).then(|| Throttle {
+            name: format!("captcha {}", number.as_str()),
+            at: self.directory.now(),
+            limits,
         })
     }
 

@@ -11,6 +11,7 @@ mod golden;
 mod kit;
 mod logs;
 mod notice;
+mod notice_batch;
 mod notice_result;
 mod once;
 mod outcome;

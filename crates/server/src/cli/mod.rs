@@ -1,6 +1,7 @@
 //! The command line. The resource commands are clients of the admin API over the data folder's socket; none of them opens
 //! the database.
 
+mod batch;
 mod call;
 mod client;
 mod ladder;
@@ -98,6 +99,9 @@ pub enum Command {
     /// Calls: place, watch, end
     #[command(subcommand)]
     Call(call::Call),
+    /// Batches of voice notices: how far they are, ending them
+    #[command(subcommand)]
+    Batch(batch::Batch),
     /// Pushes that were made, wait or failed
     #[command(subcommand)]
     Delivery(resources::Delivery),
@@ -231,6 +235,7 @@ pub async fn run(common: &Common, command: Command) -> ExitCode {
             Err(failure) => Err(failure),
         },
         Command::Call(c) => call::run(&client, c, common.json).await,
+        Command::Batch(c) => client.run(c.request(), common.json).await,
         Command::Delivery(c) => client.run(c.request(), common.json).await,
         Command::Registration(c) => client.run(c.request(), common.json).await,
         Command::Ban(c) => client.run(c.request(), common.json).await,

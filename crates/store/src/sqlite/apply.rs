@@ -4,7 +4,9 @@ use crate::batch::{Committed, Deadline};
 use crate::codec::topic_name;
 use crate::error::AppendError;
 use crate::outbox::{Attempt, Outcome};
-use crate::sealed::{SealedAppend, SealedBatch, SealedCommand, SealedDelivery, SealedRecord};
+use crate::sealed::{
+    SealedAppend, SealedBatch, SealedCommand, SealedDelivery, SealedItem, SealedRecord, SealedThrottle,
+};
 use crate::sqlite::reader::{DELIVERY_COLUMNS, delivery_row};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Statement, params};
 use std::collections::HashMap;
@@ -178,9 +180,17 @@ impl<'c> Writer<'c> {
                 }));
             }
         }
+        // Both look before anything is written: a refusal leaves nothing behind.
+        if let Some(t) = &batch.throttle {
+            self.may_again(t)?;
+        }
+        if let Some(i) = &batch.item {
+            self.may_begin(i)?;
+        }
         if let Some(c) = &batch.command {
             self.command(c)?;
         }
+        self.note(batch)?;
         for a in &batch.appends {
             self.append(a)?;
         }
@@ -193,6 +203,55 @@ impl<'c> Writer<'c> {
         Ok(Committed {
             position: self.position,
         })
+    }
+
+    /// Whether it was done seldom enough.
+    fn may_again(&mut self, t: &SealedThrottle) -> Result<(), Failure> {
+        let sql = "SELECT COUNT(*) FROM throttles WHERE tenant = ?1 AND name = ?2 AND at > ?3";
+        for (window, most) in &t.limits {
+            let since = t.at.0.saturating_sub_unsigned(*window);
+            let mut count = self.conn.prepare_cached(sql)?;
+            let done: u32 = count.query_row(params![t.tenant, t.name, since], |r| r.get(0))?;
+            if done >= *most {
+                return Err(Failure::Refused(AppendError::Throttled));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether an item of a batch is still to begin.
+    fn may_begin(&mut self, i: &SealedItem) -> Result<(), Failure> {
+        let id = i.start.batch.0.to_be_bytes();
+        let mut state = self.conn.prepare_cached("SELECT state FROM batches WHERE id = ?1")?;
+        let state: Option<i64> = state.query_row([id], |r| r.get(0)).optional()?;
+        if state.is_none_or(|s| s >= 2 || (s == 1 && i.start.dialled)) {
+            return Err(Failure::Refused(AppendError::BatchClosed));
+        }
+        let sql = "SELECT 1 FROM batch_items WHERE batch = ?1 AND n = ?2";
+        if self.conn.prepare_cached(sql)?.exists(params![id, i.start.item])? {
+            return Err(Failure::Refused(AppendError::ItemBegun));
+        }
+        Ok(())
+    }
+
+    /// Notes what was looked at.
+    fn note(&mut self, batch: &SealedBatch) -> rusqlite::Result<()> {
+        if let Some(t) = &batch.throttle {
+            let sql = "INSERT INTO throttles(tenant, name, at) VALUES(?1, ?2, ?3)";
+            self.conn
+                .prepare_cached(sql)?
+                .execute(params![t.tenant, t.name, t.at.0])?;
+        }
+        if let Some(i) = &batch.item {
+            let sql = "INSERT INTO batch_items(batch, n, conversation) VALUES(?1, ?2, ?3)";
+            let row = params![
+                i.start.batch.0.to_be_bytes(),
+                i.start.item,
+                i.conversation.0.to_be_bytes()
+            ];
+            self.conn.prepare_cached(sql)?.execute(row)?;
+        }
+        Ok(())
     }
 
     /// Notes a command, unless one of its name is known: also one that is in the same transaction.

@@ -7,7 +7,7 @@ use rusqlite::Connection;
 ///
 /// `tenants.no` stands for the tenant in every other table: one or two bytes instead of sixteen at the front of each
 /// key. Ids are 16-byte blobs, big-endian, so that they sort by time.
-const STEPS: [&str; 2] = [
+const STEPS: [&str; 3] = [
     "
 CREATE TABLE meta(name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 
@@ -101,6 +101,34 @@ CREATE UNIQUE INDEX commands_by_name ON commands(tenant, name);
 ALTER TABLE deliveries ADD COLUMN batch_group INTEGER;
 ALTER TABLE deliveries ADD COLUMN batch_most INTEGER;
 CREATE INDEX deliveries_together ON deliveries(batch_group, id) WHERE state = 0 AND batch_group IS NOT NULL;
+",
+    "
+-- Batches of notices. A row in batch_items says that an item was begun, and by which conversation; what has no row waits.
+CREATE TABLE batches(
+    id BLOB PRIMARY KEY,
+    tenant INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    total INTEGER NOT NULL,
+    state INTEGER NOT NULL,     -- 0 active, 1 cancelling, 2 done, 3 cancelled
+    content BLOB NOT NULL       -- sealed JSON
+) WITHOUT ROWID;
+CREATE INDEX batches_by_time ON batches(at);
+CREATE INDEX batches_open ON batches(state) WHERE state < 2;
+CREATE TABLE batch_items(
+    batch BLOB NOT NULL,
+    n INTEGER NOT NULL,
+    conversation BLOB NOT NULL,
+    PRIMARY KEY(batch, n)
+) WITHOUT ROWID;
+
+-- What may be done to one name only so often: names are digests under the tenant's data key.
+CREATE TABLE throttles(
+    id INTEGER PRIMARY KEY,
+    tenant INTEGER NOT NULL,
+    name BLOB NOT NULL,
+    at INTEGER NOT NULL
+);
+CREATE INDEX throttles_by_name ON throttles(tenant, name, at);
 ",
 ];
 

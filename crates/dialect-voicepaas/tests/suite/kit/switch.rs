@@ -5,15 +5,15 @@ use super::party::Party;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard};
 use strowger_core::call::{
-    Accepted, ClickPlan, Command, Conversation, Effect, Input, Layout, LegFact, LegState, NoticePlan, PlayId,
-    RecordingFile, Refusal, Sound, Step, Target,
+    Accepted, ClickPlan, Command, Conversation, Effect, Failure, Input, Layout, LegFact, LegState, NoticeBatch,
+    NoticePlan, PlayId, RecordingFile, Refusal, Sound, Step, Target,
 };
 use strowger_core::event::{Created, Event};
 use strowger_core::project::{Batching, Projector, Topic};
 use strowger_core::{ConversationId, ConversationRecord, LegSeq, Stamp, TenantId};
 use strowger_dialect_voicepaas::{NoticeProjector, VoicePaasProjector};
 use strowger_runtime::{Answer, CallError, Calls, Live, Notices};
-use strowger_store::CommandId;
+use strowger_store::{CommandId, Throttle};
 
 /// The virtual day begins here: 2025-06-15T02:00:00Z, ten o'clock in the application's zone.
 pub const START: Stamp = Stamp(1_749_952_800_000);
@@ -65,6 +65,9 @@ pub struct World {
     pub refuse: Option<CallError>,
     /// Named commands: the conversation that they started, or the leg that they added to one.
     once: Vec<(CommandId, ConversationId, Option<Accepted>)>,
+    throttles: Vec<(String, Stamp)>,
+    /// Conversations of batches, in order.
+    pub batched: Vec<ConversationId>,
     queue: BTreeMap<(Stamp, u64), What>,
     order: u64,
     minted: u64,
@@ -86,6 +89,8 @@ impl VirtualSwitch {
             file_fails: false,
             refuse: None,
             once: Vec::new(),
+            throttles: Vec::new(),
+            batched: Vec::new(),
             queue: BTreeMap::new(),
             order: 0,
             minted: 0,
@@ -381,11 +386,35 @@ pub fn replay(events: &[Event]) -> Vec<Delivery> {
 }
 
 impl Notices for VirtualSwitch {
-    fn notice(&self, head: Created, plan: NoticePlan) -> Answer<'_, ConversationId> {
+    fn batch(&self, batch: NoticeBatch) -> Answer<'_, ()> {
         let mut world = self.world();
+        for (n, callee) in batch.callees.iter().enumerate() {
+            let (head, plan) = batch.call(n as u32).unwrap();
+            let id = world.mint();
+            world.batched.push(id);
+            let (machine, step) = if callee.closed {
+                Conversation::notice_undialled(id, head, plan, Failure::Forbidden, world.now)
+            } else {
+                Conversation::notice(id, head, plan, world.now)
+            };
+            world.begin(id, machine, step);
+        }
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn notice(&self, head: Created, plan: NoticePlan, limit: Option<Throttle>) -> Answer<'_, ConversationId> {
+        let mut world = self.world();
+        let often = limit.as_ref().is_some_and(|t| {
+            t.limits.iter().any(|(window, most)| {
+                let recent = |(name, at): &&(String, Stamp)| *name == t.name && t.at.ms_since(*at) < *window;
+                world.throttles.iter().filter(recent).count() >= *most as usize
+            })
+        });
         let answer = match world.refuse.clone() {
             Some(error) => Err(error),
+            None if often => Err(CallError::Throttled),
             None => {
+                world.throttles.extend(limit.map(|t| (t.name, t.at)));
                 let id = world.mint();
                 let (machine, step) = Conversation::notice(id, head, plan, world.now);
                 world.begin(id, machine, step);
