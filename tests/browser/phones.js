@@ -2,6 +2,7 @@
 
 import * as JsSIP from "jssip";
 import * as SIP from "sip.js";
+import * as sound from "./sound.js";
 
 const report = (event, detail = {}) => window.report({ event, ...detail });
 
@@ -10,7 +11,7 @@ function refusal(message) {
   return { status: message?.status_code ?? message?.statusCode ?? 0, warning: message?.getHeader("Warning") ?? "" };
 }
 
-function jssip({ server, uri, password, expires }) {
+function jssip({ server, uri, password, expires, video, manual }) {
   const ua = new JsSIP.UA({
     sockets: [new JsSIP.WebSocketInterface(server)],
     uri,
@@ -23,9 +24,21 @@ function jssip({ server, uri, password, expires }) {
   ua.on("disconnected", () => report("disconnected"));
   ua.on("registered", () => report("registered"));
   ua.on("unregistered", () => report("unregistered"));
+  let session;
+  const media = () => ({ mediaConstraints: { audio: true, video: Boolean(video) }, pcConfig: { iceServers: [] } });
   // A call from the platform: without this JsSIP knows no INVITE at all.
-  ua.on("newRTCSession", ({ originator, session }) => {
-    if (originator === "remote") session.answer({ mediaConstraints: { audio: true, video: false } });
+  ua.on("newRTCSession", ({ originator, session: fresh }) => {
+    session = fresh;
+    fresh.on("failed", ({ originator, message, cause }) => report("failed", { originator, cause, ...refusal(message) }));
+    fresh.on("accepted", () => report("accepted"));
+    fresh.on("confirmed", () => report("confirmed"));
+    fresh.on("ended", ({ originator }) => report("ended", { originator }));
+    fresh.on("hold", ({ originator }) => report("held", { originator }));
+    fresh.on("unhold", ({ originator }) => report("unheld", { originator }));
+    if (originator === "remote") {
+      report("ringing", { from: fresh.remote_identity.uri.user });
+      if (!manual) fresh.answer(media());
+    }
   });
   ua.on("registrationFailed", ({ response }) => report("rejected", refusal(response)));
   ua.start();
@@ -33,15 +46,20 @@ function jssip({ server, uri, password, expires }) {
     unregister: () => ua.unregister(),
     // RFC 5626 §4.4.1, as a page does that wants to know whether its connection still stands.
     ping: () => ua.transport.socket.send("\r\n\r\n"),
-    call(target) {
-      const session = ua.call(target, { mediaConstraints: { audio: true, video: false } });
-      session.on("failed", ({ originator, message, cause }) => report("failed", { originator, cause, ...refusal(message) }));
-      session.on("accepted", () => report("accepted"));
-    },
+    call: (target) => void ua.call(target, media()),
+    answer: () => session.answer(media()),
+    hangUp: () => session.terminate(),
+    hold: () => session.hold({}, () => report("holding")) || report("unable", { text: "hold" }),
+    retrieve: () => session.unhold({}, () => report("retrieved")) || report("unable", { text: "retrieve" }),
+    restart: () =>
+      session.renegotiate({ rtcOfferConstraints: { iceRestart: true } }, () => report("restarted")) ||
+      report("unable", { text: "restart" }),
+    // Both ways in which JsSIP sends digits.
+    press: (digits, how = "RFC2833") => session.sendDTMF(digits, { transportType: how, duration: 120, interToneGap: 100 }),
   };
 }
 
-function sipjs({ server, uri, password, expires, keepAlive }) {
+function sipjs({ server, uri, password, expires, keepAlive, video, manual }) {
   const target = SIP.UserAgent.makeURI(uri);
   const ua = new SIP.UserAgent({
     uri: target,
@@ -61,12 +79,36 @@ function sipjs({ server, uri, password, expires, keepAlive }) {
   };
   const register = () => registerer.register({ requestDelegate });
   let wanted = true;
+  let session;
+  const constraints = { audio: true, video: Boolean(video) };
+  const take = (fresh) => {
+    session = fresh;
+    fresh.stateChange.addListener((state) => {
+      if (state === SIP.SessionState.Established) report("confirmed");
+      if (state === SIP.SessionState.Terminated) report("ended");
+    });
+  };
+  const accept = () =>
+    session
+      .accept({ sessionDescriptionHandlerOptions: { constraints } })
+      .then(() => report("accepted"))
+      .catch((e) => report("unable", { text: String(e) }));
+  /** A re-INVITE as the guide of SIP.js shows it. */
+  const renew = (done, { hold, iceRestart } = {}) => {
+    const options = { requestDelegate: { onAccept: () => report(done), onReject: (r) => report("failed", refusal(r.message)) } };
+    session.sessionDescriptionHandlerOptionsReInvite = { hold, offerOptions: { iceRestart } };
+    session.invite(options).catch((e) => report("unable", { text: String(e) }));
+  };
   // SIP.js leaves reconnecting to the application: this is the loop of its own guide, without a limit.
   const again = () => {
     if (wanted) setTimeout(() => ua.reconnect().catch(again), 500);
   };
   ua.delegate = {
-    onInvite: (invitation) => invitation.accept().catch((e) => report("unable", { text: String(e) })),
+    onInvite(invitation) {
+      take(invitation);
+      report("ringing", { from: invitation.remoteIdentity.uri.user });
+      if (!manual) accept();
+    },
     onConnect: () => {
       report("connected");
       register();
@@ -85,17 +127,36 @@ function sipjs({ server, uri, password, expires, keepAlive }) {
     ping: () => ua.transport.send("\r\n\r\n"),
     call(text) {
       const inviter = new SIP.Inviter(ua, SIP.UserAgent.makeURI(text), {
-        sessionDescriptionHandlerOptions: { constraints: { audio: true, video: false } },
+        sessionDescriptionHandlerOptions: { constraints },
       });
+      take(inviter);
       const requestDelegate = {
         onReject: (r) => report("failed", { originator: "remote", ...refusal(r.message) }),
         onAccept: () => report("accepted"),
       };
       inviter.invite({ requestDelegate }).catch((e) => report("failed", { originator: "local", cause: String(e) }));
     },
+    answer: accept,
+    hangUp: () => session.bye(),
+    hold: () => renew("holding", { hold: true }),
+    retrieve: () => renew("retrieved", { hold: false }),
+    restart: () => renew("restarted", { iceRestart: true }),
+    press(digits, how = "RFC2833") {
+      if (how === "INFO") {
+        const body = (tone) => ({
+          contentDisposition: "render",
+          contentType: "application/dtmf-relay",
+          content: `Signal=${tone}\r\nDuration=120`,
+        });
+        for (const tone of digits) session.info({ requestOptions: { body: body(tone) } });
+      } else {
+        session.sessionDescriptionHandler.sendDtmf(digits, { duration: 120, interToneGap: 100 });
+      }
+    },
   };
 }
 
 window.start = (settings) => {
-  window.phone = { jssip, sipjs }[settings.library](settings);
+  sound.install(settings);
+  window.phone = { ...sound, ...{ jssip, sipjs }[settings.library](settings) };
 };

@@ -21,6 +21,7 @@ pub mod push;
 pub mod script;
 pub mod server;
 pub mod sipp;
+pub mod site;
 pub mod sound;
 pub mod tls;
 pub mod wait;

@@ -90,6 +90,8 @@ pub struct Options {
     pub sip_port: Option<u16>,
     /// Lines of its section `[sip]`.
     pub sip: String,
+    /// Lines of its section `[media]`.
+    pub media: String,
     /// Sections put at the end of the configuration.
     pub more: String,
     /// Prefix of the command line: `taskset -c 0` pins the server.
@@ -104,6 +106,7 @@ impl Default for Options {
             first_port: None,
             sip_port: None,
             sip: String::new(),
+            media: String::new(),
             more: String::new(),
             launcher: Vec::new(),
         }
@@ -152,11 +155,12 @@ impl Server {
         let last = first + self.options.media_ports - 1;
         format!(
             "[server]\ndata = \"{}\"\ndrain = \"2s\"\n[log]\nfilter = \"info\"\n[[interface]]\naddress = \"127.0.0.1\"\n\
-             [sip]\nport = {}\n{}[media]\nports = \"{first}-{last}\"\nshards = 1\n[http]\nlisten = \"{}\"\n\
+             [sip]\nport = {}\n{}[media]\nports = \"{first}-{last}\"\nshards = 1\n{}[http]\nlisten = \"{}\"\n\
              [storage]\ndurability = \"{}\"\n{}\n",
             self.data().display(),
             self.sip.port(),
             self.options.sip,
+            self.options.media,
             self.http,
             self.options.durability,
             self.options.more

@@ -12,6 +12,8 @@ use strowger_media_core::mixer::Gain;
 use strowger_media_core::tone::Cadence;
 use strowger_media_core::{g711, wav};
 
+use crate::secure::Security;
+
 /// The identity of a call in the media engine; minted above (the conversation id). Its hash selects the shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CallKey(pub u128);
@@ -34,6 +36,13 @@ pub struct Config {
     /// UDP ports for leg pairs (RTP on the even port, RTCP on the next). Keep it outside the kernel's ephemeral range
     /// (`net.ipv4.ip_local_port_range`), else another socket may hold one of them.
     pub ports: RangeInclusive<u16>,
+    /// Whether browsers can be connected. The WebRTC legs of a shard share one UDP port.
+    pub webrtc: bool,
+    /// The first of these ports, one a shard; `None` takes them from the beginning of `ports`.
+    pub webrtc_port: Option<u16>,
+    /// Full ICE: checks of our own, with a host candidate of `bind` and a server-reflexive one of `advertised`, for a
+    /// server behind a translator. Otherwise lite ICE on `advertised`.
+    pub full_ice: bool,
     /// How many bound pairs are kept ready ahead of demand.
     pub ready_pairs: usize,
     /// How long a closed pair stays bound and unused, so that late packets of the old call reach nobody.
@@ -69,6 +78,9 @@ impl Default for Config {
             bind: IpAddr::from([127, 0, 0, 1]),
             advertised: IpAddr::from([127, 0, 0, 1]),
             ports: 20000..=29999,
+            webrtc: true,
+            webrtc_port: None,
+            full_ice: false,
             ready_pairs: 64,
             quarantine: Duration::from_secs(2),
             recording_dir: PathBuf::from("recordings"),
@@ -96,6 +108,12 @@ pub enum MediaError {
     /// The shard's command queue is full: refuse the call (503 with Retry-After) rather than wait.
     #[error("the media shard's command queue is full")]
     Overloaded,
+    /// A WebRTC leg was asked for, and the configuration has it off.
+    #[error("WebRTC is off: set webrtc = true under [media]")]
+    WebRtcOff,
+    /// The system has no randomness for keys.
+    #[error("no random numbers for keys: {0}")]
+    Random(String),
     /// Every port pair of the configured range is in use or in quarantine.
     #[error("no media port pair is free in the configured range")]
     PortsExhausted,
@@ -122,6 +140,8 @@ impl MediaError {
             MediaError::Overloaded => "media_overloaded",
             MediaError::PortsExhausted => "media_ports_exhausted",
             MediaError::Stopped => "media_stopped",
+            MediaError::WebRtcOff => "media_webrtc_off",
+            MediaError::Random(_) => "media_random",
             MediaError::Config(_) => "media_config",
             MediaError::Io { .. } => "media_io",
         }
@@ -227,8 +247,10 @@ impl Codec {
 /// present one has been silent for 100 ms.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LegConfig {
-    /// The far side's RTP address from its SDP; RTCP goes to the next port.
+    /// The far side's RTP address from its SDP; RTCP goes to the next port. A WebRTC leg goes where ICE says.
     pub remote: SocketAddr,
+    /// How the packets are protected.
+    pub security: Security,
     /// The audio codec.
     pub codec: Codec,
     /// RFC 4733 payload types `(send, receive)` when telephone-event was negotiated.
@@ -528,6 +550,28 @@ pub enum Event {
     Inactive {
         /// The leg.
         leg: u16,
+    },
+    /// A WebRTC leg has a path and keys: media can flow.
+    TransportConnected {
+        /// The leg.
+        leg: u16,
+    },
+    /// Nothing is heard from the far side of a WebRTC leg any more; it may come back.
+    TransportLost {
+        /// The leg.
+        leg: u16,
+    },
+    /// The far side of a WebRTC leg is heard again.
+    TransportFound {
+        /// The leg.
+        leg: u16,
+    },
+    /// A WebRTC leg cannot get keys, or its far side ended the session: it stays silent until it is configured anew.
+    TransportFailed {
+        /// The leg.
+        leg: u16,
+        /// What went wrong, in words.
+        why: &'static str,
     },
     /// The first packet that was accepted on a leg.
     FirstPacket {

@@ -1,6 +1,6 @@
 //! Starting and stopping the shards, and the handle through which everything else reaches them.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
@@ -10,7 +10,8 @@ use crate::api::{CallKey, Command, Config, EventSink, MediaError, Metrics};
 use crate::ports::PortPool;
 use crate::queue::{Message, Queue};
 use crate::record::Recordings;
-use crate::shard::{Shard, ShardParts};
+use crate::secure::{Identity, LocalCandidate, LocalWebRtc, mint_credentials};
+use crate::shard::{Shard, ShardParts, SharedPort};
 use crate::sys;
 
 /// The running engine. Dropping it stops the shards; recordings in progress are finished first.
@@ -25,6 +26,9 @@ struct Shared {
     queues: Vec<Arc<Queue>>,
     pool: Arc<PortPool>,
     advertised: std::net::IpAddr,
+    /// Of the certificate of WebRTC legs, and the addresses of each shard; `None` if WebRTC is off.
+    webrtc: Option<(crate::secure::Fingerprint, Vec<Vec<LocalCandidate>>)>,
+    full_ice: bool,
     silenced_ms: Arc<AtomicU64>,
 }
 
@@ -48,6 +52,7 @@ impl Engine {
             config.ready_pairs,
             config.quarantine,
         )?);
+        let ports = webrtc_ports(&config, count, &pool)?;
         let descriptors = sys::raise_descriptor_limit();
         let pairs = pool.metrics().total as u64;
         if descriptors < 2 * pairs + 256 {
@@ -65,6 +70,11 @@ impl Engine {
             queues: queues.map_err(io("create an eventfd"))?,
             pool,
             advertised: config.advertised,
+            webrtc: ports.first().map(|first| {
+                let candidates = ports.iter().map(|p| p.candidates.clone()).collect();
+                (first.identity.fingerprint.clone(), candidates)
+            }),
+            full_ice: config.full_ice,
             silenced_ms: recordings.silenced_counter(),
         };
         let handle = Handle {
@@ -91,7 +101,7 @@ impl Engine {
                 });
             }
         }
-        engine.start_shards(config, sink, recordings)?;
+        engine.start_shards(config, sink, recordings, ports)?;
         Ok(engine)
     }
 
@@ -101,10 +111,12 @@ impl Engine {
         config: Config,
         sink: Arc<dyn EventSink>,
         recordings: Recordings,
+        ports: Vec<SharedPort>,
     ) -> Result<(), MediaError> {
         let io = |what| move |source| MediaError::Io { what, source };
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let config = Arc::new(config);
+        let mut ports = ports.into_iter();
         for (index, queue) in self.handle.shared.queues.iter().enumerate() {
             let processor = match config.processors.get(index) {
                 Some(&processor) => processor,
@@ -116,6 +128,7 @@ impl Engine {
                 sink: Arc::clone(&sink),
                 pool: Arc::clone(&self.handle.shared.pool),
                 recordings: recordings.clone(),
+                shared: ports.next(),
                 processor: config.pin.then_some(processor),
             };
             let shard = Shard::new(parts).map_err(io("create a shard's epoll"))?;
@@ -165,15 +178,44 @@ pub struct Handle {
 }
 
 impl Handle {
-    fn queue(&self, call: CallKey) -> &Queue {
+    fn shard(&self, call: CallKey) -> usize {
         // Identities are time-ordered, so their upper halves hardly differ: fold and mix before the remainder.
         let folded = (call.0 as u64) ^ ((call.0 >> 64) as u64);
         let mixed = folded.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
-        &self.shared.queues[mixed as usize % self.shared.queues.len()]
+        mixed as usize % self.shared.queues.len()
+    }
+
+    fn queue(&self, call: CallKey) -> &Queue {
+        &self.shared.queues[self.shard(call)]
+    }
+
+    /// Whether browsers can be connected.
+    pub fn has_webrtc(&self) -> bool {
+        self.shared.webrtc.is_some()
+    }
+
+    /// Makes our side of a WebRTC description for a leg, and the leg if it is not open yet. Does not wait for the shard:
+    /// the credentials come into force with the `Configure` that names them, and what is never configured costs nothing.
+    ///
+    /// # Errors
+    /// [`MediaError::WebRtcOff`], [`MediaError::Random`], [`MediaError::Overloaded`] or [`MediaError::Stopped`].
+    pub fn open_webrtc(&self, call: CallKey, leg: u16) -> Result<LocalWebRtc, MediaError> {
+        let (fingerprint, candidates) = self.shared.webrtc.as_ref().ok_or(MediaError::WebRtcOff)?;
+        let local = LocalWebRtc {
+            credentials: mint_credentials().map_err(MediaError::Random)?,
+            fingerprint: fingerprint.clone(),
+            candidates: candidates[self.shard(call)].clone(),
+            lite: !self.shared.full_ice,
+        };
+        self.queue(call)
+            .push(call, Message::OpenShared { leg })
+            .map_err(|(error, _)| error)?;
+        Ok(local)
     }
 
     /// Take a bound port pair for a new leg of a call and return the advertised RTP address for its SDP. Does not wait
-    /// for the shard. The call comes into being with its first leg. A leg number that is open already is closed first.
+    /// for the shard. The call comes into being with its first leg. A leg number that is open already is closed first,
+    /// unless it is a WebRTC leg: then it has both.
     ///
     /// # Errors
     /// [`MediaError::PortsExhausted`], [`MediaError::Overloaded`] or [`MediaError::Stopped`].
@@ -221,4 +263,60 @@ impl Handle {
             recording_silenced_ms: self.shared.silenced_ms.load(Relaxed),
         }
     }
+}
+
+/// The ports of WebRTC, one a shard; none if it is off.
+fn webrtc_ports(config: &Config, shards: usize, pool: &PortPool) -> Result<Vec<SharedPort>, MediaError> {
+    if !config.webrtc {
+        return Ok(Vec::new());
+    }
+    let identity = Identity::new().map_err(|e| MediaError::Config(format!("a certificate for WebRTC: {e}")))?;
+    let identity = Arc::new(identity);
+    let mut ports = Vec::with_capacity(shards);
+    for index in 0..shards {
+        let socket = match config.webrtc_port {
+            None => pool.take_for_good()?,
+            Some(first) => {
+                let port = u16::try_from(index).ok().and_then(|i| first.checked_add(i));
+                let port =
+                    port.ok_or_else(|| MediaError::Config("webrtc_port leaves no port for every shard".into()))?;
+                bind_shared(SocketAddr::new(config.bind, port)).map_err(|source| MediaError::Io {
+                    what: "bind the port of WebRTC (media.webrtc_port)",
+                    source,
+                })?
+            }
+        };
+        sys::never_fragment(&socket);
+        sys::enlarge_buffers(&socket);
+        let local = socket.local_addr().map_err(|source| MediaError::Io {
+            what: "ask for a port",
+            source,
+        })?;
+        let advertised = SocketAddr::new(config.advertised, local.port());
+        // Browsers of the same network may come to the address itself.
+        let behind = !local.ip().is_unspecified() && local.ip() != config.advertised;
+        let mut candidates = Vec::new();
+        if behind {
+            candidates.push(LocalCandidate {
+                address: local,
+                base: None,
+            });
+        }
+        candidates.push(LocalCandidate {
+            address: advertised,
+            base: (behind && config.full_ice).then_some(local),
+        });
+        ports.push(SharedPort {
+            socket: Arc::new(socket),
+            identity: Arc::clone(&identity),
+            candidates,
+        });
+    }
+    Ok(ports)
+}
+
+fn bind_shared(address: SocketAddr) -> std::io::Result<UdpSocket> {
+    let socket = UdpSocket::bind(address)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
 }

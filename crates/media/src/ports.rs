@@ -109,6 +109,13 @@ impl PortPool {
         Ok(pair)
     }
 
+    /// Take the first port of a pair out of the pool, for as long as the engine lives.
+    pub(crate) fn take_for_good(&self) -> Result<UdpSocket, MediaError> {
+        let pair = self.take()?;
+        self.lock().used -= 1;
+        Ok(pair.rtp)
+    }
+
     /// Give back a pair that was used: it rests in quarantine first.
     pub(crate) fn give_back(&self, pair: Pair) {
         let mut inner = self.lock();

@@ -13,8 +13,10 @@ use crate::sys::EventFd;
 
 /// What a shard is told.
 pub(crate) enum Message {
-    /// A leg with its sockets.
+    /// A leg with sockets of its own; one that has none yet gets them.
     Open { leg: u16, pair: Pair },
+    /// A leg without; one that is open stays as it is.
+    OpenShared { leg: u16 },
     /// A public command.
     Command(Command),
 }
@@ -31,7 +33,7 @@ impl Message {
     /// is closed may go on for the frame after which a shard with calls looks by itself; each wake-up spared is a
     /// context switch less on both sides.
     fn urgent(&self) -> bool {
-        !self.closes() && !matches!(self, Message::Open { .. })
+        !self.closes() && !matches!(self, Message::Open { .. } | Message::OpenShared { .. })
     }
 }
 

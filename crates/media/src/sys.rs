@@ -111,6 +111,24 @@ pub(crate) fn never_fragment(socket: &std::net::UdpSocket) {
     }
 }
 
+/// Ask for large buffers of a socket that many legs share. The system gives at most its own limit
+/// (`net.core.rmem_max`); what does not fit is lost, as in any network.
+pub(crate) fn enlarge_buffers(socket: &std::net::UdpSocket) {
+    let size: libc::c_int = 4 << 20;
+    for option in [libc::SO_RCVBUF, libc::SO_SNDBUF] {
+        // SAFETY: the pointer and the length describe one integer.
+        unsafe {
+            libc::setsockopt(
+                socket.as_raw_fd(),
+                libc::SOL_SOCKET,
+                option,
+                (&raw const size).cast(),
+                size_of::<libc::c_int>() as libc::socklen_t,
+            );
+        }
+    }
+}
+
 const FIFO_PRIORITY: i32 = 10;
 const NICE: i32 = -15;
 

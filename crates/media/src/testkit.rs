@@ -1,6 +1,8 @@
 //! An RTP peer and an event collector for tests: the far side of a leg that says a tone, presses digits and measures what
 //! it hears. Every wait ends as soon as its condition holds, and panics with what was seen when it does not.
 
+pub mod web;
+
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;

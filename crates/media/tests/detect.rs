@@ -33,6 +33,7 @@ fn connected(bench: &Bench, kind: Kind) {
     let codec = Peer::with_codec(kind, 20).codec();
     let configure = |call, remote: SocketAddr| {
         let config = LegConfig {
+            security: Default::default(),
             remote,
             codec: codec.clone(),
             dtmf: None,

@@ -282,6 +282,7 @@ fn an_opaque_codec_is_relayed_untouched() {
         UdpSocket::bind("127.0.0.1:0").unwrap(),
     );
     let opaque = |socket: &UdpSocket, payload_type, name: &str| LegConfig {
+        security: Default::default(),
         remote: socket.local_addr().unwrap(),
         codec: Codec {
             payload_type_send: payload_type,
@@ -406,6 +407,7 @@ fn a_held_leg_is_not_reported_as_inactive_and_not_heard() {
 #[test]
 fn ports_run_out_with_an_error_and_come_back() {
     let bench = Bench::with(|c| {
+        c.webrtc = false;
         c.ports = *c.ports.start()..=c.ports.start() + 3;
         c.quarantine = Duration::from_millis(1);
     });

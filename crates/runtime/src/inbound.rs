@@ -13,8 +13,9 @@ use strowger_core::event::{Created, Kind, RecordMode, Via};
 use strowger_core::number::CHINA;
 use strowger_core::resource::{RouteTarget, Trunk};
 use strowger_core::{Number, TenantId};
+use strowger_sip_core::identity;
+use strowger_sip_core::sdp::{self, Carriage};
 use strowger_sip_core::{Command as SipCommand, DialogHandle, IncomingInvite};
-use strowger_sip_core::{identity, sdp};
 use strowger_store::config::{Application, Config, DeviceEntry};
 
 /// Why a call does not come in: what the caller is told, and what the operator is.
@@ -109,7 +110,11 @@ impl Switch {
             Origin::Trunks(trunks) => inbound(&config, trunks, &invite)?,
             Origin::Device(device) => self.outbound_of(&config, device, &invite)?,
         };
-        if let Some(refused) = invite.sdp.as_ref().and_then(|offer| unusable(offer)) {
+        if let Some(refused) = invite
+            .sdp
+            .as_ref()
+            .and_then(|offer| unusable(offer, self.media().has_webrtc()))
+        {
             return Err(refused);
         }
         self.start(handle, invite, &origin, destination)
@@ -368,11 +373,11 @@ impl Switch {
 }
 
 /// Why an offer leads to no session, whoever is called: nobody is rung for a caller that cannot be heard.
-fn unusable(offer: &[u8]) -> Option<Refused> {
+fn unusable(offer: &[u8], webrtc: bool) -> Option<Refused> {
     let why = match sdp::parse(offer) {
         Err(_) => (399, "The session description cannot be read"),
-        Ok(offer) if sdp::check_offer(&offer).is_ok() => return None,
-        // A browser offers SRTP with keys by DTLS alone.
+        Ok(offer) if sdp::check_offer(&offer).is_ok_and(|c| webrtc || c != Carriage::WebRtc) => return None,
+        // Keys that are missing or of a kind that we do not have; a browser where browsers are off.
         Ok(offer) if offer.media.iter().any(|m| m.kind == "audio" && m.port != 0) => {
             (302, "Incompatible transport protocol")
         }
@@ -437,17 +442,20 @@ mod tests {
     fn an_offer_that_leads_to_no_session_is_refused_with_the_reason() {
         let refused = |media: &str| {
             let offer = format!("v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n{media}");
-            unusable(offer.as_bytes()).map(|r| (r.reply.status, r.reply.headers))
+            unusable(offer.as_bytes(), true).map(|r| (r.reply.status, r.reply.headers))
         };
         let with = |code: u16, text: &str| Some((488, vec![warning(code, text)]));
         assert_eq!(refused("m=audio 4000 RTP/AVP 8\r\n"), None);
         let browser = "m=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=rtpmap:111 opus/48000/2\r\n";
         assert_eq!(refused(browser), with(302, "Incompatible transport protocol"));
+        let whole = format!("v=0\r\n{browser}a=ice-ufrag:a\r\na=ice-pwd:b\r\na=fingerprint:sha-256 AA\r\n");
+        assert!(unusable(whole.as_bytes(), true).is_none());
+        assert!(unusable(whole.as_bytes(), false).is_some(), "browsers are off");
         assert_eq!(
             refused("m=video 4000 RTP/AVP 96\r\n"),
             with(304, "Media type not available")
         );
-        let unreadable = unusable(b"what is this").map(|r| r.reply.status);
+        let unreadable = unusable(b"what is this", true).map(|r| r.reply.status);
         assert_eq!(unreadable, Some(488));
     }
 }

@@ -1,7 +1,7 @@
 //! Ways to reach whom a conversation wants to reach: over trunks, at the bindings of devices, at ourselves.
 
 use crate::mint;
-use crate::owner::{DialogName, Diversion, Permit, Way, World, diversion_headers};
+use crate::owner::{DialogName, Diversion, Permit, Way, WayMedia, World, diversion_headers};
 use crate::switch::{Switch, credentials_of, user_of};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -11,10 +11,10 @@ use strowger_core::number::CHINA;
 use strowger_core::resource::{Asserted, DiversionTo, PrivacyTo, Trunk, TrunkIdentity};
 use strowger_core::routing::{Denied, TollRules};
 use strowger_core::{ApplicationId, Number, TenantId, routing};
-use strowger_media::{CallKey, MediaError, SoundRef};
+use strowger_media::{CallKey, LocalWebRtc, MediaError, SoundRef};
 use strowger_sip_core::identity::{AssertPolicy, DiversionPolicy, PrivacyPolicy, TrunkPolicy};
 use strowger_sip_core::sdp::Codec;
-use strowger_sip_core::{DialogHandle, ReferTo, Replaces, Target as SipTarget, Uri};
+use strowger_sip_core::{DialogHandle, ReferTo, Replaces, Target as SipTarget, Transport, Uri};
 use strowger_store::config::{Config, DeviceEntry};
 
 impl Switch {
@@ -102,8 +102,10 @@ impl Switch {
                 group += 1;
                 q = binding.q;
             }
+            let by_browser = matches!(binding.target.transport, Transport::Ws | Transport::Wss);
             ways.push(Way {
                 route: binding.path,
+                media: if by_browser { WayMedia::WebRtc } else { WayMedia::Rtp },
                 group,
                 ..Way::new(via, binding.target, binding.contact)
             });
@@ -169,6 +171,10 @@ impl World for Switch {
 
     fn open_media(&self, call: CallKey, leg: u16) -> Result<SocketAddr, MediaError> {
         self.media().open_leg(call, leg)
+    }
+
+    fn open_webrtc(&self, call: CallKey, leg: u16) -> Result<LocalWebRtc, MediaError> {
+        self.media().open_webrtc(call, leg)
     }
 
     fn ways(&self, tenant: TenantId, target: &Target) -> Vec<Way> {

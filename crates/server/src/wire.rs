@@ -232,6 +232,9 @@ fn media_config(config: &Config, recordings: PathBuf) -> strowger_media::Config 
         bind: config.interface().address,
         advertised: config.interface().advertised,
         ports: config.media.ports.clone(),
+        webrtc: config.media.webrtc,
+        webrtc_port: (config.media.webrtc_port != 0).then_some(config.media.webrtc_port),
+        full_ice: config.media.full_ice,
         recording_dir: recordings,
         ..strowger_media::Config::default()
     }

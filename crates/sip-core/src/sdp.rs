@@ -1,10 +1,12 @@
-//! Session descriptions (RFC 8866), and offer/answer for one audio stream (RFC 3264).
+//! Session descriptions (RFC 8866), and offer/answer for one audio stream (RFC 3264), plain, with keys or as browsers have it.
 //!
 //! What this module does not understand it keeps, in order, and writes again.
 
 mod negotiate;
+mod secure;
 
 pub use negotiate::*;
+pub use secure::{Carriage, Crypto, IceDtls, KEY_MATERIAL, Protection, Setup, Srtp};
 
 use std::fmt;
 use std::net::IpAddr;
@@ -324,8 +326,13 @@ fn direction_of(attributes: &[String]) -> Option<Direction> {
 }
 
 impl Media {
-    fn is_plain_audio(&self) -> bool {
-        self.kind.eq_ignore_ascii_case("audio") && is_plain_rtp(&self.protocol)
+    /// What carries it; `None` if it is something that we do not know.
+    pub fn carriage(&self) -> Option<Carriage> {
+        Carriage::of(&self.protocol)
+    }
+
+    fn is_audio(&self) -> bool {
+        self.kind.eq_ignore_ascii_case("audio") && self.carriage().is_some()
     }
 
     /// The attribute's value; empty for a bare flag.
@@ -391,24 +398,23 @@ impl Session {
             .or_else(|| direction_of(&self.attributes))
             .unwrap_or_default();
         match self.connection_of(media).and_then(|c| c.ip) {
-            Some(ip) if ip.is_unspecified() => written.and(Direction::SendOnly),
+            // A browser that has no candidate yet writes it too (RFC 8840 section 4.1.1).
+            Some(ip) if ip.is_unspecified() && media.carriage() != Some(Carriage::WebRtc) => {
+                written.and(Direction::SendOnly)
+            }
             _ => written,
         }
     }
 
-    /// The first audio description over plain RTP that is not refused, with its index.
+    /// The first audio description over RTP, SRTP or WebRTC that is not refused, with its index.
     pub fn audio(&self) -> Option<(usize, &Media)> {
         self.audios().find(|(_, m)| m.port != 0)
     }
 
-    /// All audio descriptions over plain RTP, refused ones included.
+    /// All audio descriptions over RTP, SRTP or WebRTC, refused ones included.
     fn audios(&self) -> impl Iterator<Item = (usize, &Media)> {
-        self.media.iter().enumerate().filter(|(_, m)| m.is_plain_audio())
+        self.media.iter().enumerate().filter(|(_, m)| m.is_audio())
     }
-}
-
-fn is_plain_rtp(protocol: &str) -> bool {
-    protocol.eq_ignore_ascii_case("RTP/AVP") || protocol.eq_ignore_ascii_case("RTP/AVPF")
 }
 
 impl fmt::Display for Session {

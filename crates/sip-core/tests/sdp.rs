@@ -2,8 +2,8 @@
 //! rules.
 
 use strowger_sip_core::sdp::{
-    Direction, LocalMedia, NegotiateError, Negotiated, Session, answer, answer_again, apply_answer, check_offer, offer,
-    parse,
+    Carriage, Direction, LocalMedia, NegotiateError, Negotiated, Session, answer, answer_again, apply_answer,
+    check_offer, offer, parse,
 };
 
 fn local() -> LocalMedia {
@@ -377,10 +377,10 @@ fn it_is_known_before_anybody_rings_that_an_offer_has_no_plain_audio() {
     // What cannot be decoded may be relayed, and one plain stream beside an encrypted one is enough.
     assert_eq!(
         check_offer(&offer("m=audio 4000 RTP/AVP 111\r\na=rtpmap:111 opus/48000/2\r\n")),
-        Ok(())
+        Ok(Carriage::Rtp)
     );
     let both = "m=audio 4000 RTP/SAVP 8\r\nm=audio 4002 RTP/AVP 8\r\n";
-    assert_eq!(check_offer(&offer(both)), Ok(()));
+    assert_eq!(check_offer(&offer(both)), Ok(Carriage::Rtp));
 }
 
 /// Found by fuzzing: an answer repeats the line of a stream that it refuses, control characters and all.

@@ -214,6 +214,7 @@ fn open(handle: &Handle, n: usize, options: &Options, sound: &Arc<Sound>) -> (So
             kind: CodecKind::named(kind.name(), kind.clock(), channels),
         };
         let config = LegConfig {
+            security: Default::default(),
             remote,
             codec,
             dtmf: None,

@@ -21,6 +21,8 @@ use crate::latch::Latch;
 use crate::ports::Pair;
 use crate::queue::{Counters, bump};
 
+use super::link::Link;
+
 /// Where packets of a leg are relayed to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Route {
@@ -112,7 +114,10 @@ pub(super) struct Reports {
 pub(super) struct Leg {
     pub(super) call: CallKey,
     pub(super) number: u16,
-    pub(super) pair: Pair,
+    /// Its own sockets; a leg that was only ever a browser's has none.
+    pub(super) pair: Option<Pair>,
+    /// How packets are protected, and where they go.
+    pub(super) link: Link,
     pub(super) configured: Option<Configured>,
     pub(super) routes: Vec<Route>,
     pub(super) output: Output,
@@ -127,6 +132,8 @@ pub(super) struct Leg {
     pub(super) reports: Reports,
     pub(super) rewriter: Rewriter,
     pub(super) ssrc: u32,
+    /// When its link's next deadline is, in µs of the shard's clock, if it has one.
+    pub(super) timer_at: Option<u64>,
     /// Encoded samples of G.711 that do not fill a packet yet.
     pub(super) pending: Vec<u8>,
     /// The encoder of any other codec, while frames are made for the leg.
@@ -142,11 +149,12 @@ pub(super) struct Leg {
 }
 
 impl Leg {
-    pub(super) fn new(call: CallKey, number: u16, pair: Pair, now: u64, random: [u64; 2]) -> Leg {
+    pub(super) fn new(call: CallKey, number: u16, pair: Option<Pair>, now: u64, random: [u64; 2]) -> Leg {
         Leg {
             call,
             number,
             pair,
+            link: Link::Plain,
             configured: None,
             routes: Vec::new(),
             output: Output::Idle,
@@ -159,6 +167,7 @@ impl Leg {
             reports: Reports::default(),
             rewriter: Rewriter::new(random[0] as u16, random[1] as u32),
             ssrc: (random[0] >> 32) as u32,
+            timer_at: None,
             pending: Vec::new(),
             outgoing: None,
             opened_at: now,
@@ -213,8 +222,10 @@ impl Leg {
         };
         let start = offset - rtp::HEADER_LEN;
         buffer[start..offset].copy_from_slice(&header.to_bytes());
-        match self.pair.rtp.send_to(&buffer[start..], configured.latch.destination()) {
-            Ok(_) => {
+        let to = configured.latch.destination();
+        match self.link.send_rtp(self.pair.as_ref(), &buffer[start..], to) {
+            Ok(false) => {}
+            Ok(true) => {
                 self.packets_out += 1;
                 self.bytes_out += (buffer.len() - offset) as u64;
                 bump(&counters.packets_out, 1);
@@ -250,7 +261,10 @@ impl Leg {
             discarded_source: self.discarded_source,
             discarded_invalid: self.discarded_invalid,
             round_trip: self.reports.round_trip,
-            source: self.configured.as_ref().and_then(|c| c.latch.source()),
+            source: match &self.link {
+                Link::Peer(shared) => shared.peer.destination(),
+                Link::Plain | Link::Sdes(_) => self.configured.as_ref().and_then(|c| c.latch.source()),
+            },
         }
     }
 }
@@ -300,6 +314,11 @@ impl Legs {
         } else {
             None
         }
+    }
+
+    /// The generation of a slot's present leg.
+    pub(super) fn generation(&self, slot: u32) -> u32 {
+        self.slots.get(slot as usize).map_or(0, |s| s.0)
     }
 
     pub(super) fn len(&self) -> usize {

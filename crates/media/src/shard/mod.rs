@@ -7,10 +7,14 @@ mod call;
 mod coding;
 mod digits;
 mod leg;
+mod link;
 mod listening;
 mod packet;
 mod play;
+mod shared;
 mod tick;
+
+pub(crate) use shared::SharedPort;
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
@@ -36,6 +40,7 @@ const SLOW_PERIOD: u64 = 200;
 /// Events taken by one wait. Small enough that due frames do not wait long behind packets.
 const EVENTS: usize = 128;
 const WAKE: u64 = u64::MAX;
+const SHARED: u64 = u64::MAX - 1;
 /// Largest datagram that is looked at: RTP audio stays below an Ethernet frame.
 const MAX_DATAGRAM: usize = 2048;
 
@@ -46,6 +51,8 @@ pub(crate) struct ShardParts {
     pub(crate) sink: Arc<dyn EventSink>,
     pub(crate) pool: Arc<PortPool>,
     pub(crate) recordings: Recordings,
+    /// The port of WebRTC legs, unless that is off.
+    pub(crate) shared: Option<SharedPort>,
     pub(crate) processor: Option<usize>,
 }
 
@@ -66,6 +73,7 @@ pub(crate) struct Shard {
     random: RandomState,
     random_count: u64,
     cname: String,
+    board: shared::Switchboard,
     buffer: Box<[u8; MAX_DATAGRAM]>,
     /// Where transcoded payloads and reports are built.
     scratch: Vec<u8>,
@@ -75,6 +83,9 @@ impl Shard {
     pub(crate) fn new(parts: ShardParts) -> io::Result<Shard> {
         let epoll = Epoll::new()?;
         epoll.add(parts.queue.wake.raw(), WAKE)?;
+        if let Some(port) = &parts.shared {
+            epoll.add(port.socket.as_raw_fd(), SHARED)?;
+        }
         let random = RandomState::new();
         let unix = std::time::SystemTime::now()
             .duration_since(std::time::UNIX_EPOCH)
@@ -96,6 +107,7 @@ impl Shard {
             random,
             random_count: 0,
             cname,
+            board: shared::Switchboard::default(),
             buffer: Box::new([0; MAX_DATAGRAM]),
             scratch: Vec::with_capacity(MAX_DATAGRAM),
         })
@@ -137,6 +149,10 @@ impl Shard {
             for event in &events[..ready] {
                 match event.u64 {
                     WAKE => woken = true,
+                    SHARED => {
+                        packets = true;
+                        self.on_shared();
+                    }
                     token => {
                         packets = true;
                         let (slot, generation) = ((token & 0xFFFF_FFFF) as u32 >> 1, (token >> 32) as u32);
@@ -162,6 +178,7 @@ impl Shard {
                     break;
                 }
             }
+            self.run_timers();
             self.run_due();
             // Commands need no rest: their senders gather them by themselves.
             if packets {
@@ -219,6 +236,18 @@ impl Shard {
 
     /// Milliseconds until something is due; at most one frame, which also bounds how long a finishing recording waits.
     fn timeout(&self) -> i32 {
+        let Some(at) = self.board.next() else {
+            return self.frame_timeout();
+        };
+        let until = at.saturating_sub(self.now()).div_ceil(1000) as i32;
+        match self.frame_timeout() {
+            // Deadlines are left of calls that are over.
+            -1 => until,
+            frame => frame.min(until),
+        }
+    }
+
+    fn frame_timeout(&self) -> i32 {
         let now = self.now();
         for ms in self.next_ms..self.next_ms + FRAME_PERIOD {
             let due = !self.fast[(ms % FRAME_PERIOD) as usize].is_empty()
@@ -259,7 +288,12 @@ impl Shard {
 
     fn on_message(&mut self, call: CallKey, message: Message) {
         match message {
-            Message::Open { leg, pair } => self.open_leg(call, leg, pair),
+            Message::Open { leg, pair } => self.open_leg(call, leg, Some(pair)),
+            Message::OpenShared { leg } => {
+                if self.calls.get(&call).is_none_or(|c| c.slot(leg).is_none()) {
+                    self.open_leg(call, leg, None);
+                }
+            }
             Message::Command(command) => self.on_command(call, command),
         }
     }
@@ -306,7 +340,7 @@ impl Shard {
         }
     }
 
-    fn open_leg(&mut self, key: CallKey, number: u16, pair: Pair) {
+    fn open_leg(&mut self, key: CallKey, number: u16, pair: Option<Pair>) {
         let random = [self.random(), self.random()];
         let now = self.now();
         if !self.calls.contains_key(&key) {
@@ -319,21 +353,37 @@ impl Shard {
             self.slow[slow_phase as usize].push(key);
             self.calls.insert(key, call);
         }
-        self.close_leg(key, number);
-        let (rtp, rtcp) = (pair.rtp.as_raw_fd(), pair.rtcp.as_raw_fd());
-        let (slot, generation) = self.legs.insert(Leg::new(key, number, pair, now, random));
-        let token = u64::from(generation) << 32 | u64::from(slot) << 1;
-        let watched = self
-            .epoll
-            .add(rtp, token)
-            .and_then(|()| self.epoll.add(rtcp, token | 1));
-        if let Err(error) = watched {
-            tracing::error!(%error, "the sockets of a media leg cannot be watched; it will be silent");
+        let open = self.calls.get(&key).and_then(|c| c.slot(number));
+        // A leg of the shared port gets a pair besides: it may ring at a telephone too.
+        if let Some(slot) = open.filter(|&slot| self.legs.get(slot).is_some_and(|l| l.pair.is_none())) {
+            if let (Some(pair), Some(leg)) = (pair, self.legs.get_mut(slot)) {
+                leg.pair = Some(pair);
+                self.watch(slot);
+            }
+            return;
         }
+        self.close_leg(key, number);
+        let (slot, _) = self.legs.insert(Leg::new(key, number, pair, now, random));
+        self.watch(slot);
         if let Some(call) = self.calls.get_mut(&key) {
             call.legs.push((number, slot));
         }
         self.count();
+    }
+
+    /// Watches the sockets of a leg, if it has any.
+    fn watch(&self, slot: u32) {
+        let Some(pair) = self.legs.get(slot).and_then(|l| l.pair.as_ref()) else {
+            return;
+        };
+        let token = u64::from(self.legs.generation(slot)) << 32 | u64::from(slot) << 1;
+        let watched = self
+            .epoll
+            .add(pair.rtp.as_raw_fd(), token)
+            .and_then(|()| self.epoll.add(pair.rtcp.as_raw_fd(), token | 1));
+        if let Err(error) = watched {
+            tracing::error!(%error, "the sockets of a media leg cannot be watched; it will be silent");
+        }
     }
 
     fn count(&self) {
@@ -367,9 +417,13 @@ impl Shard {
                 Latch::new(config.remote)
             }
         };
+        let security = config.security.clone();
         let configured = Configured::new(config, latch, now);
         leg.dtmf_in.set_clock(configured.dtmf_clock);
         leg.configured = Some(configured);
+        if let Some(slot) = self.calls.get(&key).and_then(|c| c.slot(number)) {
+            self.secure(slot, &security);
+        }
         self.start_waiting_recording(key);
         self.replan(key);
     }
@@ -490,13 +544,15 @@ impl Shard {
             }
         }
         self.send_report(slot, true);
+        self.unshare(slot);
         let Some(leg) = self.legs.remove(slot) else { return };
         let stats = leg.totals();
-        let leg = *leg;
-        // Failure would mean that it was never watched; either way no event comes from it any more.
-        let _ = self.epoll.remove(leg.pair.rtp.as_raw_fd());
-        let _ = self.epoll.remove(leg.pair.rtcp.as_raw_fd());
-        self.parts.pool.give_back(leg.pair);
+        if let Some(pair) = leg.pair {
+            // Failure would mean that it was never watched; either way no event comes from it any more.
+            let _ = self.epoll.remove(pair.rtp.as_raw_fd());
+            let _ = self.epoll.remove(pair.rtcp.as_raw_fd());
+            self.parts.pool.give_back(pair);
+        }
         self.parts.sink.event(key, Event::LegClosed { leg: number, stats });
         self.count();
     }

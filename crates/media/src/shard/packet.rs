@@ -55,11 +55,25 @@ impl Shard {
         let Some(leg) = self.legs.current(slot, generation) else {
             return;
         };
-        let Some((length, from)) = receive(&leg.pair.rtp, &mut self.buffer) else {
+        let Some((length, from)) = leg.pair.as_ref().and_then(|p| receive(&p.rtp, &mut self.buffer)) else {
             return;
         };
         bump(&self.parts.queue.counters.packets_in, 1);
+        // What comes here is nothing that a browser sends.
+        if !leg.link.is_peer() {
+            self.take_rtp(slot, length, from);
+        }
+    }
+
+    /// The datagram in the buffer is a leg's RTP packet, still as it travelled.
+    #[inline]
+    pub(super) fn take_rtp(&mut self, slot: u32, length: usize, from: SocketAddr) {
         let now = self.now();
+        let Some(leg) = self.legs.get_mut(slot) else { return };
+        let Some(length) = leg.link.open_rtp(&mut self.buffer[..length]) else {
+            leg.discarded_invalid += 1;
+            return;
+        };
         if let Some(packet) = self.accept(slot, length, from, now) {
             self.relay(slot, packet, now);
         }
@@ -84,7 +98,7 @@ impl Shard {
                 return None;
             }
         };
-        if !configured.latch.accepts(from, now) {
+        if !leg.link.is_peer() && !configured.latch.accepts(from, now) {
             leg.discarded_source += 1;
             return None;
         }
@@ -186,20 +200,32 @@ impl Shard {
 
     /// A packet waits on an RTCP socket.
     pub(super) fn on_rtcp(&mut self, slot: u32, generation: u32) {
-        let now = self.now();
-        let ntp = self.ntp(now);
         let Some(leg) = self.legs.current(slot, generation) else {
             return;
         };
-        let Some((length, from)) = receive(&leg.pair.rtcp, &mut self.buffer) else {
+        let Some((length, from)) = leg.pair.as_ref().and_then(|p| receive(&p.rtcp, &mut self.buffer)) else {
             return;
         };
+        if !leg.link.is_peer() {
+            self.take_rtcp(slot, length, from);
+        }
+    }
+
+    /// The datagram in the buffer is a leg's RTCP packet, still as it travelled.
+    pub(super) fn take_rtcp(&mut self, slot: u32, length: usize, from: SocketAddr) {
+        let now = self.now();
+        let ntp = self.ntp(now);
+        let Some(leg) = self.legs.get_mut(slot) else { return };
         // Reports may come from any port, but only from the host that the audio comes from.
         let host = leg.configured.as_ref().map(|c| c.latch.destination().ip());
-        if host != Some(from.ip()) {
+        if !leg.link.is_peer() && host != Some(from.ip()) {
             leg.discarded_source += 1;
             return;
         }
+        let Some(length) = leg.link.open_rtcp(&mut self.buffer[..length]) else {
+            leg.discarded_invalid += 1;
+            return;
+        };
         let own = leg.ssrc;
         let reports = &mut leg.reports;
         let mut fraction = None;
@@ -222,7 +248,7 @@ impl Shard {
 }
 
 /// Take one datagram. One that is longer than the buffer is cut; what is left of it does not parse as audio of ours.
-fn receive(socket: &std::net::UdpSocket, buffer: &mut [u8; MAX_DATAGRAM]) -> Option<(usize, SocketAddr)> {
+pub(super) fn receive(socket: &std::net::UdpSocket, buffer: &mut [u8; MAX_DATAGRAM]) -> Option<(usize, SocketAddr)> {
     match socket.recv_from(buffer) {
         Ok(received) => Some(received),
         Err(error) => {

@@ -144,7 +144,7 @@ impl Shard {
         });
         rtcp::build(&mut self.scratch, leg.ssrc, sender, report, &self.cname, bye);
         if let Some(to) = leg.rtcp_destination()
-            && leg.pair.rtcp.send_to(&self.scratch, to).is_err()
+            && leg.link.send_rtcp(leg.pair.as_ref(), &self.scratch, to).is_err()
         {
             bump(&self.parts.queue.counters.send_errors, 1);
         }

@@ -77,6 +77,7 @@ impl Bench {
 
 pub fn config(peer: &Peer) -> LegConfig {
     LegConfig {
+        security: Default::default(),
         remote: peer.address(),
         codec: peer.codec(),
         dtmf: Some((EVENTS_TYPE, EVENTS_TYPE)),

@@ -5,7 +5,6 @@ use super::{Out, Owner, World};
 use bytes::Bytes;
 use strowger_core::{LegSeq, Stamp};
 use strowger_sip_core::Command as SipCommand;
-use strowger_sip_core::sdp;
 
 /// How often an offer that met one of the peer's is repeated (RFC 3261 §14.1).
 const MAX_TRIES: u8 = 5;
@@ -32,8 +31,7 @@ impl Owner {
         }
         io.tries += 1;
         io.version += 1;
-        let Some(local) = io.local(codecs) else { return };
-        let offer = sdp::offer(&local);
+        let Some(offer) = io.renewed_offer(codecs) else { return };
         io.offering = true;
         io.offer = Some(offer.clone());
         let handle = io.handle;

@@ -8,18 +8,9 @@ use strowger_core::call::{Failure, Input, LegFact};
 use strowger_core::{LegSeq, Stamp};
 use strowger_media::{Codec as MediaCodec, CodecKind, Command as MediaCommand, LegConfig};
 use strowger_sip_core::Command as SipCommand;
-use strowger_sip_core::sdp::{self, Codec, Direction, LocalMedia, Negotiated, Session};
+use strowger_sip_core::sdp::{self, Codec, Direction, Negotiated, Protection, Session};
 
 impl LegIo {
-    pub fn local(&self, codecs: Vec<Codec>) -> Option<LocalMedia> {
-        let media = self.media?;
-        Some(LocalMedia {
-            codecs,
-            version: self.version,
-            ..LocalMedia::g711(media, self.session_id)
-        })
-    }
-
     pub fn agreed_codec(&self) -> Option<&Codec> {
         self.agreed.as_ref().and_then(|a| a.codecs.first()).map(|c| &c.codec)
     }
@@ -41,8 +32,15 @@ impl Owner {
     pub(super) fn configure(&mut self, i: usize, agreed: Negotiated) {
         let Some(first) = agreed.codecs.first() else { return };
         let kind = CodecKind::named(&first.codec.name, first.codec.clock_rate, first.codec.channels);
-        let reachable = agreed.remote.port() != 0 && !agreed.remote.ip().is_unspecified();
+        let Some(security) = self.legs[i].ends.security(&agreed) else {
+            tracing::warn!(conversation = %self.machine.id(), leg = i, "keys that were agreed on cannot be used");
+            return;
+        };
+        self.legs[i].ends.settle(&agreed.protection);
+        let by_ice = matches!(agreed.protection, Protection::WebRtc { .. });
+        let reachable = by_ice || agreed.remote.port() != 0 && !agreed.remote.ip().is_unspecified();
         let config = LegConfig {
+            security,
             remote: agreed.remote,
             codec: MediaCodec {
                 payload_type_send: first.codec.payload_type,
@@ -147,15 +145,14 @@ impl Owner {
         let leg = LegSeq(i as u16);
         if let Some(body) = body {
             // Refused, the session stays as it was (RFC 3261 §14.2).
-            let (status, answer) = self.take_offer(i, &body);
+            let (status, answer) = self.take_offer(i, &body, world);
             self.respond(leg, status, Vec::new(), answer);
             return self.hold_facts(i, world, now);
         }
         self.legs[i].version += 1;
-        let Some(local) = self.legs[i].local(self.codecs_kept(i)) else {
+        let Some(offer) = self.legs[i].renewed_offer(self.codecs_kept(i)) else {
             return;
         };
-        let offer = sdp::offer(&local);
         self.legs[i].offer = Some(offer.clone());
         self.legs[i].described = Some(offer.clone());
         self.legs[i].answer_in_ack = true;
@@ -164,7 +161,7 @@ impl Owner {
 
     /// The same by UPDATE (RFC 3311), also before the answer.
     pub(super) fn update(&mut self, i: usize, tag: String, body: &Bytes, world: &dyn World, now: Stamp) {
-        let (status, answer) = self.take_offer(i, body);
+        let (status, answer) = self.take_offer(i, body, world);
         self.leg_command(LegSeq(i as u16), |handle| SipCommand::RespondUpdate {
             handle,
             tag: Some(tag),
@@ -185,7 +182,7 @@ impl Owner {
     ) {
         let Some(body) = body else { return };
         if answer_needed {
-            let (status, answer) = self.take_offer(i, &body);
+            let (status, answer) = self.take_offer(i, &body, world);
             self.leg_command(LegSeq(i as u16), |handle| SipCommand::RespondPrack {
                 handle,
                 status,
@@ -199,18 +196,19 @@ impl Owner {
 
     /// Answers an offer inside a dialog: the status, and the answer of a 200. An offer that cannot be answered changes
     /// nothing.
-    fn take_offer(&mut self, i: usize, body: &Bytes) -> (u16, Option<Session>) {
+    fn take_offer(&mut self, i: usize, body: &Bytes, world: &dyn World) -> (u16, Option<Session>) {
         let Ok(offer) = sdp::parse(body) else {
             return (488, None);
         };
         let codecs = self.codec_to_answer(i, &offer, self.legs[i].agreed_codec());
-        self.legs[i].version += 1;
-        let local = self.legs[i].local(codecs);
-        let answered = local.and_then(|local| sdp::answer_again(&offer, &local).ok());
-        let Some((answer, agreed)) = answered else {
-            self.legs[i].version -= 1;
+        let ends = self.prepare_for(i, &offer, world);
+        let io = &mut self.legs[i];
+        let local = ends.local(codecs, io.session_id, io.version + 1);
+        let Some((answer, agreed)) = local.and_then(|local| sdp::answer_again(&offer, &local).ok()) else {
             return (488, None);
         };
+        io.version += 1;
+        io.ends = ends;
         self.configure(i, agreed);
         self.legs[i].described = Some(answer.clone());
         (200, Some(answer))

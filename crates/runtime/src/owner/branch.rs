@@ -1,6 +1,7 @@
 //! One INVITE of an outgoing leg. A leg has several at once while it rings several devices.
 
 use super::Permit;
+use super::ends::Ends;
 use super::leg::LegIo;
 use super::way::Line;
 use bytes::Bytes;
@@ -31,6 +32,8 @@ pub(super) struct Branch {
     pub line: Line,
     /// Our offer.
     pub offer: Session,
+    /// What it describes.
+    pub ends: Ends,
     /// Version of our newest description in it.
     pub version: u64,
     /// What its early dialogs have agreed to, by To tag.

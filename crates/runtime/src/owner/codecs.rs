@@ -68,7 +68,8 @@ fn offered(offer: &Session) -> Vec<Codec> {
         .map(|m| m.codecs())
         .unwrap_or_default()
         .into_iter()
-        .filter(|c| !c.is_telephone_event() && !c.is_comfort_noise())
+        // Redundancy (RFC 2198) wraps another payload type of the same offer, which means nothing elsewhere.
+        .filter(|c| !c.is_telephone_event() && !c.is_comfort_noise() && !c.name.eq_ignore_ascii_case("red"))
         .collect()
 }
 

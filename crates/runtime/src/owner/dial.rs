@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 use strowger_core::call::{Failure, Input, LegFact, LegState, Target};
 use strowger_core::event::Via;
 use strowger_core::{Cause, LegSeq, Stamp};
-use strowger_sip_core::sdp::{self, LocalMedia, Negotiated};
+use strowger_sip_core::sdp::{self, Negotiated};
 use strowger_sip_core::{
     AckMode, Command as SipCommand, CommandKind, ConfirmedSnapshot, DialogHandle, Failure as SipFailure, FailureKind,
     Invite, Party, Reason, Refusal, Reliable, SipEvent,
@@ -45,16 +45,7 @@ impl Owner {
             inputs.push_back(fail(Failure::NoRoute));
             return;
         }
-        let media = match world.open_media(self.key(), leg.0) {
-            Ok(addr) => addr,
-            Err(error) => {
-                tracing::warn!(code = error.code(), "no media for a leg: {error}");
-                self.legs.push(LegIo::without_media());
-                inputs.push_back(fail(Failure::NoRoute));
-                return;
-            }
-        };
-        let mut io = LegIo::outgoing(cli, media, world.random() as u64);
+        let mut io = LegIo::outgoing(cli, world.random() as u64);
         io.groups = groups_of(ways);
         io.headers = headers;
         self.legs.push(io);
@@ -82,19 +73,19 @@ impl Owner {
 
     /// Sends an INVITE over the first way of a line that has room; false if there is none.
     fn start(&mut self, i: usize, mut line: Line, inputs: &mut VecDeque<Input>, world: &dyn World, now: Stamp) -> bool {
-        let (way, permit) = loop {
+        let (way, permit, ends) = loop {
             let Some(way) = line.pop_front() else { return false };
-            if let Some(permit) = world.claim(way.via) {
-                break (way, permit);
+            if let Some(permit) = world.claim(way.via)
+                && let Some(ends) = self.ends_for(i, way.media, world)
+            {
+                break (way, permit, ends);
             }
         };
         let codecs = self.codecs_for(i, &way.codecs);
         let presented = self.presented.as_deref();
         let io = &mut self.legs[i];
-        let Some(media) = io.media else { return false };
-        let local = LocalMedia {
-            codecs,
-            ..LocalMedia::g711(media, io.session_id)
+        let Some(local) = ends.local(codecs, io.session_id, 1) else {
+            return false;
         };
         let offer = sdp::offer(&local);
         let invite = invite_over(&way, io, offer.to_string().into(), presented, world);
@@ -110,6 +101,7 @@ impl Owner {
             permit: Some(permit),
             line,
             offer,
+            ends,
             version: 1,
             early: Vec::new(),
             responded: false,
@@ -280,6 +272,7 @@ impl Owner {
         let handle = branch.handle;
         let heard = io.heard.get_or_insert_with(|| (handle, tag.to_owned()));
         if *heard == (handle, tag.to_owned()) {
+            io.ends = branch.ends.clone();
             self.configure(i, agreed);
         }
     }
@@ -292,10 +285,11 @@ impl Owner {
         }
         let next = io.branches.iter().find_map(|b| {
             let (tag, agreed) = b.early.first()?;
-            Some(((b.handle, tag.clone()), agreed.clone()))
+            Some(((b.handle, tag.clone()), agreed.clone(), b.ends.clone()))
         });
-        io.heard = next.as_ref().map(|(dialog, _)| dialog.clone());
-        if let Some((_, agreed)) = next {
+        io.heard = next.as_ref().map(|(dialog, ..)| dialog.clone());
+        if let Some((_, agreed, ends)) = next {
+            io.ends = ends;
             self.configure(i, agreed);
         }
     }
@@ -305,14 +299,9 @@ impl Owner {
         let io = &self.legs[i];
         let branch = &io.branches[b];
         let version = branch.version + 1;
-        let answered = io.media.and_then(|media| {
-            let offer = sdp::parse(body).ok()?;
+        let answered = sdp::parse(body).ok().and_then(|offer| {
             let codecs = self.codec_to_answer(i, &offer, None);
-            let local = LocalMedia {
-                codecs,
-                version,
-                ..LocalMedia::g711(media, io.session_id)
-            };
+            let local = branch.ends.local(codecs, io.session_id, version)?;
             sdp::answer(&offer, &local).ok()
         });
         let (status, sdp) = match answered {
@@ -376,6 +365,7 @@ impl Owner {
         io.via = Some(branch.via);
         io.permit = branch.permit;
         io.version = branch.version;
+        io.ends = branch.ends;
         io.described = Some(branch.offer.clone());
         io.offer = Some(branch.offer);
         self.configure(i, agreed);

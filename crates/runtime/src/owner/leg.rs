@@ -1,6 +1,7 @@
 //! One leg's signalling: what its SIP dialog reports.
 
 use super::branch::{Branch, Outcome};
+use super::ends::Ends;
 use super::way::Line;
 use super::{Incoming, Owner, Permit, World};
 use std::collections::VecDeque;
@@ -22,8 +23,12 @@ pub(super) struct LegIo {
     pub via: Option<Via>,
     /// Its place on the trunk.
     pub permit: Option<Permit>,
-    /// Our media address.
-    pub media: Option<SocketAddr>,
+    /// The media engine has this leg.
+    pub opened: bool,
+    /// The address of its port pair, if it has one.
+    pub pair: Option<SocketAddr>,
+    /// What our description says: of the dialog, or of the early dialog that is heard.
+    pub ends: Ends,
     /// Identity of our session description.
     pub session_id: u64,
     /// Version of our newest session description.
@@ -86,9 +91,8 @@ pub(super) enum Place {
 }
 
 impl LegIo {
-    pub fn outgoing(cli: Option<String>, media: SocketAddr, session_id: u64) -> LegIo {
+    pub fn outgoing(cli: Option<String>, session_id: u64) -> LegIo {
         LegIo {
-            media: Some(media),
             session_id: session_id >> 2,
             version: 1,
             cli,
@@ -96,7 +100,7 @@ impl LegIo {
         }
     }
 
-    pub fn incoming(incoming: Incoming, media: SocketAddr, session_id: u64) -> LegIo {
+    pub fn incoming(incoming: Incoming, ends: Ends, session_id: u64) -> LegIo {
         let remote_offer = incoming.invite.sdp.as_deref().and_then(|b| sdp::parse(b).ok());
         LegIo {
             handle: incoming.handle,
@@ -104,18 +108,23 @@ impl LegIo {
             via: Some(incoming.via),
             permit: incoming.permit,
             remote_offer,
-            ..LegIo::outgoing(None, media, session_id)
+            opened: true,
+            pair: ends.rtp,
+            ends,
+            ..LegIo::outgoing(None, session_id)
         }
     }
 
-    /// A leg that could not get a media port: it exists in the record and fails at once.
+    /// A leg that could not get media: it exists in the record and fails at once.
     pub fn without_media() -> LegIo {
         LegIo {
             handle: DialogHandle(0),
             in_dialog: false,
             via: None,
             permit: None,
-            media: None,
+            opened: false,
+            pair: None,
+            ends: Ends::default(),
             session_id: 0,
             version: 0,
             offer: None,

@@ -10,6 +10,7 @@ mod branch;
 mod codecs;
 mod dial;
 mod digits;
+mod ends;
 mod leg;
 mod presentation;
 pub mod recover;
@@ -18,7 +19,7 @@ mod sound;
 mod way;
 
 pub use codecs::{CODECS, codec};
-pub use way::{Diversion, Way, diversion_headers};
+pub use way::{Diversion, Way, WayMedia, diversion_headers};
 
 use crate::calls::CallError;
 use leg::{LegIo, Place};
@@ -31,7 +32,7 @@ use strowger_core::call::{
 };
 use strowger_core::event::{Created, Event, Quality, Via};
 use strowger_core::{ApplicationId, Cause, ConversationId, LegSeq, Stamp, TenantId};
-use strowger_media::{CallKey, Command as MediaCommand, Event as MediaEvent, MediaError, SoundRef};
+use strowger_media::{CallKey, Command as MediaCommand, Event as MediaEvent, LocalWebRtc, MediaError, SoundRef};
 use strowger_media_core::press;
 use strowger_sip_core::sdp::Codec;
 use strowger_sip_core::{
@@ -45,6 +46,14 @@ pub type Permit = Box<dyn Send + Sync>;
 pub trait World: Send + Sync {
     /// Takes a media port pair for a leg and returns the address for its SDP.
     fn open_media(&self, call: CallKey, leg: u16) -> Result<SocketAddr, MediaError>;
+    /// Makes our side of a WebRTC description for a leg.
+    ///
+    /// # Errors
+    /// [`MediaError::WebRtcOff`] unless there is a media engine that has it.
+    fn open_webrtc(&self, call: CallKey, leg: u16) -> Result<LocalWebRtc, MediaError> {
+        let _ = (call, leg);
+        Err(MediaError::WebRtcOff)
+    }
     /// Ways to a target, best first.
     fn ways(&self, tenant: TenantId, target: &Target) -> Vec<Way>;
     /// A destination did not answer, cannot be reached, or has no room (RFC 3263 §4.3): for a while others are tried first.
@@ -241,15 +250,14 @@ impl Owner {
         world: &dyn World,
         now: Stamp,
     ) -> Result<(Owner, Turn), CallError> {
-        let media = world
-            .open_media(CallKey(id.0), 0)
+        let ends = ends::open(ends::asked_for(&incoming.invite), CallKey(id.0), 0, world)
             .map_err(|_| CallError::Overloaded { retry_after_secs: 5 })?;
         let (machine, step) = Conversation::forward(id, head, plan, now);
         let mut owner = Owner::new(machine);
         owner.codecs = world.codecs();
         owner.turn.out.push(claim_of(&incoming));
         owner.presented = Some(Box::new(Presentation::of(&incoming)));
-        owner.legs.push(LegIo::incoming(incoming, media, world.random() as u64));
+        owner.legs.push(LegIo::incoming(incoming, ends, world.random() as u64));
         owner.absorb(step, world, now);
         let turn = std::mem::take(&mut owner.turn);
         Ok((owner, turn))
@@ -360,7 +368,7 @@ impl Owner {
                 Effect::Release { leg } => {
                     if let Some(io) = self.legs.get_mut(usize::from(leg.0)) {
                         io.release();
-                        if io.media.is_some() {
+                        if io.opened {
                             self.turn.out.push(Out::Media(MediaCommand::CloseLeg { leg: leg.0 }));
                         } else {
                             self.closed_media += 1;
@@ -433,9 +441,15 @@ impl Owner {
                 };
                 self.fact(usize::from(leg), LegFact::Quality(quality), world, now);
             }
-            // Nobody asks for the last three yet.
-            MediaEvent::DtmfFailed { .. }
+            MediaEvent::TransportFailed { leg, why } => {
+                tracing::info!(conversation = %self.machine.id(), leg, "no media with a browser: {why}");
+            }
+            MediaEvent::TransportConnected { .. }
+            | MediaEvent::TransportLost { .. }
+            | MediaEvent::TransportFound { .. }
+            | MediaEvent::DtmfFailed { .. }
             | MediaEvent::DtmfSent { .. }
+            // Nobody asks for these yet.
             | MediaEvent::Voice { .. }
             | MediaEvent::Answered { .. }
             | MediaEvent::Fax { .. } => {}

@@ -1,10 +1,11 @@
 //! Transfers: what a REFER asks for, and an INVITE that takes the place of a leg.
 
+use super::ends::{self, Ends};
 use super::leg::LegIo;
 use super::{Out, Owner, Replacing, Way, World, claim_of};
 use strowger_core::call::{Input, PartyPlan, ReplacePlan, Target, TransferPlan};
 use strowger_core::{LegSeq, Stamp};
-use strowger_sip_core::sdp::{self, LocalMedia};
+use strowger_sip_core::sdp;
 use strowger_sip_core::{Command as SipCommand, DialogHandle, ReferTo};
 
 /// A transfer that is being asked for, from the REFER to its answer.
@@ -112,7 +113,7 @@ impl Owner {
     pub(super) fn replace(&mut self, replacing: Replacing, world: &dyn World, now: Stamp) {
         let handle = replacing.incoming.handle;
         match self.place_for(&replacing, world) {
-            Ok((old, new, media)) => {
+            Ok((old, new, ends)) => {
                 let plan = Box::new(ReplacePlan {
                     dialog: super::recover::confirmed_ref(&replacing.incoming.invite.snapshot),
                     from: replacing.from,
@@ -121,7 +122,7 @@ impl Owner {
                 debug_assert_eq!(self.legs.len(), usize::from(new.0));
                 self.turn.out.push(claim_of(&replacing.incoming));
                 let watched = replacing.incoming.invite.snapshot.extras.session.is_some();
-                let io = LegIo::incoming(replacing.incoming, media, world.random() as u64);
+                let io = LegIo::incoming(replacing.incoming, ends, world.random() as u64);
                 self.legs.push(io);
                 self.feed(Input::Replace { leg: old, plan }, world, now);
                 self.watched(usize::from(new.0), watched, world, now);
@@ -131,31 +132,25 @@ impl Owner {
     }
 
     /// The leg that loses its place, the one that gets it, and its media; or the status of the refusal.
-    fn place_for(
-        &self,
-        replacing: &Replacing,
-        world: &dyn World,
-    ) -> Result<(LegSeq, LegSeq, std::net::SocketAddr), u16> {
+    fn place_for(&self, replacing: &Replacing, world: &dyn World) -> Result<(LegSeq, LegSeq, Ends), u16> {
         let known = self
             .find(replacing.replaced)
             .filter(|_| replacing.tenant == self.tenant);
         let (i, _) = known.ok_or(481u16)?;
         let old = LegSeq(i as u16);
         let new = self.machine.may_replace(old)?;
-        if let Some(body) = &replacing.incoming.invite.sdp {
-            let local = LocalMedia::g711(([127, 0, 0, 1], 9).into(), 0);
-            let local = LocalMedia {
-                codecs: self.codecs_towards(old),
-                ..local
-            };
+        let invite = &replacing.incoming.invite;
+        // Nothing is opened for an offer that cannot be answered.
+        let local = Ends::imagined().local(self.codecs_towards(old), 0, 1);
+        if let (Some(body), Some(local)) = (&invite.sdp, &local) {
             let offer = sdp::parse(body).map_err(|_| 488u16)?;
-            sdp::answer(&offer, &local).map_err(|_| 488u16)?;
+            sdp::answer(&offer, local).map_err(|_| 488u16)?;
         }
-        let media = world.open_media(self.key(), new.0).map_err(|error| {
+        let ends = ends::open(ends::asked_for(invite), self.key(), new.0, world).map_err(|error| {
             tracing::warn!(code = error.code(), "no media for a leg: {error}");
             503u16
         })?;
-        Ok((old, new, media))
+        Ok((old, new, ends))
     }
 
     fn refuse(&mut self, handle: DialogHandle, status: u16) {

@@ -11,6 +11,20 @@ const MAX_ABREAST: usize = 10;
 /// As above.
 const MAX_GROUPS: usize = 10;
 
+/// What a party is offered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum WayMedia {
+    /// RTP.
+    #[default]
+    Rtp,
+    /// RTP with keys beside it: SRTP if the party has it (RFC 4568).
+    SrtpOptional,
+    /// SRTP and nothing else.
+    SrtpRequired,
+    /// ICE and DTLS, as browsers have it.
+    WebRtc,
+}
+
 /// One way to reach a target: a trunk or a device's binding, and how the call is written there.
 #[derive(Clone, Debug)]
 pub struct Way {
@@ -26,6 +40,8 @@ pub struct Way {
     pub policy: Option<Arc<TrunkPolicy>>,
     /// Further header fields of the INVITE as (name, value).
     pub headers: Vec<(String, String)>,
+    /// What is offered.
+    pub media: WayMedia,
     /// Codec names in order of preference; empty takes the default.
     pub codecs: Vec<String>,
     /// For a challenge.
@@ -47,6 +63,7 @@ impl Way {
             route: Vec::new(),
             policy: None,
             headers: Vec::new(),
+            media: WayMedia::Rtp,
             codecs: Vec::new(),
             credentials: None,
             group: 0,

@@ -114,6 +114,12 @@ pub struct Media {
     pub codecs: Vec<String>,
     /// How much work the Opus encoder does: 0 (cheapest) to 10 (best).
     pub opus_complexity: u8,
+    /// Connect browsers.
+    pub webrtc: bool,
+    /// The UDP port of browsers, one a thread of the loop from here on; 0 takes the first of `ports`.
+    pub webrtc_port: u16,
+    /// Full ICE, with checks of our own, for a server behind a translator that maps no ports.
+    pub full_ice: bool,
 }
 
 impl Media {
@@ -132,7 +138,16 @@ impl Media {
             ),
             shards: s.integer("shards", 0, 0..=256, "threads, 0 is one for every two processors") as usize,
             realtime: s.boolean("realtime", true),
+            webrtc: s.boolean("webrtc", true),
+            webrtc_port: s.integer("webrtc_port", 0, 0..=65_535, "UDP port, 0 takes the first of \"ports\"") as u16,
+            full_ice: s.choice("ice", false, &[("lite", false), ("full", true)]),
         };
+        if read.webrtc_port != 0 && (read.webrtc_port < 1024 || read.ports.contains(&read.webrtc_port)) {
+            s.problem(
+                "webrtc_port",
+                "it must be 0, or a port from 1024 that is not among \"ports\"".to_owned(),
+            );
+        }
         s.close();
         read
     }

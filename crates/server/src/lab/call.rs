@@ -175,6 +175,7 @@ impl Call {
         };
         let reachable = |a: SocketAddr| a.port() != 0 && !a.ip().is_unspecified();
         let config = LegConfig {
+            security: Default::default(),
             remote: agreed.remote,
             codec: Codec {
                 payload_type_send: first.codec.payload_type,

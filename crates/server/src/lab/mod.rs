@@ -140,6 +140,8 @@ pub async fn start(config: LabConfig) -> Result<Running, LabError> {
         ports: config.ports,
         ready_pairs: 8,
         recording_dir: std::env::temp_dir().join(format!("strowger-lab-{}", std::process::id())),
+        // The carrier that it plays has no browsers.
+        webrtc: false,
         ..strowger_media::Config::default()
     };
     let recordings = media.recording_dir.clone();

@@ -1,13 +1,19 @@
 //! Offer and answer (RFC 3264) for one audio stream. Other streams of an offer are refused with port 0 (§6).
 
-use super::{Codec, Connection, Direction, Media, Session, attribute};
+use super::secure::{answer_crypto, cryptos};
+use super::{Carriage, Codec, Connection, Direction, IceDtls, Media, Protection, Session, Setup, Srtp, attribute};
 use std::net::{IpAddr, SocketAddr};
 
 /// What we say about our side of the stream, in an offer or in an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LocalMedia {
-    /// Address and port at which we receive RTP.
+    /// Address and port at which we receive RTP; of WebRTC, the default candidate.
     pub rtp: SocketAddr,
+    /// What we do about SRTP with keys in the description.
+    pub srtp: Srtp,
+    /// Our side of a WebRTC stream: what is offered, and what an offer of that kind is answered with. Its `setup` is the
+    /// role that we have already, `actpass` if we have none. An answer to another kind of offer does not need it.
+    pub webrtc: Option<Box<IceDtls>>,
     /// Codecs, most preferred first, without telephone events.
     pub codecs: Vec<Codec>,
     /// Payload type of telephone events (RFC 4733) at the first codec's clock; other clocks get free numbers. `None` does
@@ -28,6 +34,8 @@ impl LocalMedia {
     pub fn g711(rtp: SocketAddr, session_id: u64) -> LocalMedia {
         LocalMedia {
             rtp,
+            srtp: Srtp::Off,
+            webrtc: None,
             codecs: [8, 0].into_iter().filter_map(Codec::well_known).collect(),
             dtmf: Some(101),
             ptime: 20,
@@ -77,12 +85,14 @@ pub struct Negotiated {
     pub direction: Direction,
     /// The far side has put us on hold: it does not want to receive, in any of the spellings.
     pub held: bool,
+    /// What protects it.
+    pub protection: Protection,
 }
 
 /// Why an offer cannot be accepted (respond 488), or an answer is useless (hang up).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NegotiateError {
-    /// No audio stream over plain RTP.
+    /// No audio stream that we can carry: plain, with keys that we have, or as browsers have it.
     #[error("no usable audio stream")]
     NoAudio,
     /// No codec in common.
@@ -95,21 +105,67 @@ pub enum NegotiateError {
 
 /// Writes an offer.
 pub fn offer(local: &LocalMedia) -> Session {
-    let mut session = skeleton(local);
-    let events = events_of(local);
-    let ours = Media {
+    let protocol = match (&local.webrtc, &local.srtp) {
+        (Some(_), _) => "UDP/TLS/RTP/SAVPF",
+        (None, Srtp::Required(_)) => "RTP/SAVP",
+        (None, _) => "RTP/AVP",
+    };
+    let like = Media {
         kind: "audio".into(),
         port: 0,
-        protocol: "RTP/AVP".into(),
+        protocol: protocol.into(),
         formats: Vec::new(),
         connection: None,
-        attributes: Vec::new(),
+        // A browser wants a name for every stream (RFC 8829 section 5.2.1).
+        attributes: local.webrtc.iter().map(|_| "mid:0".to_owned()).collect(),
         others: Vec::new(),
     };
+    offer_like(local, &like)
+}
+
+/// Writes an offer inside a session that a description of ours has begun: its streams keep their places and names, and
+/// those that were refused stay refused (§8).
+pub fn offer_again(local: &LocalMedia, before: &Session) -> Session {
+    let Some((index, ours)) = before.audios().next() else {
+        return offer(local);
+    };
+    let mut session = offer_like(local, ours);
+    let audio = session.media.remove(0);
+    session.media = before.media.iter().map(refused).collect();
+    session.media[index] = audio;
     session
-        .media
-        .push(audio(local, &local.codecs, &events, local.direction, &ours));
+}
+
+fn offer_like(local: &LocalMedia, like: &Media) -> Session {
+    let events = events_of(local);
+    let mut session = skeleton(local);
+    let mut media = audio(local, &local.codecs, &events, local.direction, like);
+    match like.carriage() {
+        Some(Carriage::WebRtc) => {
+            if let Some(own) = &local.webrtc {
+                describe_webrtc(&mut session, &mut media, own, Setup::ActPass);
+            }
+        }
+        _ if matches!(local.srtp, Srtp::Optional(_) | Srtp::Required(_)) => {
+            let lines = local.srtp.offered();
+            media.attributes.extend(lines.iter().map(|c| format!("crypto:{c}")));
+        }
+        _ => {}
+    }
+    session.media.push(media);
     session
+}
+
+/// What a browser needs besides: one transport for everything, and a track that has a name.
+fn describe_webrtc(session: &mut Session, media: &mut Media, own: &IceDtls, setup: Setup) {
+    if own.lite {
+        session.attributes.push("ice-lite".into());
+    }
+    if let Some(mid) = attribute(&media.attributes, "mid") {
+        session.attributes.push(format!("group:BUNDLE {mid}"));
+    }
+    own.write(setup, &mut media.attributes);
+    media.attributes.push("msid:strowger audio".into());
 }
 
 /// Telephone events for every clock among the codecs (RFC 4733 section 2.1 wants that of the audio), the first codec's first.
@@ -135,14 +191,68 @@ fn events_of(local: &LocalMedia) -> Vec<Codec> {
     events
 }
 
-/// Whether an offer has an audio stream over plain RTP that [`answer`] can take once codecs are agreed on. It is known
+/// Whether an offer has an audio stream that [`answer`] can take once codecs are agreed on. It is known
 /// before anybody rings, the codecs are not: a call may relay what we cannot decode.
 ///
 /// # Errors
 /// [`NegotiateError::NoAudio`].
-pub fn check_offer(offer: &Session) -> Result<(), NegotiateError> {
-    let usable = offer.audios().any(|(_, media)| media.port != 0);
-    if usable { Ok(()) } else { Err(NegotiateError::NoAudio) }
+pub fn check_offer(offer: &Session) -> Result<Carriage, NegotiateError> {
+    let usable = |media: &Media| match media.carriage()? {
+        Carriage::Srtp if cryptos(media).is_empty() => None,
+        Carriage::WebRtc => IceDtls::of(offer, media).map(|_| Carriage::WebRtc),
+        carriage => Some(carriage),
+    };
+    offer
+        .audios()
+        .filter(|(_, media)| media.port != 0)
+        .find_map(|(_, media)| usable(media))
+        .ok_or(NegotiateError::NoAudio)
+}
+
+/// What protects an offered stream that we answer; `None` if we cannot carry it. With it come our line of keys, or our
+/// role in the handshake.
+fn carried(offer: &Session, media: &Media, local: &LocalMedia) -> Option<(Protection, Own)> {
+    let keys = || {
+        let (send, receive) = answer_crypto(&local.srtp, media)?;
+        Some((
+            Protection::Srtp {
+                send: send.clone(),
+                receive,
+            },
+            Own::Keys(send.to_string()),
+        ))
+    };
+    match (media.carriage()?, &local.srtp) {
+        (Carriage::Srtp, _) => keys(),
+        (Carriage::Rtp, Srtp::Required(_)) => keys(),
+        // Keys on a plain stream: the far side may do with or without.
+        (Carriage::Rtp, Srtp::Optional(_) | Srtp::Accepted(_)) => keys().or(Some((Protection::None, Own::Nothing))),
+        (Carriage::Rtp, Srtp::Off) => Some((Protection::None, Own::Nothing)),
+        (Carriage::WebRtc, _) => {
+            let own = local.webrtc.as_deref()?;
+            let remote = Box::new(IceDtls::of(offer, media)?);
+            let active = match (remote.setup, own.setup) {
+                (Setup::Passive, _) => true,
+                (Setup::Active, _) => false,
+                // Our role stays as it is while the session lives (RFC 8842 section 5.3).
+                (Setup::ActPass, role) => role == Setup::Active,
+            };
+            let setup = if active { Setup::Active } else { Setup::Passive };
+            let protection = Protection::WebRtc {
+                remote,
+                active,
+                offered: false,
+            };
+            Some((protection, Own::Role(setup)))
+        }
+    }
+}
+
+/// What our answer says of protection.
+enum Own {
+    Nothing,
+    Keys(String),
+    Role(Setup),
 }
 
 /// Answers an offer. The order of codecs follows the offer (§6.1 recommends it), the payload types are the offer's. Of
@@ -203,11 +313,17 @@ fn answer_any(
     if candidates.peek().is_none() {
         return Err(NegotiateError::NoAudio);
     }
-    let (index, theirs, offered, common) = candidates
-        .map(|(index, media)| {
+    let mut carriable = candidates
+        .filter_map(|(index, media)| Some((index, media, carried(offer, media, local)?)))
+        .peekable();
+    if carriable.peek().is_none() {
+        return Err(NegotiateError::NoAudio);
+    }
+    let (index, theirs, (protection, own), offered, common) = carriable
+        .map(|(index, media, carried)| {
             let offered = media.codecs();
             let common = in_common(&offered, local);
-            (index, media, offered, common)
+            (index, media, carried, offered, common)
         })
         .find(|(.., common)| common.iter().any(|c| !c.is_comfort_noise()))
         .ok_or(NegotiateError::NoCodec)?;
@@ -220,11 +336,17 @@ fn answer_any(
     let direction = their_direction.reversed().and(local.direction);
     let mut session = skeleton(local);
     for (i, media) in offer.media.iter().enumerate() {
-        session.media.push(if i == index {
-            audio(local, &common, event.as_slice(), direction, media)
-        } else {
-            refused(media)
-        });
+        if i != index {
+            session.media.push(refused(media));
+            continue;
+        }
+        let mut ours = audio(local, &common, event.as_slice(), direction, media);
+        match (&own, &local.webrtc) {
+            (Own::Keys(line), _) => ours.attributes.push(format!("crypto:{line}")),
+            (Own::Role(setup), Some(webrtc)) => describe_webrtc(&mut session, &mut ours, webrtc, *setup),
+            _ => {}
+        }
+        session.media.push(ours);
     }
     let negotiated = Negotiated {
         codecs: common
@@ -243,6 +365,7 @@ fn answer_any(
             receive: e.payload_type,
             clock_rate: e.clock_rate,
         }),
+        protection,
         ..remote_side(offer, theirs, direction)
     };
     Ok((session, negotiated))
@@ -259,9 +382,10 @@ pub fn apply_answer(offer: &Session, answer: &Session) -> Result<Negotiated, Neg
         return Err(NegotiateError::NoAudio);
     }
     // §6: kind and protocol are the offer's. Encrypted media that nobody offered could not be heard.
-    if !theirs.is_plain_audio() {
+    if !theirs.is_audio() || theirs.carriage() != ours.carriage() {
         return Err(NegotiateError::Mismatch);
     }
+    let protection = agreed_protection(ours, answer, theirs)?;
     let offered = ours.codecs();
     let answered = theirs.codecs();
     let codecs: Vec<AgreedCodec> = answered
@@ -289,8 +413,36 @@ pub fn apply_answer(offer: &Session, answer: &Session) -> Result<Negotiated, Neg
     Ok(Negotiated {
         codecs,
         dtmf,
+        protection,
         ..remote_side(answer, theirs, direction)
     })
+}
+
+/// What an answer makes of the protection that we offered.
+fn agreed_protection(ours: &Media, answer: &Session, theirs: &Media) -> Result<Protection, NegotiateError> {
+    match ours.carriage() {
+        Some(Carriage::WebRtc) => {
+            let remote = IceDtls::of(answer, theirs).ok_or(NegotiateError::Mismatch)?;
+            Ok(Protection::WebRtc {
+                active: remote.setup == Setup::Passive,
+                remote: Box::new(remote),
+                offered: true,
+            })
+        }
+        carriage => {
+            let offered = cryptos(ours);
+            let chosen = cryptos(theirs).into_iter().find_map(|receive| {
+                let same = |c: &&super::Crypto| c.tag == receive.tag && c.suite == receive.suite;
+                let send = offered.iter().find(same)?.clone();
+                Some(Protection::Srtp { send, receive })
+            });
+            match (chosen, carriage) {
+                (Some(protection), _) => Ok(protection),
+                (None, Some(Carriage::Srtp)) => Err(NegotiateError::Mismatch),
+                (None, _) => Ok(Protection::None),
+            }
+        }
+    }
 }
 
 /// The telephone event of the given clock rate, else the first one.
@@ -345,6 +497,7 @@ fn remote_side(session: &Session, media: &Media, direction: Direction) -> Negoti
         rtcp_mux,
         direction,
         held: !session.direction_of(media).receives(),
+        protection: Protection::None,
     }
 }
 
