@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::tap::Tap;
 use strowger_media_core::codec::Kind;
 use strowger_media_core::listen::{FaxTone, Listen, Verdict};
 use strowger_media_core::mixer::Gain;
@@ -314,6 +315,9 @@ pub enum Command {
     Record(RecordSpec),
     /// Finish the recording, if any; [`Event::RecordingFinished`] follows when the file is complete.
     StopRecord,
+    /// Copy what every leg says into a tap, until its reader is dropped or the call ends; a second tap takes the place of the
+    /// first. Legs with an opaque codec are not heard. What the parties receive does not change.
+    Tap(Tap),
     /// Close a leg and give its ports back; [`Event::LegClosed`] follows. A call whose last leg closes is closed.
     CloseLeg {
         /// The leg.

@@ -36,6 +36,7 @@ mod record;
 mod secure;
 mod shard;
 mod sys;
+mod tap;
 pub mod testkit;
 
 pub use api::*;
@@ -45,3 +46,4 @@ pub use secure::{Fingerprint, IceCredentials, LocalCandidate, LocalWebRtc, Maste
 pub use strowger_media_core::listen::{FaxTone, Listen, MachineSettings, Verdict, VerdictReason, Who};
 pub use strowger_media_core::mixer::Gain;
 pub use strowger_media_core::tone::Cadence;
+pub use tap::{Tap, TapFrame, TapReader, tap};

@@ -9,6 +9,7 @@ use super::leg::{Leg, Legs, Output, Route};
 use super::play::Playing;
 use crate::api::{CallKey, CodecKind, Config, Event, EventSink, Layout, Pause, RecordSpec};
 use crate::record::Recorder;
+use crate::tap::Tap;
 
 /// What one leg hears, whether or not it is open yet.
 pub(super) struct Hearing {
@@ -39,6 +40,8 @@ pub(super) struct Call {
     pub(super) hearing: Vec<Hearing>,
     pub(super) announce: Option<Playing>,
     pub(super) recording: Recording,
+    /// Somebody who listens to all legs.
+    pub(super) tap: Option<Tap>,
     /// Which millisecond of 20 its frames fall on.
     pub(super) phase: u64,
     /// Which millisecond of [`super::SLOW_PERIOD`] its slow work falls on.
@@ -55,6 +58,7 @@ impl Call {
             hearing: Vec::new(),
             announce: None,
             recording: Recording::None,
+            tap: None,
             phase,
             slow_phase,
             last_frame: None,
@@ -139,6 +143,10 @@ impl Call {
             need_samples.push(*left);
             let hearing = self.hearing.iter().find(|h| h.leg == *left);
             need_samples.extend(hearing.iter().flat_map(|h| &h.hears).map(|h| h.0));
+        }
+        if self.tap.is_some() {
+            frames = true;
+            need_samples.extend(self.legs.iter().map(|l| l.0));
         }
         for &(number, slot) in &self.legs {
             if let Some(leg) = legs.get_mut(slot) {

@@ -328,6 +328,10 @@ impl Shard {
                 self.stop_recording(key);
                 self.replan(key);
             }
+            Command::Tap(tap) => {
+                call.tap = Some(tap);
+                self.replan(key);
+            }
             Command::CloseLeg { leg } => {
                 self.close_leg(key, leg);
                 if self.calls.get(&key).is_some_and(|c| c.legs.is_empty()) {

@@ -50,6 +50,9 @@ impl Shard {
             if let Recording::Running { recorder, .. } = &mut call.recording {
                 recorder.skipped(skipped);
             }
+            if let Some(tap) = &mut call.tap {
+                tap.skipped(skipped);
+            }
         }
         if lateness > counters.worst_lateness_us.load(std::sync::atomic::Ordering::Relaxed) {
             counters
@@ -160,7 +163,7 @@ impl Call {
             }
         }
         self.listen_in(micros / 1000, desk);
-        let mut changed = false;
+        let mut changed = self.tell_tap(desk.legs);
         let mut announcement = None;
         if let Some(playing) = self.announce.as_mut().filter(|p| p.is_active())
             && self.hearing.iter().any(|h| !h.hears.is_empty())
@@ -221,6 +224,20 @@ impl Call {
         let decoded = find(*left).and_then(|l| l.decoded.as_deref());
         let voice = decoded.filter(|_| !presses(*left)).map_or(&SILENCE, |d| &d.frame);
         recorder.frame(voice, right);
+    }
+
+    /// Give the tap what the legs said in this frame. True when it is gone and the plan must be derived anew.
+    fn tell_tap(&mut self, all: &Legs) -> bool {
+        let Some(tap) = &mut self.tap else { return false };
+        let said = self.legs.iter().filter_map(|&(number, slot)| {
+            let decoded = all.get(slot)?.decoded.as_deref()?;
+            Some((number, &decoded.frame))
+        });
+        if tap.frame(said) {
+            return false;
+        }
+        self.tap = None;
+        true
     }
 
     /// What one leg hears in this frame: sent to it when it is in mixing mode, and given to the recorder if asked.
