@@ -19,7 +19,7 @@ const EDGES: &[(&str, u8, &[&str])] = &[
         3,
         &["core", "sip-core", "media-core", "sip", "media", "store"],
     ),
-    ("api", 4, &["core", "store", "runtime"]),
+    ("api", 4, &["core", "store", "runtime", "speech"]),
     ("dialect-aliyun", 4, &["core", "store", "runtime"]),
     ("dialect-tencent", 4, &["core", "store", "runtime"]),
     ("dialect-voicepaas", 4, &["core", "store", "runtime"]),

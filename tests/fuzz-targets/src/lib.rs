@@ -41,6 +41,8 @@ pub const TARGETS: &[Target] = &[
     target("wav", media::wav, seeds::sounds),
     target("number", media::number, seeds::numbers),
     target("spoken", media::spoken, seeds::spoken),
+    target("import", media::import, seeds::audio_files),
+    target("transcript", media::transcript, seeds::transcripts),
 ];
 
 const fn target(name: &'static str, run: fn(&[u8]), seeds: fn() -> Vec<Vec<u8>>) -> Target {

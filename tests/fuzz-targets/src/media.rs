@@ -74,3 +74,32 @@ pub fn spoken(data: &[u8]) {
     });
     assert_eq!(said[0], said[1]);
 }
+
+/// Any bytes are a sound of bounded length or an error.
+pub fn import(data: &[u8]) {
+    use strowger_speech::import::{Limits, import};
+    let limits = Limits {
+        millis: 1000,
+        ..Limits::default()
+    };
+    if let Ok(sound) = import(std::io::Cursor::new(data.to_vec()), limits) {
+        assert!(!sound.samples.is_empty() && sound.millis() <= 1010);
+        assert!((8000..=48_000).contains(&sound.rate) && (1..=2).contains(&sound.channels));
+    }
+}
+
+/// Any text of a recogniser is a result of bounded length, or none.
+pub fn transcript(data: &[u8]) {
+    use strowger_speech::recognition::{Heard, Protocol};
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    for protocol in [Protocol::Vosk, Protocol::Strowger] {
+        match protocol.read(text) {
+            Ok(Heard::Partial(text) | Heard::Refused(text)) => assert!(text.len() <= 4000),
+            Ok(Heard::Final { text, span }) => {
+                assert!(!text.is_empty() && text.len() <= 4000);
+                assert!(span.is_none_or(|(begin, end)| begin <= end));
+            }
+            Ok(Heard::Nothing) | Err(_) => {}
+        }
+    }
+}

@@ -252,3 +252,29 @@ pub fn spoken() -> Vec<Vec<u8>> {
     .map(|s| s.as_bytes().to_vec())
     .to_vec()
 }
+
+macro_rules! audio {
+    ($($name:literal)+) => { [$(include_bytes!(concat!("../../../crates/speech/tests/files/", $name)).to_vec()),+] };
+}
+
+/// The beginnings of files of every kind that is read, and short WAV files.
+pub fn audio_files() -> Vec<Vec<u8>> {
+    let mut files = audio!["tone.mp3" "stereo.mp3" "vorbis.ogg" "opus.ogg" "opus-stereo.ogg"].to_vec();
+    for file in &mut files {
+        // With a fifth of their sound, mutations run five times as often.
+        file.truncate(1600);
+    }
+    files.extend(sounds());
+    files
+}
+
+/// Messages of recognisers, in both protocols.
+pub fn transcripts() -> Vec<Vec<u8>> {
+    let vosk = include_str!("../../../crates/speech/tests/wire/vosk-zh.jsonl");
+    let own = [
+        r#"{"type":"final","text":"one two","begin_ms":840,"end_ms":1530}"#,
+        r#"{"type":"partial","text":"one"}"#,
+        r#"{"type":"error","reason":"no model"}"#,
+    ];
+    vosk.lines().chain(own).map(|s| s.as_bytes().to_vec()).collect()
+}
