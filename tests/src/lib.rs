@@ -18,6 +18,7 @@ pub mod party;
 pub mod peers;
 pub mod phone;
 pub mod push;
+pub mod recogniser;
 pub mod script;
 pub mod server;
 pub mod sipp;

@@ -1,6 +1,7 @@
 //! The media side of a test party: it sends a tone in G.711, and keeps what it hears and every packet that brought it.
 
 use crate::sound::{AMPLITUDE, Sound, now_ms};
+use std::collections::VecDeque;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -39,6 +40,8 @@ struct State {
     seen: Vec<Seen>,
     digits: String,
     dtmf: Option<DtmfSender>,
+    /// Said before anything else.
+    speech: VecDeque<i16>,
 }
 
 struct Inner {
@@ -101,6 +104,11 @@ impl Line {
     /// Sends this tone from now on; `None` sends silence.
     pub fn play(&self, hz: Option<f32>) {
         self.state().hz = hz;
+    }
+
+    /// Says this, 8 kHz samples, in place of its tone.
+    pub fn say(&self, samples: &[i16]) {
+        self.state().speech.extend(samples);
     }
 
     /// Presses keys, 100 ms each.
@@ -205,7 +213,9 @@ impl Sender {
                     .hz
                     .map_or(0.0, |hz| std::f64::consts::TAU * f64::from(hz) / 8000.0);
                 for _ in 0..FRAME {
-                    let sample = if state.hz.is_some() {
+                    let sample = if let Some(said) = state.speech.pop_front() {
+                        said
+                    } else if state.hz.is_some() {
                         (AMPLITUDE * self.phase.sin()) as i16
                     } else {
                         0

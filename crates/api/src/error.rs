@@ -62,7 +62,7 @@ codes! {
     TooLarge, "request.too-large", Request, 413, "The body is larger than allowed";
     NoPath, "request.path", Request, 404, "There is nothing at this path";
     NoMethod, "request.method", Request, 405, "The path does not know this method";
-    BadPrompt, "prompt.format", Request, 422, "The file is not a WAV file that can be played";
+    BadPrompt, "prompt.format", Request, 422, "The file is no sound that can be played";
     BadCertificate, "certificate", Request, 422, "The certificate files cannot be used";
     NumberDenied, "call.denied", Request, 403, "The number may not be called";
     Emergency, "call.emergency", Request, 403, "The emergency number cannot be reached from here";
@@ -73,10 +73,12 @@ codes! {
     KeyReused, "call.key-reused", State, 409, "The idempotency key was used for another request";
     CallEnded, "call.ended", State, 409, "The conversation has ended";
     CallState, "call.state", State, 409, "The conversation's state does not allow this";
+    SpeechOff, "speech.off", State, 409, "No speech engine is configured";
     NoRoute, "call.no-route", Later, 503, "No trunk in service can carry the number";
     TrunkDown, "call.trunk-down", Later, 503, "The trunks that carry the number do not answer";
     CallLimit, "call.limit", Later, 429, "A limit of the application is reached";
     SpendLimit, "call.spend-limit", Later, 429, "What calls may cost today is spent";
+    SpeechEngine, "speech.engine", Later, 503, "A speech engine cannot be reached, or failed";
     Overloaded, "overloaded", Later, 503, "The platform has more work than it can do";
     Draining, "draining", Later, 503, "The process is shutting down and takes nothing new";
     DiskFull, "disk-full", Later, 507, "The disk is full";

@@ -38,6 +38,7 @@ async fn ready(State(api): State<Api>) -> Response {
 
 async fn metrics(State(api): State<Api>) -> Response {
     let mut all = api.operations.metrics();
+    crate::speech::metrics(&api.speech, &mut all);
     let outbox = api.store.outbox_counts().await.unwrap_or_default();
     for (state, n) in [("pending", outbox.ready), ("dead", outbox.dead)] {
         all.push(Metric {

@@ -23,6 +23,7 @@ pub mod operations;
 mod prompts;
 mod request;
 mod routes;
+mod speech;
 mod tenants;
 mod time;
 mod trunks;
@@ -39,10 +40,11 @@ use strowger_store::Store;
 
 pub use error::{Code, Problem};
 pub use operations::{BanInfo, Direction, LadderStep, Operations, RegistrationInfo, Reply};
+pub use speech::{Speech, TranscriptEntry, TranscriptKind, Transcription, TranscriptionError, TranscriptionStats};
 pub use time::rfc3339;
 
-/// Largest prompt that can be uploaded: ten minutes of PCM at 8 kHz fit.
-pub const PROMPT_LIMIT: usize = 10 << 20;
+/// Largest file of a prompt that can be uploaded: three minutes of stereo PCM at 44.1 kHz fit.
+pub const PROMPT_LIMIT: usize = 32 << 20;
 
 /// Named settings that a new application is seeded from.
 #[derive(Clone, Debug)]
@@ -90,6 +92,8 @@ pub struct Api {
     pub now: Arc<dyn Fn() -> Stamp + Send + Sync>,
     /// Folder of the uploaded prompts.
     pub prompts: PathBuf,
+    /// How prompts are taken in, and what can be said and heard.
+    pub speech: Arc<Speech>,
     /// What new applications may be seeded from. The first is the default.
     pub profiles: Arc<[Profile]>,
     /// One change of an existing resource at a time: a change reads the resource, alters it and puts it back.
@@ -136,11 +140,13 @@ pub fn admin_router(api: Api) -> Router {
         )
         .route(
             "/prompts",
+            // The handler counts what it takes in, up to `PROMPT_LIMIT`.
             get(prompts::list)
                 .post(prompts::upload)
-                .layer(DefaultBodyLimit::max(PROMPT_LIMIT)),
+                .layer(DefaultBodyLimit::disable()),
         )
-        .route("/prompts/{name}", delete(prompts::remove))
+        .route("/prompts/{name}", delete(prompts::remove).patch(prompts::review))
+        .route("/speech/prompts", post(speech::synthesise))
         .route("/batches", get(batches::list))
         .route("/batches/{id}", get(batches::show))
         .route("/batches/{id}/cancel", post(batches::cancel))
@@ -149,6 +155,8 @@ pub fn admin_router(api: Api) -> Router {
         .route("/calls", get(calls::list).post(calls::place))
         .route("/calls/{id}", get(calls::show).delete(calls::cancel))
         .route("/calls/{id}/ladder", get(operations::ladder))
+        .route("/calls/{id}/transcription", post(speech::start).delete(speech::stop))
+        .route("/calls/{id}/transcript", get(speech::transcript))
         .route("/registrations", get(operations::registrations))
         .route("/registrations/{username}", delete(operations::unregister))
         .route("/bans", get(operations::bans).post(operations::ban))

@@ -4,7 +4,7 @@ mod kit;
 
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode};
-use kit::{house, send};
+use kit::{house, house_with, send};
 use serde_json::{Value, json};
 use std::sync::atomic::Ordering;
 use strowger_core::{ConversationId, Stamp};
@@ -370,13 +370,73 @@ async fn a_prompt_is_uploaded_used_and_replaced() {
     h.post("/calls", body).await;
     let plan = h.calls.placed.lock().unwrap()[0].1.clone();
     assert_eq!(u64::from(plan.greeting.unwrap().millis), answer["duration_ms"]);
-    let (status, answer) = upload(vec![0; (10 << 20) + 1]).await;
+    let (status, answer) = upload(vec![0; strowger_api::PROMPT_LIMIT + 1]).await;
     assert_eq!(
         (status.as_u16(), &answer["code"]),
         (413, &json!("request.too-large")),
         "{answer}"
     );
     assert_eq!(h.ask(Method::DELETE, "/prompts/hello.wav", Value::Null).await.0, 204);
+}
+
+#[tokio::test]
+async fn prompts_of_other_formats_are_converted_and_others_refused_with_their_reason() {
+    let h = house();
+    h.furnish().await;
+    let upload = |name: &str, body: &[u8]| {
+        let request = Request::post(format!("/api/v1/prompts?name={name}"));
+        send(&h.admin, request.body(Body::from(body.to_vec())).unwrap())
+    };
+    for (name, file) in [
+        ("mp3", &include_bytes!("../../speech/tests/files/stereo.mp3")[..]),
+        ("vorbis", include_bytes!("../../speech/tests/files/vorbis.ogg")),
+        ("opus", include_bytes!("../../speech/tests/files/opus.ogg")),
+    ] {
+        let (status, answer) = upload(name, file).await;
+        assert_eq!(status, 201, "{answer}");
+        assert!(
+            (480..560).contains(&answer["duration_ms"].as_u64().unwrap()),
+            "{answer}"
+        );
+        let path = format!("prompts/{}.wav", answer["checksum"].as_str().unwrap());
+        let kept = std::fs::read(h.folder.path().join(path)).unwrap();
+        // PCM, one channel, 8,000 samples a second, 16 bits.
+        assert_eq!(kept[20..28], [1, 0, 1, 0, 0x40, 0x1f, 0, 0]);
+        assert_eq!(kept[34..36], [16, 0]);
+    }
+    let flac = include_bytes!("../../speech/tests/files/tone.flac");
+    let (status, answer) = upload("flac", flac).await;
+    assert_eq!((status.as_u16(), &answer["code"]), (422, &json!("prompt.format")));
+    assert!(answer["detail"].as_str().unwrap().contains("FLAC"), "{answer}");
+    let (status, answer) = upload("a%2Fb", flac).await;
+    assert_eq!((status.as_u16(), &answer["parameter"]), (400, &json!("name")));
+    let folder = std::fs::read_dir(h.folder.path().join("prompts")).unwrap();
+    assert_eq!(folder.count(), 3, "no part of a refused file is left");
+}
+
+#[tokio::test]
+async fn a_prompt_waits_for_approval_where_it_is_asked_for() {
+    let h = house_with(strowger_api::Speech {
+        approval: true,
+        ..strowger_api::Speech::default()
+    });
+    h.furnish().await;
+    let wav = include_bytes!("../../../sounds/en/units/1.wav").to_vec();
+    let request = Request::post("/api/v1/prompts?name=one").body(Body::from(wav)).unwrap();
+    let (status, answer) = send(&h.admin, request).await;
+    assert_eq!((status.as_u16(), &answer["state"]), (201, &json!("pending")));
+    let call = || json!({ "from": "13800000001", "to": "13800000002", "greeting": "one" });
+    let (status, answer) = h.ask(Method::POST, "/calls", call()).await;
+    assert!(status.is_client_error(), "{answer}");
+    let review = |state| h.ask(Method::PATCH, "/prompts/one", json!({ "state": state }));
+    assert_eq!(review("ready").await.1["state"], "ready");
+    h.post("/calls", call()).await;
+    assert_eq!(review("rejected").await.1["state"], "rejected");
+    let (status, answer) = h.ask(Method::POST, "/calls", call()).await;
+    assert!(status.is_client_error(), "{answer}");
+    assert_eq!(review("pending").await.0, 400);
+    let nobody = h.ask(Method::PATCH, "/prompts/two", json!({ "state": "ready" })).await;
+    assert_eq!(nobody.0, 404);
 }
 
 #[tokio::test]

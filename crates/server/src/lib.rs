@@ -12,5 +12,7 @@ pub mod recordings;
 pub mod serve;
 pub mod signalling;
 pub mod sounds;
+pub mod speech;
 pub mod telephony;
+pub mod transcription;
 pub mod wire;

@@ -9,6 +9,7 @@ use crate::operations::Watch;
 use crate::recordings;
 use crate::signalling::Signalling;
 use crate::sounds::{self, Sound};
+use crate::speech;
 use crate::telephony;
 use axum::Router;
 use std::collections::HashMap;
@@ -17,8 +18,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use strowger_api::{Api, Profile};
+use strowger_api::{Api, Profile, Speech};
 use strowger_core::Stamp;
+
 use strowger_core::call::Builtin;
 use strowger_core::project::Projector;
 use strowger_core::resource::ApplicationSettings;
@@ -43,6 +45,9 @@ pub enum StartError {
     /// The database.
     #[error("storage: {0}")]
     Store(#[from] strowger_store::OpenError),
+    /// A speech engine.
+    #[error("{0}")]
+    Speech(String),
     /// A sound.
     #[error("sounds: {0}")]
     Sound(String),
@@ -163,7 +168,8 @@ pub async fn start(config: &Config, data: DataFolder) -> Result<Running, StartEr
     switch.resume_batches().await?;
 
     let (stop, stopped) = watch::channel(false);
-    let api = api_of(config, &switch, &store, prompts);
+    let speech = speech::open(config, &switch, data.sub("speech")?).await?;
+    let api = api_of(config, &switch, &store, prompts, speech);
     // Readiness is told over HTTP, so the socket of the operators comes first.
     let (socket, admin) = listen_admin(&data, api.clone(), stopped.clone())?;
     let (http, public) = listen_http(config, &switch, &store, &api, recordings, stopped).await?;
@@ -270,7 +276,7 @@ fn start_notifier(config: &Config, store: &Store) -> Result<Notifier, StartError
     Notifier::start(store.clone(), settings).map_err(|e| StartError::Push(e.to_string()))
 }
 
-fn api_of(config: &Config, switch: &Arc<Switch>, store: &Store, prompts: PathBuf) -> Api {
+fn api_of(config: &Config, switch: &Arc<Switch>, store: &Store, prompts: PathBuf, speech: Speech) -> Api {
     let voice = Profile {
         name: "voice-paas".into(),
         settings: ApplicationSettings::default(),
@@ -284,6 +290,7 @@ fn api_of(config: &Config, switch: &Arc<Switch>, store: &Store, prompts: PathBuf
         }),
         now: Arc::new(clock::wall_now),
         prompts,
+        speech: Arc::new(speech),
         profiles: vec![voice].into(),
         changing: Arc::default(),
     }

@@ -224,10 +224,12 @@ pub struct Prompt {
 pub enum PromptState {
     /// It can.
     Ready,
-    /// Its file is being made or checked.
+    /// Its file is being made or checked, or waits for somebody's approval.
     Pending,
     /// Its file is unusable.
     Failed,
+    /// Somebody listened to it and refused it.
+    Rejected,
 }
 
 /// Any resource, for [`Store::put`](crate::Store::put).

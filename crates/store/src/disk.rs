@@ -255,6 +255,7 @@ enum DiskPromptState {
     Ready,
     Pending,
     Failed,
+    Rejected,
 }
 
 fn secret(s: &Secret) -> String {
@@ -383,6 +384,7 @@ fn to_disk(resource: &Resource) -> Disk {
                 PromptState::Ready => DiskPromptState::Ready,
                 PromptState::Pending => DiskPromptState::Pending,
                 PromptState::Failed => DiskPromptState::Failed,
+                PromptState::Rejected => DiskPromptState::Rejected,
             },
         }),
     }
@@ -473,6 +475,7 @@ fn from_disk(disk: Disk) -> Option<Resource> {
                 DiskPromptState::Ready => PromptState::Ready,
                 DiskPromptState::Pending => PromptState::Pending,
                 DiskPromptState::Failed => PromptState::Failed,
+                DiskPromptState::Rejected => PromptState::Rejected,
             },
         }),
     })

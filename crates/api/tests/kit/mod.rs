@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use strowger_api::{
-    Api, BanInfo, Direction, LadderStep, Metric, Operations, Profile, RegistrationInfo, Reply, admin_router,
+    Api, BanInfo, Direction, LadderStep, Metric, Operations, Profile, RegistrationInfo, Reply, Speech, admin_router,
     public_router,
 };
 use strowger_core::call::{Accepted, ClickPlan, Command};
@@ -164,6 +164,11 @@ pub struct House {
 }
 
 pub fn house() -> House {
+    house_with(Speech::default())
+}
+
+/// A house with these settings of prompts and speech.
+pub fn house_with(speech: Speech) -> House {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(StoreConfig::new(folder.path(), MasterKey::generate().0)).unwrap();
     let calls = Arc::new(Noted::default());
@@ -177,6 +182,7 @@ pub fn house() -> House {
         operations: calls.clone(),
         now: Arc::new(move || Stamp(clock.load(Ordering::Relaxed))),
         prompts,
+        speech: Arc::new(speech),
         profiles: vec![Profile {
             name: "standard".to_owned(),
             settings: ApplicationSettings::default(),

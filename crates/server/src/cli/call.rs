@@ -47,6 +47,27 @@ pub enum Call {
         #[arg(long)]
         full: bool,
     },
+    /// Have what is said in a call recognised, as long as it lasts
+    #[command(after_help = "Example:\n  strowger call transcribe 0a1b…32 digits --language en")]
+    Transcribe {
+        /// The conversation's id
+        id: String,
+        /// Language, such as zh or en-US, for engines that know several
+        #[arg(long)]
+        language: Option<String>,
+        /// End it
+        #[arg(long, conflicts_with = "language")]
+        stop: bool,
+    },
+    /// Show what was said in a call
+    #[command(
+        after_help = "Example:\n  strowger call transcript 0a1b…32 digits\n\nTranscripts are kept in memory, and only of \
+        calls that were transcribed."
+    )]
+    Transcript {
+        /// The conversation's id
+        id: String,
+    },
     /// End a call
     #[command(after_help = "Example:\n  strowger call cancel 0a1b…32 digits")]
     Cancel {
@@ -132,6 +153,30 @@ pub async fn run(client: &Client, call: Call, json: bool) -> Result<(), Failure>
             let path = format!("/calls/{}/ladder", escape(&id));
             let answer = client.send("GET", &path, Body::Empty).await?;
             ladder::show(&answer, full, json);
+            Ok(())
+        }
+        Call::Transcribe { id, language, stop } => {
+            let path = format!("/calls/{}/transcription", escape(&id));
+            let (method, body, said) = if stop {
+                ("DELETE", Body::Empty, "ending")
+            } else {
+                ("POST", Body::Json(json!({ "language": language })), "listening")
+            };
+            client.send(method, &path, body).await?;
+            if !json {
+                println!("{said}");
+            }
+            Ok(())
+        }
+        Call::Transcript { id } => {
+            let path = format!("/calls/{}/transcript", escape(&id));
+            let answer = client.send("GET", &path, Body::Empty).await?;
+            if json {
+                output::json(&answer);
+            } else {
+                let columns = &[("AT", "/at"), ("LEG", "/leg"), ("KIND", "/kind"), ("TEXT", "/text")];
+                output::show(&answer, &View::Table(columns));
+            }
             Ok(())
         }
         Call::Cancel { id } => {

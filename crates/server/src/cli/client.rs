@@ -68,8 +68,8 @@ pub enum Body {
     Empty,
     /// A JSON object; members that are `null` are left out.
     Json(Value),
-    /// A WAV file.
-    Wav(Vec<u8>),
+    /// A file.
+    File(Vec<u8>),
 }
 
 /// The admin API's client.
@@ -132,7 +132,7 @@ impl Client {
         let (kind, bytes) = match body {
             Body::Empty => (None, Vec::new()),
             Body::Json(value) => (Some("application/json"), without_nulls(value).to_string().into_bytes()),
-            Body::Wav(bytes) => (Some("audio/wav"), bytes),
+            Body::File(bytes) => (Some("application/octet-stream"), bytes),
         };
         let mut request = hyper::Request::builder()
             .method(method)

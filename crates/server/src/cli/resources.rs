@@ -457,7 +457,7 @@ pub enum Prompt {
     /// List them
     #[command(after_help = "Example:\n  strowger prompt list")]
     List(OfTenant),
-    /// Upload a WAV file: mono, 8 or 16 kHz, PCM 16 bit or G.711. One of the same name is replaced
+    /// Upload a WAV, MP3 or Ogg file (Vorbis or Opus), 8 to 48 kHz. One of the same name is replaced
     #[command(after_help = "Example:\n  strowger prompt upload welcome.wav welcome.wav")]
     Upload {
         /// Name, as requests write it
@@ -470,6 +470,38 @@ pub enum Prompt {
     /// Remove one
     #[command(after_help = "Example:\n  strowger prompt remove welcome.wav")]
     Remove {
+        /// Name
+        name: String,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Have a text said by the configured synthesiser, and keep it as a prompt
+    #[command(after_help = "Example:\n  strowger prompt speak parcel 'Your parcel has arrived.' --language en")]
+    Speak {
+        /// Name, as requests write it
+        name: String,
+        /// What is said
+        text: String,
+        /// zh or en
+        #[arg(long, default_value = "zh")]
+        language: String,
+        /// A voice of the synthesiser, by its name for it
+        #[arg(long)]
+        voice: Option<String>,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Let a prompt be played that waits for approval or was rejected
+    #[command(after_help = "Example:\n  strowger prompt approve welcome.wav")]
+    Approve {
+        /// Name
+        name: String,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Keep a prompt from being played; running calls play it to its end
+    #[command(after_help = "Example:\n  strowger prompt reject welcome.wav")]
+    Reject {
         /// Name
         name: String,
         #[command(flatten)]
@@ -514,14 +546,35 @@ impl Prompt {
                 ],
             ),
             Prompt::Upload { name, file, place } => {
-                let wav = std::fs::read(&file)
+                let bytes = std::fs::read(&file)
                     .map_err(|e| Failure::Usage(format!("{} cannot be read: {e}", file.display())))?;
                 Request {
                     method: "POST",
                     path: path("/prompts", Some(&name), &place),
-                    body: Body::Wav(wav),
+                    body: Body::File(bytes),
                     view: View::Card,
                 }
+            }
+            Prompt::Speak {
+                name,
+                text,
+                language,
+                voice,
+                place,
+            } => send(
+                "POST",
+                "/speech/prompts",
+                json!({
+                    "name": name, "text": text, "language": language, "voice": voice, "tenant": place.tenant,
+                    "application": place.application,
+                }),
+                View::Card,
+            ),
+            Prompt::Approve { name, place } => {
+                review(path(&format!("/prompts/{}", escape(&name)), None, &place), "ready")
+            }
+            Prompt::Reject { name, place } => {
+                review(path(&format!("/prompts/{}", escape(&name)), None, &place), "rejected")
             }
             Prompt::Remove { name, place } => remove(
                 path(&format!("/prompts/{}", escape(&name)), None, &place),
@@ -529,6 +582,10 @@ impl Prompt {
             ),
         })
     }
+}
+
+fn review(path: String, state: &str) -> Request {
+    send("PATCH", path, json!({ "state": state }), View::Card)
 }
 
 /// `delivery`.

@@ -6,13 +6,15 @@
 mod reader;
 mod signalling;
 mod slices;
+mod speech;
 
 pub use reader::{Problem, nearest, parse_duration, show_duration};
 pub use signalling::{ClientCertificates, Dns, Guard, Hep, Interface, Ladder, Sip};
 pub use slices::{
-    Durability, Http, Keys, Language, Limits, Log, LogFormat, MasterKeySource, Media, Push, Recording, Server, Sounds,
-    Storage, parse_ports, read_master_key_environment, read_master_key_file,
+    Durability, Http, Keys, Language, Limits, Log, LogFormat, MasterKeySource, Media, Prompts, Push, Recording, Server,
+    Sounds, Storage, parse_ports, read_master_key_environment, read_master_key_file,
 };
+pub use speech::{Recognition, Speech, Synthesis, SynthesisEngine};
 
 use reader::{Reader, Section};
 use std::path::{Path, PathBuf};
@@ -56,6 +58,10 @@ pub struct Config {
     pub recording: Recording,
     /// Prompts that the platform plays by itself.
     pub sounds: Sounds,
+    /// Uploaded prompts.
+    pub prompts: Prompts,
+    /// Engines that speak and listen.
+    pub speech: Speech,
 }
 
 impl Default for Config {
@@ -101,6 +107,8 @@ pub fn parse(file: &str, text: &str) -> (Config, Vec<Problem>) {
             push: Push::read(root.section("push")),
             recording: Recording::read(root.section("recording")),
             sounds: Sounds::read(root.section("sounds")),
+            prompts: Prompts::read(root.section("prompts")),
+            speech: Speech::read(root.section("speech")),
         };
         // After a syntax error the tables may be incomplete; what they seem to lack or hold would only mislead.
         check_together(&config, &root);

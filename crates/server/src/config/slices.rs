@@ -400,3 +400,27 @@ impl Sounds {
         read
     }
 }
+
+/// `[prompts]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Prompts {
+    /// A new prompt is played only after somebody has approved it.
+    pub approval: bool,
+    /// Longest prompt.
+    pub max_length: Duration,
+}
+
+impl Prompts {
+    pub(super) fn read(s: Section<'_>) -> Prompts {
+        let read = Prompts {
+            approval: s.boolean("approval", false),
+            max_length: s.duration(
+                "max_length",
+                Duration::from_secs(1800),
+                Duration::from_secs(1)..=Duration::from_secs(7200),
+            ),
+        };
+        s.close();
+        read
+    }
+}
