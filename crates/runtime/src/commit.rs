@@ -3,7 +3,7 @@
 
 use crate::clock::wall_now;
 use std::collections::{HashMap, VecDeque};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use strowger_core::project::Projector;
 use strowger_core::record::ConversationRecord;
@@ -44,6 +44,8 @@ type InFlight = std::pin::Pin<Box<dyn Future<Output = Result<Committed, AppendEr
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long events that nobody waits for are kept back to share a batch with what follows.
 const GATHER: Duration = Duration::from_millis(25);
+/// Held events of all conversations become due together, at multiples of this: one wake-up and one group commit for all.
+const BEAT: Duration = Duration::from_millis(5);
 /// Pause between tries.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -206,7 +208,7 @@ impl Committer {
         if urgent {
             self.flush();
         } else if !self.held.is_empty() {
-            self.held_until.get_or_insert_with(|| Instant::now() + GATHER);
+            self.held_until.get_or_insert_with(|| on_beat(Instant::now() + GATHER));
         }
     }
 
@@ -342,6 +344,18 @@ impl Committer {
             append.expected_seq = append.expected_seq.max(at);
         }
         self.send(merged);
+    }
+}
+
+/// The next multiple of [`BEAT`] from `at` on, counted from the first call.
+fn on_beat(at: Instant) -> Instant {
+    static ORIGIN: OnceLock<Instant> = OnceLock::new();
+    let origin = *ORIGIN.get_or_init(|| at);
+    let since = at.saturating_duration_since(origin).as_micros() as u64;
+    let over = since % BEAT.as_micros() as u64;
+    match over {
+        0 => at,
+        over => at + BEAT - Duration::from_micros(over),
     }
 }
 

@@ -13,6 +13,12 @@ use tokio::sync::{Semaphore, oneshot};
 /// Most jobs of one group commit: bounds the time that the first of them waits.
 const GROUP: usize = 512;
 
+/// Batches of the group before for which a busy writer waits one window; it waits longer in proportion to more of them.
+const CROWD: usize = 4;
+
+/// Most windows that a busy writer waits.
+const WINDOWS: u32 = 3;
+
 /// How long facts that nobody waits for may gather.
 const LAZY: Duration = Duration::from_millis(5);
 
@@ -98,9 +104,19 @@ impl Queue {
         self.wake.notify_one();
     }
 
-    /// Waits for jobs and takes them all, at most [`GROUP`]. `busy` says that the group before held several: then a
-    /// short wait lets more gather, which costs a little latency and saves a commit each. False when closed and empty.
-    pub(crate) fn take(&self, into: &mut Vec<Job>, busy: bool) -> bool {
+    /// How long a writer whose group before held so many jobs lets more gather.
+    fn window_after(&self, before: usize) -> Duration {
+        match before {
+            0 | 1 => Duration::ZERO,
+            _ => self.window * (before / CROWD).clamp(1, WINDOWS as usize) as u32,
+        }
+    }
+
+    /// Waits for jobs and takes them all, at most [`GROUP`]. `before` is the size of the group before: if it held
+    /// several, a short wait lets more gather, which costs a little latency and saves a commit each; the larger it was,
+    /// the longer, because every page that a group touches is written once whatever the group holds. False when closed
+    /// and empty.
+    pub(crate) fn take(&self, into: &mut Vec<Job>, before: usize) -> bool {
         let mut state = self.lock();
         loop {
             if state.jobs.is_empty() {
@@ -115,10 +131,8 @@ impl Queue {
         }
         let gather = if state.urgent == 0 {
             LAZY
-        } else if busy {
-            self.window
         } else {
-            Duration::ZERO
+            self.window_after(before)
         };
         if !gather.is_zero() && !state.closed && state.jobs.len() < GROUP {
             let lazy = state.urgent == 0;

@@ -119,11 +119,11 @@ impl Shared {
 pub(crate) fn run(conn: &Connection, shared: &Arc<Shared>, position: u64) -> rusqlite::Result<()> {
     let mut writer = Writer::new(conn, position)?;
     let mut jobs = Vec::new();
-    let mut busy = false;
+    let mut before = 0;
     let mut checked = None::<Instant>;
     let mut short = false;
-    while shared.queue.take(&mut jobs, busy) {
-        busy = jobs.len() > 1;
+    while shared.queue.take(&mut jobs, before) {
+        before = jobs.len();
         if checked.is_none_or(|at| at.elapsed() >= SPACE_CHECK) {
             checked = Some(Instant::now());
             short = shared.space_is_short();
