@@ -7,9 +7,8 @@
 //! Layout of a sealed value: one byte of format (1), 12 bytes of nonce, the ciphertext, 16 bytes of tag. Nonces are
 //! random; NIST SP 800-38D §8.3 allows 2^32 of them a key, more than ten years of 100 sealed values a second.
 
-use aes_gcm::aead::{AeadInPlace, KeyInit};
-use aes_gcm::{Aes256Gcm, Nonce, Tag};
 use hmac::{Hmac, Mac};
+use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use sha2::Sha256;
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -107,11 +106,13 @@ impl Place {
 }
 
 /// AES-256-GCM with its key schedule computed once.
-pub(crate) struct Cipher(Aes256Gcm);
+pub(crate) struct Cipher(LessSafeKey);
 
 impl Cipher {
     pub(crate) fn new(key: &[u8; 32]) -> Cipher {
-        Cipher(Aes256Gcm::new(key.into()))
+        Cipher(LessSafeKey::new(
+            UnboundKey::new(&AES_256_GCM, key).expect("a key of AES-256 has 32 bytes"),
+        ))
     }
 
     /// Seals what `write` puts into the buffer, in place.
@@ -123,9 +124,13 @@ impl Cipher {
         write(&mut out);
         let tag = self
             .0
-            .encrypt_in_place_detached(&Nonce::from(nonce), &place.bytes, &mut out[1 + NONCE..])
+            .seal_in_place_separate_tag(
+                Nonce::assume_unique_for_key(nonce),
+                Aad::from(&place.bytes),
+                &mut out[1 + NONCE..],
+            )
             .expect("a value is shorter than 64 GiB");
-        out.extend_from_slice(&tag);
+        out.extend_from_slice(tag.as_ref());
         out
     }
 
@@ -138,11 +143,14 @@ impl Cipher {
             return Err(Unsealable);
         }
         let nonce: [u8; NONCE] = sealed[1..1 + NONCE].try_into().map_err(|_| Unsealable)?;
-        let (text, tag) = sealed[1 + NONCE..].split_at(sealed.len() - OVERHEAD);
-        let mut plain = text.to_vec();
-        self.0
-            .decrypt_in_place_detached(&Nonce::from(nonce), &place.bytes, &mut plain, Tag::from_slice(tag))
-            .map_err(|_| Unsealable)?;
+        let mut plain = sealed[1 + NONCE..].to_vec();
+        let (nonce, place) = (Nonce::assume_unique_for_key(nonce), Aad::from(&place.bytes));
+        let length = self
+            .0
+            .open_in_place(nonce, place, &mut plain)
+            .map_err(|_| Unsealable)?
+            .len();
+        plain.truncate(length);
         Ok(plain)
     }
 }
@@ -231,6 +239,14 @@ impl Keys {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_value_that_another_implementation_sealed_opens() {
+        // Sealed with OpenSSL: files outlive the library that wrote them.
+        let sealed = hex::decode("01000102030405060708090a0b29b2d1402d38ea714782d5b4f8d1ae13387a1cd7d517d2aba03dee").unwrap();
+        let place = Place::new(b'J', TenantId(1), 2, 3);
+        assert_eq!(Cipher::new(&[7; 32]).open(place, &sealed).unwrap(), b"13800138000");
+    }
 
     #[test]
     fn a_value_opens_at_its_own_place_only() {
