@@ -9,6 +9,7 @@
 
 use crate::message::MAX_MESSAGE;
 use bytes::{Buf, Bytes, BytesMut};
+use memchr::memchr;
 
 /// Longest body that is skipped, in bytes, when a message is too long to be kept.
 pub const MAX_SKIP: u64 = 16 << 20;
@@ -185,7 +186,7 @@ impl Framer {
             // A TLS client at the wrong port, for instance: there is no line end to wait for.
             return Some(self.fail(FrameError::NotSip));
         }
-        while let Some(found) = self.buffer[scanned..].iter().position(|b| *b == b'\n') {
+        while let Some(found) = memchr(b'\n', &self.buffer[scanned..]) {
             let line_end = scanned + found;
             if line == 0 && !self.proven && !looks_like_sip(&self.buffer[..line_end]) {
                 return Some(self.fail(FrameError::NotSip));
@@ -280,28 +281,25 @@ fn looks_like_sip(line: &[u8]) -> bool {
 
 /// The header lines of a message as it is on the wire, as (name, value); the value includes folded lines.
 fn header_lines(head: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
-    let mut rest = match head.iter().position(|b| *b == b'\n') {
+    let mut rest = match memchr(b'\n', head) {
         Some(at) => &head[at + 1..],
         None => &[],
     };
     std::iter::from_fn(move || {
         loop {
-            let mut end = rest.iter().position(|b| *b == b'\n')?;
+            let mut end = memchr(b'\n', rest)?;
             if matches!(&rest[..end], b"" | b"\r") {
                 return None;
             }
             while matches!(rest.get(end + 1), Some(b' ' | b'\t')) {
-                end += 1 + rest[end + 1..]
-                    .iter()
-                    .position(|b| *b == b'\n')
-                    .unwrap_or(rest.len() - end - 2);
+                end += 1 + memchr(b'\n', &rest[end + 1..]).unwrap_or(rest.len() - end - 2);
                 if end + 1 >= rest.len() {
                     break;
                 }
             }
             let line;
             (line, rest) = rest.split_at((end + 1).min(rest.len()));
-            if let Some(colon) = line.iter().position(|b| *b == b':') {
+            if let Some(colon) = memchr(b':', line) {
                 // §7.3.1 allows white space before the colon.
                 return Some((line[..colon].trim_ascii_end(), line[colon + 1..].trim_ascii()));
             }
@@ -339,7 +337,18 @@ fn content_length(head: &[u8]) -> Length {
 
 /// The Call-ID of a message as it is on the wire, without parsing the rest.
 pub fn call_id(message: &[u8]) -> Option<&[u8]> {
-    header_lines(message)
+    // Every message is asked for it: lines that begin with another letter are not taken apart. A folded line begins with
+    // white space.
+    let mut at = 0;
+    loop {
+        let next = at + memchr(b'\n', &message[at..])? + 1;
+        match message.get(next..)? {
+            [b'C' | b'c' | b'I' | b'i', ..] => break,
+            [b'\n', ..] | [b'\r', b'\n', ..] => return None,
+            _ => at = next,
+        }
+    }
+    header_lines(&message[at..])
         .find(|(name, _)| name.eq_ignore_ascii_case(b"Call-ID") || name.eq_ignore_ascii_case(b"i"))
         .map(|(_, value)| value)
         .filter(|value| !value.is_empty())
@@ -354,6 +363,25 @@ pub fn is_keep_alive(bytes: &[u8]) -> bool {
 mod tests {
     use super::*;
     use crate::message::{Defect, Message};
+
+    #[test]
+    fn a_call_id_is_found_without_parsing() {
+        for (message, expected) in [
+            ("A b SIP/2.0\r\nVia: x\r\nCall-ID: 1@h\r\n\r\n", Some("1@h")),
+            ("A b SIP/2.0\r\nContact: c\r\n folded\r\nI : 2\r\nCall-ID: 3\r\n\r\n", Some("2")),
+            ("A b SIP/2.0\ncall-id:\r\n 4\r\n\r\n", Some("4")),
+            ("A b SIP/2.0\r\nVia: x\r\n Call-ID: 5\r\n\r\n", None),
+            ("A b SIP/2.0\r\nVia: x\r\n\r\nCall-ID: 6\r\n\r\n", None),
+            ("A b SIP/2.0\r\nCall-ID: \r\n\r\n", None),
+            ("Call-ID: 7", None),
+            ("", None),
+            ("A\n", None),
+            ("A\nCall-ID: 8", None),
+        ] {
+            let found = call_id(message.as_bytes());
+            assert_eq!(found, expected.map(str::as_bytes), "{message:?}");
+        }
+    }
 
     /// What a framer makes of a stream that comes in pieces of these lengths, the last of which repeats.
     fn cut(stream: &[u8], pieces: &[usize]) -> Vec<Result<Frame, FrameError>> {

@@ -22,15 +22,30 @@ macro_rules! names {
                     };
                 }
                 const TABLE: &[(&str, HeaderName)] = &[$(($text, HeaderName::$variant)),+];
-                // Length and first letter reject nearly every candidate before a comparison is made.
-                let Some(first) = name.first() else { return HeaderName::Other };
-                for (text, header) in TABLE {
-                    if text.len() == name.len()
-                        && text.as_bytes()[0] | 0x20 == *first | 0x20
-                        && text.as_bytes().eq_ignore_ascii_case(name)
-                    {
-                        return *header;
+                /// The entries with each length and with each first letter, a bit each: hardly ever is more than one of
+                /// them in both sets.
+                const SETS: ([u64; 32], [u64; 32]) = {
+                    assert!(TABLE.len() <= 64);
+                    let (mut lengths, mut letters) = ([0; 32], [0; 32]);
+                    let mut i = 0;
+                    while i < TABLE.len() {
+                        let text = TABLE[i].0.as_bytes();
+                        lengths[text.len()] |= 1 << i;
+                        letters[text[0] as usize & 31] |= 1 << i;
+                        i += 1;
                     }
+                    (lengths, letters)
+                };
+                let Some(first) = name.first().filter(|_| name.len() < 32) else {
+                    return HeaderName::Other;
+                };
+                let mut both = SETS.0[name.len()] & SETS.1[usize::from(*first & 31)];
+                while both != 0 {
+                    let (text, header) = TABLE[both.trailing_zeros() as usize];
+                    if text.as_bytes().eq_ignore_ascii_case(name) {
+                        return header;
+                    }
+                    both &= both - 1;
                 }
                 HeaderName::Other
             }
@@ -89,4 +104,23 @@ names! {
     Subject = "Subject" / b's',
     Date = "Date",
     Timestamp = "Timestamp",
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_found_in_any_case_and_nothing_else_is() {
+        for name in [HeaderName::Via, HeaderName::CallId, HeaderName::ProxyAuthorization, HeaderName::Timestamp] {
+            let text = name.as_str();
+            assert_eq!(HeaderName::from_bytes(text.as_bytes()), name);
+            assert_eq!(HeaderName::from_bytes(text.to_uppercase().as_bytes()), name);
+            assert_eq!(HeaderName::from_bytes(text.to_lowercase().as_bytes()), name);
+        }
+        for other in [&b""[..], b"X-Via", b"Vib", b"6ia", b"Subjecu", &[b'V'; 31], &[b'V'; 32], &[b'V'; 300]] {
+            assert_eq!(HeaderName::from_bytes(other), HeaderName::Other);
+        }
+        assert_eq!(HeaderName::from_bytes(b"I"), HeaderName::CallId);
+    }
 }

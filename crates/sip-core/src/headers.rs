@@ -3,6 +3,7 @@
 use crate::api::Reason;
 use crate::message::Method;
 use crate::uri::Uri;
+use memchr::memchr;
 
 /// Splits a comma-separated value, minding quotes and angle brackets (RFC 3261 §7.3.1).
 #[derive(Clone)]
@@ -38,7 +39,7 @@ impl<'a> Iterator for CommaList<'a> {
 /// The position of the first `wanted` that is outside quotes and angle brackets.
 fn scan(bytes: &[u8], wanted: u8) -> Option<usize> {
     // Most values have neither in front of what is looked for.
-    let first = bytes.iter().position(|b| *b == wanted || matches!(b, b'"' | b'<'))?;
+    let first = memchr::memchr3(wanted, b'"', b'<', bytes)?;
     if bytes[first] == wanted {
         return Some(first);
     }
@@ -125,6 +126,11 @@ pub fn unquote(value: &[u8]) -> String {
 /// Where the parameters of a From, To, Contact or Route value begin: behind `>`, or at the first semicolon of the form
 /// without brackets, whose parameters belong to the header (§20.10).
 fn after_address(value: &[u8]) -> &[u8] {
+    if memchr(b'"', value).is_none() {
+        // Nothing is quoted, which is most frequent.
+        let end = memchr(b'>', value).map(|i| i + 1).or_else(|| memchr(b';', value));
+        return &value[end.unwrap_or(value.len())..];
+    }
     let mut quoted = false;
     let mut escaped = false;
     for (i, b) in value.iter().enumerate() {

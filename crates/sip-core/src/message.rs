@@ -6,6 +6,7 @@
 pub use crate::header_name::HeaderName;
 use crate::headers::{CSeq, CommaList, Via};
 use bytes::Bytes;
+use memchr::memchr;
 use std::borrow::Cow;
 use std::fmt;
 
@@ -195,6 +196,13 @@ impl Message {
     /// Parses one message that fills `raw`, as a datagram does. Line folding is undone by replacing the line break with
     /// spaces, which keeps all positions.
     pub fn parse(raw: Bytes) -> Result<Message, ParseError> {
+        let mut message = Message::read_back(raw)?;
+        message.check_mandatory();
+        Ok(message)
+    }
+
+    /// Parses a message that we have composed: what every message must have is there.
+    pub(crate) fn read_back(raw: Bytes) -> Result<Message, ParseError> {
         if raw.len() > MAX_MESSAGE {
             return Err(ParseError::TooLarge);
         }
@@ -217,7 +225,6 @@ impl Message {
         let body_from = message.index(line_end + 1, &mut defect);
         message.frame(body_from, &mut defect);
         message.defect = defect;
-        message.check_mandatory();
         Ok(message)
     }
 
@@ -312,20 +319,29 @@ impl Message {
         if self.defect.is_some() {
             return;
         }
-        for name in [
+        const MANDATORY: [HeaderName; 5] = [
             HeaderName::Via,
             HeaderName::From,
             HeaderName::To,
             HeaderName::CallId,
             HeaderName::CSeq,
-        ] {
-            let mut values = self.raw_values(name);
-            let first = values.next();
-            let repeated = name != HeaderName::Via && values.next().is_some();
-            drop(values);
+        ];
+        // The first value of each, and whether there are more.
+        let mut found = [(None, false); MANDATORY.len()];
+        for line in &self.lines {
+            let Some(i) = MANDATORY.iter().position(|name| *name == line.name) else {
+                continue;
+            };
+            match &mut found[i] {
+                (first @ None, _) => *first = Some(line.value),
+                (Some(_), repeated) => *repeated = true,
+            }
+        }
+        for (name, (first, repeated)) in MANDATORY.into_iter().zip(found) {
             let address = matches!(name, HeaderName::From | HeaderName::To);
             let readable = |value: &[u8]| !value.is_empty() && (!address || crate::headers::is_balanced(value));
-            if !first.is_some_and(readable) || repeated {
+            let usable = first.is_some_and(|value: Span| readable(value.of(&self.raw)));
+            if !usable || repeated && name != HeaderName::Via {
                 self.defect = Some(Defect::Mandatory(name));
                 return;
             }
@@ -495,7 +511,7 @@ impl Message {
 }
 
 fn find(raw: &[u8], from: usize, byte: u8) -> Option<usize> {
-    raw.get(from..)?.iter().position(|b| *b == byte).map(|i| from + i)
+    memchr(byte, raw.get(from..)?).map(|i| from + i)
 }
 
 /// The end of the line without a carriage return before the line feed at `line_end`.
@@ -521,13 +537,22 @@ fn parse_number(value: &[u8]) -> Option<u64> {
     Some(value.iter().fold(0, |n, d| n * 10 + u64::from(d - b'0')))
 }
 
+/// The characters of a token.
+const TOKEN: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let b = byte as u8;
+        table[byte] = b.is_ascii_alphanumeric()
+            || matches!(b, b'-' | b'.' | b'!' | b'%' | b'*' | b'_' | b'+' | b'`' | b'\'' | b'~');
+        byte += 1;
+    }
+    table
+};
+
 /// token of RFC 3261 §25.1.
 pub(crate) fn is_token(bytes: &[u8]) -> bool {
-    !bytes.is_empty()
-        && bytes.iter().all(|b| {
-            b.is_ascii_alphanumeric()
-                || matches!(b, b'-' | b'.' | b'!' | b'%' | b'*' | b'_' | b'+' | b'`' | b'\'' | b'~')
-        })
+    !bytes.is_empty() && bytes.iter().all(|b| TOKEN[usize::from(*b)])
 }
 
 fn start_line(raw: &[u8], from: usize, to: usize) -> Result<(Start, Option<Defect>), ParseError> {
@@ -583,7 +608,7 @@ fn start_line(raw: &[u8], from: usize, to: usize) -> Result<(Start, Option<Defec
 }
 
 fn header_line(raw: &[u8], from: usize, to: usize) -> Option<Line> {
-    let colon = raw[from..to].iter().position(|b| *b == b':')? + from;
+    let colon = memchr(b':', &raw[from..to])? + from;
     // §7.3.1 allows white space before the colon.
     let name_end = trim_end(raw, from, colon);
     let name = &raw[from..name_end];

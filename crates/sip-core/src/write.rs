@@ -94,7 +94,11 @@ impl Writer {
     /// Copies all lines of a header field.
     pub fn copy(&mut self, from: &Message, name: HeaderName) {
         for value in from.raw_values(name) {
-            self.header(name.as_str(), &String::from_utf8_lossy(value));
+            // Checking is faster than looking for what to replace.
+            match std::str::from_utf8(value) {
+                Ok(value) => self.header(name.as_str(), value),
+                Err(_) => self.header(name.as_str(), &String::from_utf8_lossy(value)),
+            }
         }
     }
 
@@ -115,12 +119,19 @@ impl Writer {
 
     /// Adds a header field with a number.
     pub fn number(&mut self, name: &str, value: u32) {
-        let _ = write!(self.out, "{name}: {value}\r\n");
+        self.out.push_str(name);
+        self.out.push_str(": ");
+        push_number(&mut self.out, value);
+        self.out.push_str("\r\n");
     }
 
     /// Adds CSeq.
     pub fn cseq(&mut self, number: u32, method: Method) {
-        let _ = write!(self.out, "CSeq: {number} {}\r\n", method.as_str());
+        self.out.push_str("CSeq: ");
+        push_number(&mut self.out, number);
+        self.out.push(' ');
+        self.out.push_str(method.as_str());
+        self.out.push_str("\r\n");
     }
 
     /// Adds a Reason header field (RFC 3326).
@@ -147,7 +158,9 @@ impl Writer {
     }
 
     fn push_safe(&mut self, text: &str) {
-        if text.bytes().all(|b| b >= b' ' || b == b'\t') {
+        // Without a way out of the loop it runs many bytes a step.
+        let control = |b: u8| (b < b' ') & (b != b'\t');
+        if !text.bytes().fold(false, |any, b| any | control(b)) {
             self.out.push_str(text);
         } else {
             self.out.extend(text.chars().filter(|c| !c.is_ascii_control()));
@@ -179,6 +192,43 @@ impl Writer {
             Some(sdp) => self.finish_with("application/sdp", sdp),
             None => self.finish(),
         }
+    }
+}
+
+/// Appends `address:port`, as [`SocketAddr`] displays it, without the detour through formatting: every Via, Contact and
+/// journalled dialog has one.
+pub fn push_address(out: &mut String, address: SocketAddr) {
+    let SocketAddr::V4(v4) = address else {
+        let _ = write!(out, "{address}");
+        return;
+    };
+    for (octet, end) in v4.ip().octets().into_iter().zip(['.', '.', '.', ':']) {
+        push_number(out, u32::from(octet));
+        out.push(end);
+    }
+    push_number(out, u32::from(v4.port()));
+}
+
+/// Appends a number in decimal digits.
+pub fn push_number(out: &mut String, mut number: u32) {
+    let mut digits = [b'0'; 10];
+    let mut from = digits.len();
+    loop {
+        from -= 1;
+        digits[from] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    out.extend(digits[from..].iter().map(|d| char::from(*d)));
+}
+
+/// Appends 64 bits as sixteen hexadecimal digits.
+pub(crate) fn push_hex(out: &mut String, number: u64) {
+    for shift in (0..16).rev() {
+        let digit = (number >> (4 * shift)) as u32 & 15;
+        out.push(char::from_digit(digit, 16).unwrap_or('0'));
     }
 }
 
@@ -282,5 +332,37 @@ pub fn reason_phrase(status: u16) -> &'static str {
         400..=499 => "Request Failure",
         500..=599 => "Server Failure",
         _ => "Global Failure",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_and_numbers_are_written_as_they_display() {
+        for address in ["0.0.0.0:0", "127.0.0.1:5060", "203.0.113.255:65535", "[2001:db8::7]:5061"] {
+            let mut out = String::from("x");
+            push_address(&mut out, address.parse().unwrap());
+            assert_eq!(out, format!("x{address}"));
+        }
+        for number in [0, 9, 10, 70, 4_294_967_295] {
+            let mut out = String::new();
+            push_number(&mut out, number);
+            assert_eq!(out, number.to_string());
+        }
+        let mut out = String::new();
+        push_hex(&mut out, 0x0123_4567_89ab_cdef);
+        assert_eq!(out, "0123456789abcdef");
+    }
+
+    #[test]
+    fn control_characters_do_not_reach_a_header() {
+        let mut writer = Writer::request(Method::Options, "sip:a@b");
+        writer.header("X", "a\r\nInjected: b\0");
+        writer.header("Y", "a long enough value\twith a tab and é");
+        let text = String::from_utf8(writer.finish().to_vec()).unwrap();
+        assert!(text.contains("X: aInjected: b\r\n"), "{text}");
+        assert!(text.contains("Y: a long enough value\twith a tab and é\r\n"), "{text}");
     }
 }

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use strowger_core::event::{DialogRef, Event, Fact, Via};
 use strowger_core::{By, Cause, ConversationRecord, Stamp};
+use strowger_sip_core::write::push_address;
 use strowger_sip_core::{
     Command, ConfirmedSnapshot, Credentials, DialogHandle, DialogSnapshot, InviteSnapshot, Party, Reason, Target,
     Transport,
@@ -46,11 +47,16 @@ pub fn confirmed_ref(s: &ConfirmedSnapshot) -> DialogRef {
 
 /// `transport:peer` or `transport:peer/local`.
 fn target_text(target: &Target, local: Option<SocketAddr>) -> String {
-    let transport = target.transport.via_token().to_ascii_lowercase();
-    match local {
-        Some(local) => format!("{transport}:{}/{local}", target.addr),
-        None => format!("{transport}:{}", target.addr),
+    let mut text = String::with_capacity(64);
+    text.push_str(target.transport.via_token());
+    text.make_ascii_lowercase();
+    text.push(':');
+    push_address(&mut text, target.addr);
+    if let Some(local) = local {
+        text.push('/');
+        push_address(&mut text, local);
     }
+    text
 }
 
 fn parse_target(text: &str) -> Option<(Target, Option<SocketAddr>)> {

@@ -338,7 +338,7 @@ impl Stack {
             .core
             .table
             .get(tx)
-            .and_then(|tx| Message::parse(tx.message.clone()).ok())
+            .and_then(|tx| Message::read_back(tx.message.clone()).ok())
         else {
             return;
         };
@@ -495,7 +495,7 @@ impl Stack {
             _ => return None,
         };
         let tx = self.core.table.get(id)?;
-        let old = Message::parse(tx.message.clone()).ok()?;
+        let old = Message::read_back(tx.message.clone()).ok()?;
         let (target, local) = tx
             .fallback
             .as_ref()

@@ -9,7 +9,7 @@ use crate::headers::Via;
 use crate::keyed::{Keyed, KeyedMap};
 use crate::message::{HeaderName, Message, Method};
 use crate::transaction::{ClientInvite, ClientOther, ServerInvite, ServerOther};
-use crate::write::Writer;
+use crate::write::{Writer, push_address, push_hex};
 use bytes::Bytes;
 use std::collections::VecDeque;
 use std::fmt::Write as _;
@@ -89,7 +89,9 @@ impl Core {
 
     /// 64 bits as hexadecimal digits: tags, branch stems, cnonces.
     pub fn token(hash: Keyed) -> String {
-        format!("{:016x}", hash.finish() as u64)
+        let mut out = String::with_capacity(16);
+        push_hex(&mut out, hash.finish() as u64);
+        out
     }
 
     pub fn mint(&mut self, calls: &KeyedMap<DialogHandle, Call>) -> DialogHandle {
@@ -213,11 +215,15 @@ impl Core {
     }
 
     pub fn via_value(&self, target: Target, local: SocketAddr, branch: &str) -> String {
-        format!(
-            "SIP/2.0/{} {};branch={branch};rport",
-            target.transport.via_token(),
-            self.public(target, local)
-        )
+        let mut out = String::with_capacity(96);
+        out.push_str("SIP/2.0/");
+        out.push_str(target.transport.via_token());
+        out.push(' ');
+        push_address(&mut out, self.public(target, local));
+        out.push_str(";branch=");
+        out.push_str(branch);
+        out.push_str(";rport");
+        out
     }
 
     /// Our Contact; `user` takes precedence over the configured one.
@@ -229,7 +235,7 @@ impl Core {
             out.push_str(user);
             out.push('@');
         }
-        let _ = write!(out, "{}", self.public(target, local));
+        push_address(&mut out, self.public(target, local));
         if transport != Transport::Udp {
             let _ = write!(out, ";transport={}", transport.via_token().to_ascii_lowercase());
         }

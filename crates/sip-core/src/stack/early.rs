@@ -110,7 +110,7 @@ impl Stack {
         let Some(tx) = self.core.table.get(id) else {
             return false;
         };
-        let Ok(invite) = Message::parse(tx.message.clone()) else {
+        let Ok(invite) = Message::read_back(tx.message.clone()) else {
             return false;
         };
         let mut dialog = ConfirmedSnapshot::from_response(&self.core, handle, tx, &invite, message);

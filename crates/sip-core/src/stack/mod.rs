@@ -313,7 +313,7 @@ impl Stack {
     /// §17.1.1.3: the ACK to a 300-699 goes where the INVITE went, by the same branch.
     fn acknowledge_refusal(&mut self, id: TxId, response: &Message) {
         let Some(tx) = self.core.table.get(id) else { return };
-        let Ok(invite) = Message::parse(tx.message.clone()) else {
+        let Ok(invite) = Message::read_back(tx.message.clone()) else {
             return;
         };
         let (target, local) = (tx.target, tx.local);

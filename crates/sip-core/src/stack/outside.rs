@@ -149,7 +149,7 @@ impl Stack {
         let (true, Some(who), Some(tx)) = (allowed, &registering.credentials, self.core.table.get(id)) else {
             return false;
         };
-        let Ok(old) = Message::parse(tx.message.clone()) else {
+        let Ok(old) = Message::read_back(tx.message.clone()) else {
             return false;
         };
         let (target, local) = tx

@@ -310,7 +310,7 @@ impl Stack {
             .core
             .table
             .get(id)
-            .and_then(|tx| Message::parse(tx.message.clone()).ok());
+            .and_then(|tx| Message::read_back(tx.message.clone()).ok());
         let Some(via) = branch.as_ref().and_then(Message::via) else {
             return;
         };
@@ -328,7 +328,7 @@ impl Stack {
 
     fn send_cancel(&mut self, id: TxId, reason: Option<&Reason>) {
         let Some(tx) = self.core.table.get(id) else { return };
-        let Ok(invite) = Message::parse(tx.message.clone()) else {
+        let Ok(invite) = Message::read_back(tx.message.clone()) else {
             return;
         };
         let (target, local) = (tx.target, tx.local);
@@ -419,7 +419,7 @@ impl Stack {
             .fallback
             .as_ref()
             .map_or((tx.target, tx.local), |f| (f.target, f.local));
-        let Ok(old) = Message::parse(tx.message.clone()) else {
+        let Ok(old) = Message::read_back(tx.message.clone()) else {
             return false;
         };
         let cseq = inviting.cseq + 1;
@@ -528,7 +528,7 @@ impl Stack {
     /// §13.2.2.4: the first 2xx makes the dialog.
     fn invite_answered(&mut self, id: TxId, handle: DialogHandle, message: &Message, status: u16) {
         let Some(tx) = self.core.table.get(id) else { return };
-        let Ok(invite) = Message::parse(tx.message.clone()) else {
+        let Ok(invite) = Message::read_back(tx.message.clone()) else {
             return;
         };
         let mut dialog = ConfirmedSnapshot::from_response(&self.core, handle, tx, &invite, message);
@@ -659,7 +659,7 @@ impl Stack {
         let Some(tx) = self.core.table.get(id).filter(|tx| tx.acks.len() < MAX_EARLY) else {
             return;
         };
-        let Ok(invite) = Message::parse(tx.message.clone()) else {
+        let Ok(invite) = Message::read_back(tx.message.clone()) else {
             return;
         };
         let dialog = ConfirmedSnapshot::from_response(&self.core, DialogHandle(0), tx, &invite, message);
