@@ -12,11 +12,26 @@ use std::str::FromStr;
 pub struct BadId;
 
 fn parse_hex(text: &str) -> Result<u128, BadId> {
-    // `from_str_radix` would also take a sign.
-    if text.len() != 32 || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
+    if text.len() != 32 {
         return Err(BadId);
     }
-    u128::from_str_radix(text, 16).map_err(|_| BadId)
+    let mut bytes = [0; 16];
+    for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
+        let digit = |b: u8| char::from(b).to_digit(16).ok_or(BadId);
+        *byte = (digit(pair[0])? << 4 | digit(pair[1])?) as u8;
+    }
+    Ok(u128::from_be_bytes(bytes))
+}
+
+/// Thirty-two digits, without the general formatter: every fact, body and answer has ids in it.
+fn write_hex(id: u128, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut text = [0; 32];
+    for (pair, byte) in text.chunks_exact_mut(2).zip(id.to_be_bytes()) {
+        pair[0] = DIGITS[usize::from(byte >> 4)];
+        pair[1] = DIGITS[usize::from(byte & 15)];
+    }
+    f.write_str(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
 }
 
 macro_rules! id {
@@ -27,13 +42,13 @@ macro_rules! id {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "{:032x}", self.0)
+                write_hex(self.0, f)
             }
         }
 
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "{:032x}", self.0)
+                write_hex(self.0, f)
             }
         }
 
@@ -141,5 +156,15 @@ mod tests {
     fn signs_and_short_texts_are_not_ids() {
         assert_eq!("+0000000000000000000000000000001".parse::<LegId>(), Err(BadId));
         assert_eq!("00".parse::<LegId>(), Err(BadId));
+        assert_eq!("0000000000000000000000000000000g".parse::<LegId>(), Err(BadId));
+        assert_eq!("000000000000000000000000000000é".parse::<LegId>(), Err(BadId));
+    }
+
+    #[test]
+    fn ids_are_written_and_read_with_all_digits() {
+        for id in [0, 1, u128::MAX, 0x0123_4567_89ab_cdef_0f1e_2d3c_4b5a_6978] {
+            assert_eq!(LegId(id).to_string(), format!("{id:032x}"));
+            assert_eq!(format!("{id:032X}").parse(), Ok(LegId(id)));
+        }
     }
 }

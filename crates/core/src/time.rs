@@ -113,10 +113,23 @@ pub struct Civil {
 impl Civil {
     /// `YYYYMMDDHHmmss`, the form of the voice PaaS dialects.
     pub fn digits14(self) -> String {
-        format!(
-            "{:04}{:02}{:02}{:02}{:02}{:02}",
-            self.year, self.month, self.day, self.hour, self.minute, self.second
-        )
+        let mut text = String::with_capacity(14);
+        let mut two = |n: u8| {
+            text.push(char::from(b'0' + n / 10 % 10));
+            text.push(char::from(b'0' + n % 10));
+        };
+        let Ok(century @ 0..=99) = u8::try_from(self.year.div_euclid(100)) else {
+            return format!(
+                "{:04}{:02}{:02}{:02}{:02}{:02}",
+                self.year, self.month, self.day, self.hour, self.minute, self.second
+            );
+        };
+        two(century);
+        two(self.year.rem_euclid(100) as u8);
+        for n in [self.month, self.day, self.hour, self.minute, self.second] {
+            two(n);
+        }
+        text
     }
 
     /// Reads `YYYYMMDDHHmmss`; `None` if it is not 14 ASCII digits. The calendar is checked by [`Stamp::from_civil`].
