@@ -7,6 +7,7 @@ use reqwest::header::{CONTENT_TYPE, HeaderValue, LOCATION};
 use reqwest::{Client, StatusCode, Url, redirect};
 use sha2::Sha256;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use strowger_store::Delivery;
 
@@ -73,6 +74,8 @@ impl Resolve for CheckedResolver {
 pub(crate) struct Sender {
     client: Client,
     pub(crate) policy: Policy,
+    /// The last URL with its parsed form: deliveries that follow one another mostly go to the same one.
+    last: Mutex<Option<(String, Url)>>,
 }
 
 impl Sender {
@@ -94,7 +97,18 @@ impl Sender {
         Ok(Sender {
             client: builder.build()?,
             policy,
+            last: Mutex::default(),
         })
+    }
+
+    fn parse(&self, text: &str) -> Result<Url, Failure> {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, url)) = last.as_ref().filter(|(known, _)| known == text) {
+            return Ok(url.clone());
+        }
+        let url = Url::parse(text).map_err(|_| Failure::Url)?;
+        *last = Some((text.to_owned(), url.clone()));
+        Ok(url)
     }
 
     /// Makes one attempt, number `attempt`, within `timeout` in all. `members` is the number of bodies in an array.
@@ -119,7 +133,7 @@ impl Sender {
         members: Option<usize>,
         secret: Option<&str>,
     ) -> Result<(), Failure> {
-        let mut url = Url::parse(&delivery.url).map_err(|_| Failure::Url)?;
+        let mut url = self.parse(&delivery.url)?;
         let signature = secret.map(|s| sign(s, &delivery.body));
         for _ in 0..=REDIRECTS {
             self.check(&url)?;
