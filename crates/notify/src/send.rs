@@ -120,7 +120,8 @@ impl Sender {
         secret: Option<&str>,
         timeout: Duration,
     ) -> Result<(), Failure> {
-        let run = self.follow(delivery, attempt, members, secret);
+        // Several kilobytes, which would be moved with every future around it.
+        let run = Box::pin(self.follow(delivery, attempt, members, secret));
         tokio::time::timeout(timeout, run)
             .await
             .unwrap_or(Err(Failure::Timeout))

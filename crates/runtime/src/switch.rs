@@ -365,7 +365,7 @@ impl Switch {
         if let Some(handle) = incoming {
             self.dialogs.insert(handle.0, mailbox.clone());
         }
-        let task = Task {
+        let task = Box::new(Task {
             switch: self.clone(),
             owner,
             clock,
@@ -376,7 +376,7 @@ impl Switch {
             names: Vec::new(),
             done: VecDeque::new(),
             _places: places,
-        };
+        });
         let (started, answer) = oneshot::channel();
         self.runtime.spawn(task.run(first, on, started));
         answer

@@ -58,8 +58,9 @@ impl Task {
         self.owner.machine().id()
     }
 
-    /// Runs the conversation from its first turn to its end.
-    pub async fn run(mut self, first: Turn, on: Conditions, started: Started) {
+    /// Runs the conversation from its first turn to its end. Boxed, because an executor moves a future several times and
+    /// this is several kilobytes.
+    pub async fn run(mut self: Box<Self>, first: Turn, on: Conditions, started: Started) {
         self.committer.open(first.events, on);
         if let Err(error) = self.committer.settle().await {
             // Nothing was dialled and nothing is in the journal: the call never was.

@@ -368,7 +368,10 @@ mod tests {
     fn a_call_id_is_found_without_parsing() {
         for (message, expected) in [
             ("A b SIP/2.0\r\nVia: x\r\nCall-ID: 1@h\r\n\r\n", Some("1@h")),
-            ("A b SIP/2.0\r\nContact: c\r\n folded\r\nI : 2\r\nCall-ID: 3\r\n\r\n", Some("2")),
+            (
+                "A b SIP/2.0\r\nContact: c\r\n folded\r\nI : 2\r\nCall-ID: 3\r\n\r\n",
+                Some("2"),
+            ),
             ("A b SIP/2.0\ncall-id:\r\n 4\r\n\r\n", Some("4")),
             ("A b SIP/2.0\r\nVia: x\r\n Call-ID: 5\r\n\r\n", None),
             ("A b SIP/2.0\r\nVia: x\r\n\r\nCall-ID: 6\r\n\r\n", None),

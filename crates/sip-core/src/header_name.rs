@@ -42,7 +42,7 @@ macro_rules! names {
                 let mut both = SETS.0[name.len()] & SETS.1[usize::from(*first & 31)];
                 while both != 0 {
                     let (text, header) = TABLE[both.trailing_zeros() as usize];
-                    if text.as_bytes().eq_ignore_ascii_case(name) {
+                    if text.as_bytes() == name || text.as_bytes().eq_ignore_ascii_case(name) {
                         return header;
                     }
                     both &= both - 1;
@@ -112,13 +112,27 @@ mod tests {
 
     #[test]
     fn names_are_found_in_any_case_and_nothing_else_is() {
-        for name in [HeaderName::Via, HeaderName::CallId, HeaderName::ProxyAuthorization, HeaderName::Timestamp] {
+        for name in [
+            HeaderName::Via,
+            HeaderName::CallId,
+            HeaderName::ProxyAuthorization,
+            HeaderName::Timestamp,
+        ] {
             let text = name.as_str();
             assert_eq!(HeaderName::from_bytes(text.as_bytes()), name);
             assert_eq!(HeaderName::from_bytes(text.to_uppercase().as_bytes()), name);
             assert_eq!(HeaderName::from_bytes(text.to_lowercase().as_bytes()), name);
         }
-        for other in [&b""[..], b"X-Via", b"Vib", b"6ia", b"Subjecu", &[b'V'; 31], &[b'V'; 32], &[b'V'; 300]] {
+        for other in [
+            &b""[..],
+            b"X-Via",
+            b"Vib",
+            b"6ia",
+            b"Subjecu",
+            &[b'V'; 31],
+            &[b'V'; 32],
+            &[b'V'; 300],
+        ] {
             assert_eq!(HeaderName::from_bytes(other), HeaderName::Other);
         }
         assert_eq!(HeaderName::from_bytes(b"I"), HeaderName::CallId);

@@ -221,7 +221,7 @@ pub fn push_number(out: &mut String, mut number: u32) {
             break;
         }
     }
-    out.extend(digits[from..].iter().map(|d| char::from(*d)));
+    out.push_str(std::str::from_utf8(&digits[from..]).unwrap_or_default());
 }
 
 /// Appends 64 bits as sixteen hexadecimal digits.
@@ -341,7 +341,12 @@ mod tests {
 
     #[test]
     fn addresses_and_numbers_are_written_as_they_display() {
-        for address in ["0.0.0.0:0", "127.0.0.1:5060", "203.0.113.255:65535", "[2001:db8::7]:5061"] {
+        for address in [
+            "0.0.0.0:0",
+            "127.0.0.1:5060",
+            "203.0.113.255:65535",
+            "[2001:db8::7]:5061",
+        ] {
             let mut out = String::from("x");
             push_address(&mut out, address.parse().unwrap());
             assert_eq!(out, format!("x{address}"));

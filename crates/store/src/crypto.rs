@@ -243,7 +243,8 @@ mod tests {
     #[test]
     fn a_value_that_another_implementation_sealed_opens() {
         // Sealed with OpenSSL: files outlive the library that wrote them.
-        let sealed = hex::decode("01000102030405060708090a0b29b2d1402d38ea714782d5b4f8d1ae13387a1cd7d517d2aba03dee").unwrap();
+        let sealed =
+            hex::decode("01000102030405060708090a0b29b2d1402d38ea714782d5b4f8d1ae13387a1cd7d517d2aba03dee").unwrap();
         let place = Place::new(b'J', TenantId(1), 2, 3);
         assert_eq!(Cipher::new(&[7; 32]).open(place, &sealed).unwrap(), b"13800138000");
     }
