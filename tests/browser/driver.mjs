@@ -3,6 +3,7 @@
 //
 //   {"do":"open","tab":1,"settings":{...}}   a page with one telephone
 //   {"do":"call","tab":1,"method":"ping","arguments":[]}   a function of that telephone
+//   {"do":"reload","tab":1,"settings":{...}}   the page is loaded again: its telephone goes without a word, and comes back
 //   {"do":"close","tab":1}   the page goes away without a word
 
 import { createServer } from "node:http";
@@ -86,6 +87,9 @@ async function obey(command) {
     await open(command.tab, command.settings);
   } else if (command.do === "call") {
     await page.evaluate(([name, args]) => void window.phone[name](...args), [command.method, command.arguments]);
+  } else if (command.do === "reload") {
+    await page.reload();
+    await page.evaluate((settings) => window.start(settings), command.settings);
   } else if (command.do === "close") {
     tabs.delete(command.tab);
     await page.close();

@@ -31,7 +31,12 @@ function jssip({ server, uri, password, expires, video, manual }) {
     session = fresh;
     fresh.on("failed", ({ originator, message, cause }) => report("failed", { originator, cause, ...refusal(message) }));
     fresh.on("accepted", () => report("accepted"));
-    fresh.on("confirmed", () => report("confirmed"));
+    fresh.on("confirmed", () => {
+      // What a page needs to come back to the talk after it was loaded again.
+      const dialog = fresh._dialog.id;
+      sessionStorage.setItem("talk", JSON.stringify([dialog.call_id, dialog.remote_tag, dialog.local_tag]));
+      report("confirmed");
+    });
     fresh.on("ended", ({ originator }) => report("ended", { originator }));
     fresh.on("hold", ({ originator }) => report("held", { originator }));
     fresh.on("unhold", ({ originator }) => report("unheld", { originator }));
@@ -47,6 +52,12 @@ function jssip({ server, uri, password, expires, video, manual }) {
     // RFC 5626 §4.4.1, as a page does that wants to know whether its connection still stands.
     ping: () => ua.transport.socket.send("\r\n\r\n"),
     call: (target) => void ua.call(target, media()),
+    // RFC 3891: the new call takes the place of the one that the page had before.
+    comeBack() {
+      const [call, remote, local] = JSON.parse(sessionStorage.getItem("talk"));
+      const extraHeaders = [`Replaces: ${call};to-tag=${remote};from-tag=${local}`, "Require: replaces"];
+      ua.call(uri, { ...media(), extraHeaders });
+    },
     answer: () => session.answer(media()),
     hangUp: () => session.terminate(),
     hold: () => session.hold({}, () => report("holding")) || report("unable", { text: "hold" }),

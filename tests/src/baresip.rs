@@ -189,7 +189,7 @@ fn configuration(setup: &Setup<'_>, folder: &Path, ports: u16) -> String {
     let at = folder.display();
     let (sip, control, first, last) = (ports + 1, ports + 3, ports + 4, ports + 9);
     let authority = setup.authority.map(|a| format!("sip_cafile {}\n", a.display()));
-    let modules = ["g711.so", "aufile.so", "sndfile.so"].map(|m| format!("module {m}\n"));
+    let modules = ["g711.so", "aufile.so", "sndfile.so", "srtp.so"].map(|m| format!("module {m}\n"));
     format!(
         "poll_method epoll\nsip_listen 127.0.0.1:{sip}\nnet_interface 127.0.0.1\n{}\
          audio_source aufile,{at}/tone.wav\naudio_alert aufile,{at}/tone.wav\nausrc_srate 8000\nauplay_srate 8000\n\

@@ -108,6 +108,11 @@ impl Browser {
         self.command(&json!({ "do": "call", "tab": tab.0, "method": method, "arguments": arguments }));
     }
 
+    /// Loads a tab again: its telephone goes without a word, and starts anew with these settings.
+    pub fn reload(&mut self, tab: Tab, settings: &Value) {
+        self.command(&json!({ "do": "reload", "tab": tab.0, "settings": settings }));
+    }
+
     /// Closes a tab: its telephone says no word.
     pub fn close(&mut self, tab: Tab) {
         self.command(&json!({ "do": "close", "tab": tab.0 }));

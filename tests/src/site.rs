@@ -56,6 +56,19 @@ impl Site {
 
     /// A tab with a telephone; `more` is added to its settings.
     pub fn open(&mut self, library: &str, user: &str, more: &Value) -> Tab {
+        let settings = self.settings(library, user, more);
+        self.browser.open(&settings)
+    }
+
+    /// Loads a tab again, and waits until its telephone has registered.
+    pub fn reload(&mut self, tab: Tab, library: &str, user: &str, more: &Value) {
+        let settings = self.settings(library, user, more);
+        let mark = self.browser.mark();
+        self.browser.reload(tab, &settings);
+        self.browser.wait(tab, mark, "registered", STEP);
+    }
+
+    fn settings(&self, library: &str, user: &str, more: &Value) -> Value {
         let mut settings = json!({
             "library": library,
             "server": format!("wss://localhost:{}", self.cable.address().port()),
@@ -67,7 +80,7 @@ impl Site {
         if let (Some(settings), Some(more)) = (settings.as_object_mut(), more.as_object()) {
             settings.extend(more.clone());
         }
-        self.browser.open(&settings)
+        settings
     }
 
     /// A tab with a registered telephone.

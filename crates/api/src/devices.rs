@@ -6,7 +6,7 @@ use crate::request::{self, Answer, Body, OfTenant};
 use axum::extract::{Path, Query, State};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
-use strowger_core::resource::Device;
+use strowger_core::resource::{Device, DeviceMedia};
 use strowger_core::{ApplicationId, DeviceId, Number, TenantId};
 use strowger_store::config::{Config, DeviceEntry, Resource, ResourceId, Secret};
 
@@ -20,6 +20,8 @@ struct View {
     application: Option<String>,
     /// Number that its outward calls show.
     cli: Option<String>,
+    /// What it is offered: `auto`, `rtp`, `srtp-optional`, `srtp` or `webrtc`.
+    media: &'static str,
     disabled: bool,
     /// Shown once, when it is made.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -35,6 +37,7 @@ impl View {
             contact: d.device.contact.map(|c| c.to_string()),
             application: d.device.application.map(|a| a.to_string()),
             cli: d.device.cli.as_ref().map(|n| n.as_str().to_owned()),
+            media: d.device.media.name(),
             disabled: d.disabled,
             password: None,
         }
@@ -51,6 +54,7 @@ pub(crate) struct Create {
     /// By name or id.
     application: Option<String>,
     cli: Option<String>,
+    media: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -62,7 +66,13 @@ pub(crate) struct Change {
     application: Option<String>,
     /// Empty for none.
     cli: Option<String>,
+    media: Option<String>,
     disabled: Option<bool>,
+}
+
+fn media(text: &str) -> Result<DeviceMedia, Problem> {
+    DeviceMedia::of_name(text)
+        .ok_or_else(|| Problem::parameter("media", "media is auto, rtp, srtp-optional, srtp or webrtc"))
 }
 
 fn contact(text: &str) -> Result<Option<SocketAddr>, Problem> {
@@ -173,6 +183,7 @@ pub(crate) async fn create(State(api): State<Api>, Body(create): Body<Create>) -
             contact: contact(create.contact.as_deref().unwrap_or(""))?,
             application: application(&config, tenant, create.application.as_deref().unwrap_or(""))?,
             cli: cli(&config, tenant, create.cli.as_deref().unwrap_or(""))?,
+            media: create.media.as_deref().map(media).transpose()?.unwrap_or_default(),
             ..Device::new(DeviceId(request::mint(&api)?), tenant, username)
         },
         password: Some(secret),
@@ -202,6 +213,9 @@ pub(crate) async fn change(State(api): State<Api>, Path(id): Path<String>, Body(
     }
     if let Some(text) = change.cli {
         entry.device.cli = cli(&config, tenant, &text)?;
+    }
+    if let Some(text) = change.media {
+        entry.device.media = media(&text)?;
     }
     entry.disabled = change.disabled.unwrap_or(entry.disabled);
     let view = View::of(&entry);

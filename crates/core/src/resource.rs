@@ -388,6 +388,49 @@ pub struct Route {
     pub target: RouteTarget,
 }
 
+/// What a device is offered when it is called. What it offers itself is taken in any of these forms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum DeviceMedia {
+    /// What its connection suggests: WebRTC over WebSocket, SRTP beside RTP over TLS, RTP otherwise.
+    #[default]
+    Auto,
+    /// RTP.
+    Rtp,
+    /// RTP with keys beside it: SRTP if the device has it (RFC 4568).
+    SrtpOptional,
+    /// SRTP and nothing else.
+    Srtp,
+    /// ICE and DTLS, as browsers have it.
+    WebRtc,
+}
+
+impl DeviceMedia {
+    /// All of them.
+    pub const ALL: [DeviceMedia; 5] = [
+        DeviceMedia::Auto,
+        DeviceMedia::Rtp,
+        DeviceMedia::SrtpOptional,
+        DeviceMedia::Srtp,
+        DeviceMedia::WebRtc,
+    ];
+
+    /// As the API, the command line and the store write it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            DeviceMedia::Auto => "auto",
+            DeviceMedia::Rtp => "rtp",
+            DeviceMedia::SrtpOptional => "srtp-optional",
+            DeviceMedia::Srtp => "srtp",
+            DeviceMedia::WebRtc => "webrtc",
+        }
+    }
+
+    /// Of a name.
+    pub fn of_name(name: &str) -> Option<DeviceMedia> {
+        DeviceMedia::ALL.into_iter().find(|m| m.name() == name)
+    }
+}
+
 /// A telephone with a fixed contact address.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Device {
@@ -403,6 +446,8 @@ pub struct Device {
     pub application: Option<ApplicationId>,
     /// The number that its outward calls show; `None` for the application's.
     pub cli: Option<Number>,
+    /// What it is offered when it is called.
+    pub media: DeviceMedia,
 }
 
 impl Device {
@@ -415,6 +460,7 @@ impl Device {
             contact: None,
             application: None,
             cli: None,
+            media: DeviceMedia::Auto,
         }
     }
 }

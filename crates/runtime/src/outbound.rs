@@ -8,7 +8,7 @@ use std::sync::Arc;
 use strowger_core::call::{Sound, Target};
 use strowger_core::event::Via;
 use strowger_core::number::CHINA;
-use strowger_core::resource::{Asserted, DiversionTo, PrivacyTo, Trunk, TrunkIdentity};
+use strowger_core::resource::{Asserted, DeviceMedia, DiversionTo, PrivacyTo, Trunk, TrunkIdentity};
 use strowger_core::routing::{Denied, TollRules};
 use strowger_core::{ApplicationId, Number, TenantId, routing};
 use strowger_media::{CallKey, LocalWebRtc, MediaError, SoundRef};
@@ -102,17 +102,20 @@ impl Switch {
                 group += 1;
                 q = binding.q;
             }
-            let by_browser = matches!(binding.target.transport, Transport::Ws | Transport::Wss);
             ways.push(Way {
                 route: binding.path,
-                media: if by_browser { WayMedia::WebRtc } else { WayMedia::Rtp },
+                media: media_of(device.device.media, binding.target.transport),
                 group,
                 ..Way::new(via, binding.target, binding.contact)
             });
         }
         if let (Some(contact), true) = (device.device.contact, ways.is_empty() && instance.is_none()) {
             let uri = format!("sip:{}@{contact}", device.device.username);
-            ways.push(Way::new(via, SipTarget::udp(contact), uri));
+            let target = SipTarget::udp(contact);
+            ways.push(Way {
+                media: media_of(device.device.media, target.transport),
+                ..Way::new(via, target, uri)
+            });
         }
         ways
     }
@@ -141,6 +144,17 @@ impl Switch {
                 .tenant(tenant)
                 .and_then(|t| t.domain.as_ref().map(own))
                 .unwrap_or(false)
+    }
+}
+
+/// What a device is offered that is reached by this transport. Keys that everybody on the way can read are worth little:
+/// they are offered over TLS alone, unless somebody has said so.
+fn media_of(setting: DeviceMedia, transport: Transport) -> WayMedia {
+    match (setting, transport) {
+        (DeviceMedia::WebRtc, _) | (DeviceMedia::Auto, Transport::Ws | Transport::Wss) => WayMedia::WebRtc,
+        (DeviceMedia::SrtpOptional, _) | (DeviceMedia::Auto, Transport::Tls) => WayMedia::SrtpOptional,
+        (DeviceMedia::Srtp, _) => WayMedia::SrtpRequired,
+        (DeviceMedia::Rtp, _) | (DeviceMedia::Auto, _) => WayMedia::Rtp,
     }
 }
 
@@ -175,6 +189,10 @@ impl World for Switch {
 
     fn open_webrtc(&self, call: CallKey, leg: u16) -> Result<LocalWebRtc, MediaError> {
         self.media().open_webrtc(call, leg)
+    }
+
+    fn browser_grace_secs(&self) -> u64 {
+        self.browser_grace().as_secs()
     }
 
     fn ways(&self, tenant: TenantId, target: &Target) -> Vec<Way> {

@@ -51,6 +51,8 @@ pub struct SwitchConfig {
     pub door: DoorSettings,
     /// How many messages are kept for ladders.
     pub ladder: LadderSettings,
+    /// How long the talk of a browser is kept that is not heard any more.
+    pub browser_grace: Duration,
     /// Who is told about a call that came in for an application; the runtime itself knows no projector.
     pub incoming: IncomingSubscriptions,
 }
@@ -180,6 +182,11 @@ impl Switch {
             Via::Trunk(id) => self.store.snapshot().trunk(id).and_then(|t| credentials_of(t)),
             Via::Device(_) | Via::Platform => None,
         }
+    }
+
+    /// How long the talk of a browser is kept that is not heard any more.
+    pub(crate) fn browser_grace(&self) -> Duration {
+        self.config.browser_grace
     }
 
     /// The event loop of the owners.

@@ -82,6 +82,7 @@ fn switch_config() -> SwitchConfig {
         door: Default::default(),
         ladder: Default::default(),
         max_conversations: 10,
+        browser_grace: Duration::from_secs(20),
         incoming: Arc::new(|_| Vec::new()),
     }
 }

@@ -128,6 +128,7 @@ pub async fn start(config: &Config, data: DataFolder) -> Result<Running, StartEr
         door: telephony::door(config),
         ladder: telephony::ladder(config),
         max_conversations: config.limits.conversations,
+        browser_grace: config.media.browser_grace,
         incoming: incoming_subscriptions(config),
     };
     let signalling = Signalling::start().map_err(StartError::Thread)?;

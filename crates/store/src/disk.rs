@@ -10,7 +10,9 @@ use crate::config::{
 };
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
-use strowger_core::resource::{ApplicationSettings, Device, NoticeSettings, OwnedNumber, Route, RouteTarget};
+use strowger_core::resource::{
+    ApplicationSettings, Device, DeviceMedia, NoticeSettings, OwnedNumber, Route, RouteTarget,
+};
 use strowger_core::spoken::Language;
 use strowger_core::{AccountId, ApplicationId, DeviceId, Number, RouteId, Stamp, TenantId, TrunkId};
 
@@ -232,6 +234,8 @@ struct DiskDevice {
     #[serde(default)]
     cli: Option<String>,
     #[serde(default)]
+    media: String,
+    #[serde(default)]
     password: Option<String>,
     #[serde(default)]
     disabled: bool,
@@ -370,6 +374,7 @@ fn to_disk(resource: &Resource) -> Disk {
             contact: d.device.contact,
             application: d.device.application.map(|a| Id(a.0)),
             cli: d.device.cli.as_ref().map(|n| n.as_str().to_owned()),
+            media: d.device.media.name().to_owned(),
             password: d.password.as_ref().map(secret),
             disabled: d.disabled,
         }),
@@ -460,6 +465,7 @@ fn from_disk(disk: Disk) -> Option<Resource> {
                 contact: d.contact,
                 application: d.application.map(|a| ApplicationId(a.0)),
                 cli: d.cli.map(Number::from_canonical),
+                media: DeviceMedia::of_name(&d.media).unwrap_or_default(),
             },
             password: d.password.map(Secret::new),
             disabled: d.disabled,

@@ -215,10 +215,12 @@ impl Owner {
     }
 
     pub(super) fn hold_facts(&mut self, i: usize, world: &dyn World, now: Stamp) {
-        let held = self.legs[i]
-            .agreed
-            .as_ref()
-            .is_some_and(|a| a.held || a.direction == Direction::Inactive);
+        let away = self.legs[i].away_until.is_some();
+        let held = away
+            || self.legs[i]
+                .agreed
+                .as_ref()
+                .is_some_and(|a| a.held || a.direction == Direction::Inactive);
         if held != self.legs[i].held {
             self.legs[i].held = held;
             self.fact(i, if held { LegFact::Held } else { LegFact::Retrieved }, world, now);

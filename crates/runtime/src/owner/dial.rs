@@ -143,6 +143,10 @@ impl Owner {
             self.legs[i].group_by = None;
             self.group_timeout(i, world, now);
         }
+        if late(self.legs[i].away_until) {
+            self.legs[i].away_until = None;
+            self.fact(i, LegFact::Lost, world, now);
+        }
         if late(self.legs[i].retry_at) {
             self.legs[i].retry_at = None;
             self.offer_again(i);

@@ -4,7 +4,7 @@ use super::leg::LegIo;
 use super::{Owner, WayMedia, World};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use strowger_core::LegSeq;
+use strowger_core::{LegSeq, Stamp};
 use strowger_media::{
     CallKey, Fingerprint, IceCredentials, LocalWebRtc, MasterKey, MediaError, Security, Suite, WebRtc,
 };
@@ -271,5 +271,23 @@ impl Owner {
             None => {}
         }
         ends
+    }
+
+    /// A browser is not heard any more: its page is being loaded again, or its network has changed. The talk is kept for a
+    /// while, with music for the other party; a new INVITE of the page takes the leg's place (RFC 3891), or ICE finds it.
+    pub(super) fn browser_gone(&mut self, i: usize, world: &dyn World, now: Stamp) {
+        let Some(io) = self.legs.get_mut(i) else { return };
+        if io.in_dialog && io.agreed.is_some() && io.away_until.is_none() {
+            io.away_until = Some(now.plus_secs(world.browser_grace_secs()));
+            self.hold_facts(i, world, now);
+        }
+    }
+
+    /// It is heard again.
+    pub(super) fn browser_back(&mut self, i: usize, world: &dyn World, now: Stamp) {
+        let Some(io) = self.legs.get_mut(i) else { return };
+        if io.away_until.take().is_some() {
+            self.hold_facts(i, world, now);
+        }
     }
 }

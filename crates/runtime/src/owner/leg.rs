@@ -43,8 +43,10 @@ pub(super) struct LegIo {
     pub described: Option<Session>,
     /// Our 2xx to a re-INVITE or a late-offer INVITE carried an offer; the ACK brings the answer.
     pub answer_in_ack: bool,
-    /// The device holds us.
+    /// The device holds us, or is a browser that is away.
     pub held: bool,
+    /// Until when a browser that is not heard any more may come back.
+    pub away_until: Option<Stamp>,
     /// The number to show.
     pub cli: Option<String>,
     /// What every INVITE of this leg says besides.
@@ -133,6 +135,7 @@ impl LegIo {
             described: None,
             answer_in_ack: false,
             held: false,
+            away_until: None,
             cli: None,
             headers: Vec::new(),
             groups: VecDeque::new(),
@@ -155,7 +158,8 @@ impl LegIo {
     /// The next moment at which its signalling wants to be looked at.
     pub fn next_deadline(&self) -> Option<Stamp> {
         let branches = self.branches.iter().filter_map(|b| b.first_response_by);
-        branches.chain(self.group_by).chain(self.retry_at).min()
+        let others = [self.group_by, self.retry_at, self.away_until];
+        branches.chain(others.into_iter().flatten()).min()
     }
 
     /// The leg is over: its places are free. INVITEs that were given up may still be on their way out.
@@ -164,6 +168,7 @@ impl LegIo {
         self.groups.clear();
         self.group_by = None;
         self.retry_at = None;
+        self.away_until = None;
         for branch in self.branches.iter_mut().chain(&mut self.lost) {
             branch.permit = None;
             branch.first_response_by = None;

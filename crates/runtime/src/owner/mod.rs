@@ -54,6 +54,10 @@ pub trait World: Send + Sync {
         let _ = (call, leg);
         Err(MediaError::WebRtcOff)
     }
+    /// Seconds for which a browser that is not heard any more may come back.
+    fn browser_grace_secs(&self) -> u64 {
+        20
+    }
     /// Ways to a target, best first.
     fn ways(&self, tenant: TenantId, target: &Target) -> Vec<Way>;
     /// A destination did not answer, cannot be reached, or has no room (RFC 3263 §4.3): for a while others are tried first.
@@ -443,11 +447,13 @@ impl Owner {
             }
             MediaEvent::TransportFailed { leg, why } => {
                 tracing::info!(conversation = %self.machine.id(), leg, "no media with a browser: {why}");
+                self.browser_gone(usize::from(leg), world, now);
             }
-            MediaEvent::TransportConnected { .. }
-            | MediaEvent::TransportLost { .. }
-            | MediaEvent::TransportFound { .. }
-            | MediaEvent::DtmfFailed { .. }
+            MediaEvent::TransportLost { leg } => self.browser_gone(usize::from(leg), world, now),
+            MediaEvent::TransportConnected { leg } | MediaEvent::TransportFound { leg } => {
+                self.browser_back(usize::from(leg), world, now);
+            }
+            MediaEvent::DtmfFailed { .. }
             | MediaEvent::DtmfSent { .. }
             // Nobody asks for these yet.
             | MediaEvent::Voice { .. }

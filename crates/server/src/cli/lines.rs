@@ -319,6 +319,9 @@ pub enum Device {
         /// Number that its outward calls show
         #[arg(long, value_name = "NUMBER")]
         cli: Option<String>,
+        /// What it is offered when it is called
+        #[arg(long, value_parser = ["auto", "rtp", "srtp-optional", "srtp", "webrtc"])]
+        media: Option<String>,
     },
     /// Change one
     #[command(after_help = "Example:\n  strowger device set desk-1 --application sales --cli 01062345678")]
@@ -337,6 +340,9 @@ pub enum Device {
         /// Number that its outward calls show; empty for the application's
         #[arg(long, value_name = "NUMBER")]
         cli: Option<String>,
+        /// What it is offered when it is called
+        #[arg(long, value_parser = ["auto", "rtp", "srtp-optional", "srtp", "webrtc"])]
+        media: Option<String>,
     },
     /// Refuse its calls and registrations
     #[command(after_help = "Example:\n  strowger device disable desk-1")]
@@ -373,12 +379,13 @@ impl Device {
                 password,
                 application,
                 cli,
+                media,
             } => send(
                 "POST",
                 "/devices",
                 json!({
                     "username": username, "tenant": of.tenant, "contact": contact, "password": password,
-                    "application": application, "cli": cli,
+                    "application": application, "cli": cli, "media": media,
                 }),
                 View::Card,
             ),
@@ -388,10 +395,12 @@ impl Device {
                 password,
                 application,
                 cli,
+                media,
             } => send(
                 "PATCH",
                 path(&named),
-                json!({ "contact": contact, "password": password, "application": application, "cli": cli }),
+                json!({ "contact": contact, "password": password, "application": application, "cli": cli,
+                    "media": media }),
                 View::Card,
             ),
             Device::Disable(n) => switch(path(&n), true),

@@ -118,6 +118,8 @@ pub struct Media {
     pub webrtc: bool,
     /// The UDP port of browsers, one a thread of the loop from here on; 0 takes the first of `ports`.
     pub webrtc_port: u16,
+    /// How long the talk of a browser is kept whose page is loaded again, or whose network is gone.
+    pub browser_grace: Duration,
     /// Full ICE, with checks of our own, for a server behind a translator that maps no ports.
     pub full_ice: bool,
 }
@@ -140,6 +142,11 @@ impl Media {
             realtime: s.boolean("realtime", true),
             webrtc: s.boolean("webrtc", true),
             webrtc_port: s.integer("webrtc_port", 0, 0..=65_535, "UDP port, 0 takes the first of \"ports\"") as u16,
+            browser_grace: s.duration(
+                "browser_grace",
+                Duration::from_secs(20),
+                Duration::from_secs(1)..=Duration::from_secs(300),
+            ),
             full_ice: s.choice("ice", false, &[("lite", false), ("full", true)]),
         };
         if read.webrtc_port != 0 && (read.webrtc_port < 1024 || read.ports.contains(&read.webrtc_port)) {
