@@ -1,8 +1,10 @@
 //! Voice notices, batches and verification codes on the wire: what a telephone hears, what is pushed, and `kill -9`.
 
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::net::{SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use strowger_media_core::g711::Law;
 use strowger_tests::bed::{Bed, CALLEE, CALLEE_CLI, PUSHED};
@@ -197,7 +199,7 @@ fn a_verification_code_is_spoken_three_times_and_is_in_no_log() {
 fn a_trunk_that_is_down_is_minus_6_without_waiting() {
     let bed = Bed::start();
     let trunk = json!({
-        "name": "dead", "tenant": bed.tenant, "address": "127.0.0.1:9", "options_interval": 1,
+        "name": "dead", "tenant": bed.tenant, "address": "127.0.0.1:9", "options_interval": 5,
         "rules": [{ "prefix": "+86139", "strip": 0, "prepend": "", "allow": true }],
     });
     bed.server.create("/trunks", &trunk);
@@ -218,6 +220,52 @@ fn a_trunk_that_is_down_is_minus_6_without_waiting() {
     // No trunk carries this one.
     let other = json!({"appid": bed.app, "to": "13700000003", "contents": [{"type": "voice", "content": "first"}]});
     assert_eq!(post(&bed, "VoiceNotices", &other)["statusCode"], "-5");
+}
+
+// accept: voice-paas 34
+#[test]
+fn a_trunk_without_room_is_minus_5_and_a_refusal_takes_nothing() {
+    let scene = Scene::start(Law::A);
+    let limit = json!({ "max_channels": 1 });
+    assert_eq!(
+        scene.bed.server.admin("PATCH", "/trunks/callee", Some(&limit)).status,
+        200
+    );
+    let first = scene.notice(&json!({}));
+    let ringing = scene.callee.first_call();
+    ringing.ring();
+    let body = json!({"appid": scene.bed.app, "to": CALLEE, "contents": [{"type": "voice", "content": "first"}]});
+    // More than there are media ports: none of them is kept.
+    for _ in 0..150 {
+        let answer = post(&scene.bed, "VoiceNotices", &body);
+        assert_eq!(answer["statusCode"], "-5", "{answer}");
+    }
+    assert_eq!(scene.callee.calls().len(), 1);
+    ringing.refuse("486 Busy Here");
+    assert_eq!(scene.result(&first)["reason"], "1");
+    let next = scene.notice(&json!({ "times": 1 }));
+    listen(&scene.callee.nth_call(1));
+    assert_eq!(scene.result(&next)["result"], "0");
+    // And the same by the limit of the application, which holds until a call is forgotten.
+    wait::until("no open call", PUSHED, Duration::from_millis(20), || {
+        scene.bed.server.open_calls().is_empty().then_some(())
+    });
+    scene.bed.settings(&json!({ "max_conversations": 1 }));
+    scene.notice(&json!({}));
+    assert_eq!(post(&scene.bed, "VoiceNotices", &body)["statusCode"], "-5");
+    scene.callee.nth_call(2).refuse("603 Decline");
+    scene.bed.settings(&json!({ "max_conversations": 0 }));
+    // The rate of the trunk is found out only when a call is about to leave.
+    let limit = json!({ "max_channels": 0, "max_rate": 1 });
+    assert_eq!(
+        scene.bed.server.admin("PATCH", "/trunks/callee", Some(&limit)).status,
+        200
+    );
+    let refused = (0..150).filter(|_| post(&scene.bed, "VoiceNotices", &body)["statusCode"] == "-5");
+    assert!(refused.count() > 100);
+    wait::until("a call in another second", SOON, Duration::from_millis(100), || {
+        (post(&scene.bed, "VoiceNotices", &body)["statusCode"] == "0").then_some(())
+    });
 }
 
 /// Lets every call ring, answer and listen, until told to stop; a call that is killed with the server just ends.
@@ -341,6 +389,105 @@ fn a_batch_that_is_cancelled_calls_no_more_and_reports_the_rest() {
         .server
         .admin("POST", &format!("/batches/{request}/cancel"), Some(&json!({})));
     assert_eq!(again.status, 409);
+}
+
+/// A carrier whose numbers are all busy: it knows how often each was called.
+struct Busy {
+    address: SocketAddr,
+    called: Arc<Mutex<HashMap<String, HashSet<String>>>>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Busy {
+    fn start() -> Busy {
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("a port on loopback");
+        socket
+            .set_read_timeout(Some(Duration::from_millis(50)))
+            .expect("a timeout");
+        let address = socket.local_addr().expect("an address");
+        let (called, stop) = (
+            Arc::<Mutex<HashMap<_, HashSet<String>>>>::default(),
+            Arc::<AtomicBool>::default(),
+        );
+        let busy = Busy {
+            address,
+            called: called.clone(),
+            stop: stop.clone(),
+        };
+        std::thread::spawn(move || {
+            let mut buffer = [0; 65_536];
+            while !stop.load(Ordering::Relaxed) {
+                let Ok((n, from)) = socket.recv_from(&mut buffer) else {
+                    continue;
+                };
+                let text = String::from_utf8_lossy(&buffer[..n]).into_owned();
+                if !text.starts_with("INVITE ") {
+                    continue;
+                }
+                let line = |name: &str| {
+                    text.lines()
+                        .find(|l| l.starts_with(name))
+                        .unwrap_or_default()
+                        .to_owned()
+                };
+                let number = text["INVITE sip:".len()..]
+                    .split('@')
+                    .next()
+                    .unwrap_or_default()
+                    .to_owned();
+                let mut called = called.lock().expect("no panic while it is held");
+                called.entry(number).or_default().insert(line("Call-ID:"));
+                let mut answer = String::from("SIP/2.0 486 Busy Here\r\n");
+                for l in text.lines().filter(|l| l.starts_with("Via:")) {
+                    answer += &format!("{l}\r\n");
+                }
+                let to = line("To:");
+                answer += &format!("{}\r\n{to};tag=b\r\n", line("From:"));
+                answer += &format!("{}\r\n{}\r\nContent-Length: 0\r\n\r\n", line("Call-ID:"), line("CSeq:"));
+                let _ = socket.send_to(answer.as_bytes(), from);
+            }
+        });
+        busy
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+}
+
+#[test]
+#[ignore = "ten thousand calls take minutes in a debug build"]
+fn ten_batches_of_a_thousand_at_once() {
+    let bed = Bed::start();
+    let carrier = Busy::start();
+    bed.callee_at(carrier.address);
+    bed.prompt("first", FIRST, 200);
+    let mut numbers = 0;
+    for batch in 0..10 {
+        let to: Vec<String> = (0..1000).map(|n| format!("139{batch:02}{n:06}")).collect();
+        numbers += to.len();
+        let body = json!({
+            "appid": bed.app, "to": to.join(","), "contents": [{"type": "voice", "content": "first"}],
+            "callbackurl": bed.push.url("/notice"),
+        });
+        assert_eq!(post(&bed, "BatchVoiceNotices", &body)["statusCode"], "0");
+    }
+    let begun = std::time::Instant::now();
+    wait::until("all results", Duration::from_secs(900), Duration::from_secs(1), || {
+        (bed.push.count() >= numbers).then_some(())
+    });
+    eprintln!("{numbers} calls and results in {:?}", begun.elapsed());
+    let all = results(&bed.push.all());
+    assert_eq!(all.len(), numbers);
+    assert!(all.values().all(|b| b.len() == 1 && b[0]["reason"] == "1"));
+    let called = carrier.called.lock().expect("no panic while it is held");
+    assert_eq!(called.len(), numbers);
+    assert!(called.values().all(|calls| calls.len() == 1), "called twice");
+    let listed = bed.server.admin("GET", "/batches", None).json();
+    let done = listed["items"].as_array().or(listed.as_array()).expect("a list").iter();
+    assert_eq!(done.filter(|b| b["finished"] == 1000).count(), 10);
 }
 
 // accept: voice-paas 84, 85, 87

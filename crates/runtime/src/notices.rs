@@ -7,8 +7,9 @@ use crate::owner::{Owner, World};
 use crate::switch::{Switch, SwitchCalls};
 use std::sync::Arc;
 use strowger_core::call::{NoticeBatch, NoticePlan, Sound, Target};
-use strowger_core::event::Created;
+use strowger_core::event::{Created, Via};
 use strowger_core::{ConversationId, TenantId, routing};
+use strowger_media::CallKey;
 use strowger_store::Throttle;
 
 /// The runtime as the faces of voice notices see it. Every answer comes after the commit of what it says.
@@ -37,16 +38,27 @@ impl Switch {
             return Ok(());
         };
         let ways = self.ways(tenant, target);
+        let config = self.store().snapshot();
         let up = |trunk| self.health.is_up(trunk);
-        let open = ways.iter().any(|way| match way.via {
-            strowger_core::event::Via::Trunk(id) => up(id),
-            _ => true,
-        });
-        if open {
-            return Ok(());
+        let open = |via| match via {
+            Via::Trunk(id) => up(id),
+            Via::Device(_) | Via::Platform => true,
+        };
+        let has_room = |via| match via {
+            Via::Trunk(id) => config
+                .trunk(id)
+                .is_some_and(|t| t.max_channels == 0 || self.channels(via) < t.max_channels),
+            Via::Device(_) | Via::Platform => true,
+        };
+        let mut all = ways.iter().map(|way| way.via).filter(|via| open(*via)).peekable();
+        if all.peek().is_some() {
+            return if all.any(has_room) {
+                Ok(())
+            } else {
+                Err(CallError::Concurrency)
+            };
         }
         // A trunk that would carry it, but whose server is silent or cannot be found.
-        let config = self.store().snapshot();
         let trunks = config.trunks().iter().map(|t| &**t);
         let carried = !routing::candidates(trunks, tenant, number, up, 0).is_empty();
         Err(if carried {
@@ -78,8 +90,10 @@ impl Switch {
         let id = self.mint_conversation();
         let clock = Clock::start();
         let (owner, turn) = Owner::notice(id, head, plan, &**self, clock.now());
-        // Refused before anything left: no trunk has room, or no media port is free.
+        // Refused before anything left: no trunk has room any more, or no media port is free. One that was taken goes
+        // back.
         if owner.machine().has_ended() {
+            let _ = self.media().command(CallKey(id.0), strowger_media::Command::CloseCall);
             return Err(CallError::Concurrency);
         }
         let started = self.spawn(owner, turn, clock, places, on, None);
