@@ -33,7 +33,7 @@ const NAMES: [&str; 24] = [
     "x",
 ];
 
-fn text(r: &mut Rng) -> String {
+pub fn text(r: &mut Rng) -> String {
     let known = [
         "click2call",
         "cancelCall",
@@ -71,7 +71,7 @@ fn text(r: &mut Rng) -> String {
     }
 }
 
-fn value(r: &mut Rng, depth: u32) -> Value {
+pub fn value(r: &mut Rng, depth: u32) -> Value {
     match r.below(if depth > 2 { 7 } else { 9 }) {
         0 => Value::Null,
         1 => Value::Bool(r.one_in(2)),

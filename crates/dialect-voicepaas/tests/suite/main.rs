@@ -12,6 +12,7 @@ mod kit;
 mod logs;
 mod notice;
 mod notice_batch;
+mod notice_fuzz;
 mod notice_result;
 mod once;
 mod outcome;
