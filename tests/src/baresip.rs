@@ -33,7 +33,7 @@ pub struct Setup<'a> {
     pub registrar: SocketAddr,
     /// `udp`, `tcp` or `tls`.
     pub transport: &'a str,
-    /// The one codec that it knows: `PCMA` or `PCMU`.
+    /// The one codec that it knows: `PCMA`, `PCMU`, `G722` or `opus`.
     pub codec: &'a str,
     /// Tone that it sends, in Hz.
     pub hz: f32,
@@ -166,11 +166,33 @@ impl Baresip {
         dumps.sort();
         let sounds = dumps.iter().map(|path| {
             let file = std::fs::read(path).expect("a recording");
-            let samples = wav::read(&file).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+            let samples = at_8_khz(&file).unwrap_or_else(|| panic!("{}: not a recording", path.display()));
             Sound { from_ms: 0, samples }
         });
         sounds.collect()
     }
+}
+
+/// The samples of a recording at 8 kHz; wider codecs are recorded at their own rate, of which each sample here is the mean of
+/// what it stands for.
+fn at_8_khz(file: &[u8]) -> Option<Vec<i16>> {
+    if let Ok(samples) = wav::read(file) {
+        return Some(samples);
+    }
+    let format = file.windows(4).position(|w| w == b"fmt ")? + 8;
+    let word = |at: usize| Some(u16::from_le_bytes([*file.get(at)?, *file.get(at + 1)?]));
+    let channels = usize::from(word(format + 2)?);
+    let rate = usize::from(word(format + 4)?);
+    let data = file.windows(4).position(|w| w == b"data")? + 8;
+    let samples: Vec<i16> = file
+        .get(data..)?
+        .as_chunks()
+        .0
+        .iter()
+        .map(|c| i16::from_le_bytes(*c))
+        .collect();
+    let mean = |span: &[i16]| (span.iter().map(|&s| i64::from(s)).sum::<i64>() / span.len() as i64) as i16;
+    Some(samples.chunks_exact(channels * rate / 8000).map(mean).collect())
 }
 
 /// Waits until a line hears a frequency.
@@ -189,11 +211,12 @@ fn configuration(setup: &Setup<'_>, folder: &Path, ports: u16) -> String {
     let at = folder.display();
     let (sip, control, first, last) = (ports + 1, ports + 3, ports + 4, ports + 9);
     let authority = setup.authority.map(|a| format!("sip_cafile {}\n", a.display()));
-    let modules = ["g711.so", "aufile.so", "sndfile.so", "srtp.so"].map(|m| format!("module {m}\n"));
+    let modules = ["g711.so", "g722.so", "opus.so", "aufile.so", "sndfile.so", "srtp.so"];
+    let modules = modules.map(|m| format!("module {m}\n"));
     format!(
         "poll_method epoll\nsip_listen 127.0.0.1:{sip}\nnet_interface 127.0.0.1\n{}\
          audio_source aufile,{at}/tone.wav\naudio_alert aufile,{at}/tone.wav\nausrc_srate 8000\nauplay_srate 8000\n\
-         ausrc_channels 1\nauplay_channels 1\nrtp_ports {first}-{last}\nsnd_path {at}\nmodule_path {MODULES}\n{}\
+         ausrc_channels 1\nauplay_channels 1\nopus_stereo no\nopus_sprop_stereo no\nrtp_ports {first}-{last}\nsnd_path {at}\nmodule_path {MODULES}\n{}\
          module_tmp uuid.so\nmodule_tmp account.so\nmodule_app menu.so\nmodule_app ctrl_tcp.so\nctrl_tcp_listen 127.0.0.1:{control}\n",
         authority.unwrap_or_default(),
         modules.concat()

@@ -181,12 +181,26 @@ fn baresip_talks_over_tls() {
 
 #[test]
 fn two_telephones_on_different_transports_and_codecs_hear_each_other() {
+    two_telephones("PCMA", "PCMU");
+}
+
+#[test]
+fn two_telephones_of_which_one_has_opus_alone_hear_each_other() {
+    two_telephones("opus", "PCMA");
+}
+
+#[test]
+fn two_telephones_of_which_one_has_g722_alone_hear_each_other() {
+    two_telephones("PCMU", "G722");
+}
+
+fn two_telephones(first: &str, second: &str) {
     if !installed() {
         return;
     }
     let mut site = Site::start(&["alice", "bob"]);
-    let mut alice = site.phone("alice", "tls", "PCMA", PHONE);
-    let mut bob = site.phone("bob", "udp", "PCMU", FAR);
+    let mut alice = site.phone("alice", "tls", first, PHONE);
+    let mut bob = site.phone("bob", "udp", second, FAR);
     for called_ends in [true, false] {
         let marks = (alice.mark(), bob.mark());
         alice.dial("bob");

@@ -20,6 +20,8 @@ pub struct SoundLibrary {
     units: Units,
     /// By checksum, so that a replaced file is read anew and equal files are kept once.
     decoded: RwLock<Decoded>,
+    /// Whose supervisory tones are played.
+    country: String,
 }
 
 /// Sounds in memory, with what they take.
@@ -72,7 +74,14 @@ impl SoundLibrary {
             shipped: decoded,
             units: Units::default(),
             decoded: RwLock::default(),
+            country: "CN".to_owned(),
         })
+    }
+
+    /// The same with the supervisory tones of a country (ISO 3166-1 alpha-2); China's unless this is called.
+    pub fn with_tones_of(mut self, country: &str) -> SoundLibrary {
+        country.clone_into(&mut self.country);
+        self
     }
 
     /// Adds the units that spoken data is made of, given as (language, unit, WAV file).
@@ -105,7 +114,7 @@ impl SoundLibrary {
     /// The sound that a name means in an application.
     pub fn find(&self, tenant: TenantId, application: ApplicationId, wanted: &Wanted) -> Option<SoundRef> {
         match wanted {
-            Wanted::Tone(Tone::Ringback) => Some(SoundRef::Tone(tone::Cadence::ringback("CN"))),
+            Wanted::Tone(Tone::Ringback) => Some(SoundRef::Tone(tone::Cadence::ringback(&self.country))),
             Wanted::Builtin(builtin) => self.shipped.get(builtin.file()).cloned().map(SoundRef::Sound),
             Wanted::Prompt(name) => self.prompt(tenant, application, name).map(SoundRef::Sound),
             Wanted::Spoken(spoken) => {

@@ -227,6 +227,7 @@ fn library(config: &Config, store: &Store, prompts: PathBuf) -> Result<SoundLibr
     let units = sounds::units::load(config.sounds.folder.as_deref())
         .map_err(|(path, e)| StartError::Sound(format!("{path}: {e}")))?;
     SoundLibrary::new(store.clone(), prompts, &shipped)
+        .map(|library| library.with_tones_of(&config.sounds.tones))
         .and_then(|library| library.with_units(units))
         .map_err(|e| StartError::Sound(e.to_string()))
 }

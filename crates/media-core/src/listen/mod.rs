@@ -94,7 +94,7 @@ impl Listener {
     }
 }
 
-/// The power of one frequency in a block (Goertzel), as a share of the block's whole power: 1 for a pure sine.
+/// The power of one frequency in a block of samples (Goertzel).
 #[derive(Clone, Copy, Debug)]
 struct Goertzel {
     coefficient: f32,

@@ -395,6 +395,14 @@ pub struct Sounds {
     pub folder: Option<PathBuf>,
     /// Language of prompts that nobody chose.
     pub language: Language,
+    /// Country (ISO 3166-1 alpha-2) whose supervisory tones are played.
+    pub tones: String,
+}
+
+/// Two letters, capitals.
+fn country(text: &str) -> Option<String> {
+    let letters = text.len() == 2 && text.bytes().all(|b| b.is_ascii_alphabetic());
+    letters.then(|| text.to_ascii_uppercase())
 }
 
 impl Sounds {
@@ -402,6 +410,12 @@ impl Sounds {
         let read = Sounds {
             folder: s.optional("folder", "the path of a folder", path),
             language: s.choice("language", Language::Zh, &[("zh", Language::Zh), ("en", Language::En)]),
+            tones: s.parsed(
+                "tones",
+                "CN".to_owned(),
+                "a country's two letters, such as \"CN\"",
+                country,
+            ),
         };
         s.close();
         read
