@@ -35,6 +35,10 @@ struct SettingsView {
     record_wait: u32,
     record_batch_size: u32,
     record_batch_seconds: u32,
+    recording_compressed: bool,
+    recording_mixed: bool,
+    recording_hide_digits: bool,
+    recording_days: u32,
     max_conversations: u32,
     max_rate: u32,
     notices: notice_settings::View,
@@ -61,6 +65,10 @@ impl View {
                 record_wait: s.record_wait,
                 record_batch_size: s.record_batch_size,
                 record_batch_seconds: s.record_batch_seconds,
+                recording_compressed: s.recording.compressed,
+                recording_mixed: s.recording.mixed,
+                recording_hide_digits: s.recording.hide_digits,
+                recording_days: s.recording.days,
                 max_conversations: s.max_conversations,
                 max_rate: s.max_rate,
                 notices: notice_settings::View::of(&s.notices),
@@ -85,6 +93,10 @@ pub(crate) struct SettingsChange {
     record_wait: Option<u32>,
     record_batch_size: Option<u32>,
     record_batch_seconds: Option<u32>,
+    recording_compressed: Option<bool>,
+    recording_mixed: Option<bool>,
+    recording_hide_digits: Option<bool>,
+    recording_days: Option<u32>,
     max_conversations: Option<u32>,
     max_rate: Option<u32>,
     #[serde(default)]
@@ -124,6 +136,12 @@ impl SettingsChange {
         if let Some(v) = self.record_batch_seconds {
             s.record_batch_seconds = within("settings.record_batch_seconds", v, 1, 3600)?;
         }
+        if let Some(v) = self.recording_days {
+            s.recording.days = within("settings.recording_days", v, 0, 36_500)?;
+        }
+        s.recording.compressed = self.recording_compressed.unwrap_or(s.recording.compressed);
+        s.recording.mixed = self.recording_mixed.unwrap_or(s.recording.mixed);
+        s.recording.hide_digits = self.recording_hide_digits.unwrap_or(s.recording.hide_digits);
         // An empty text takes the setting away.
         if let Some(v) = self.default_cli {
             s.default_cli = if v.is_empty() {

@@ -21,6 +21,7 @@ mod notice_settings;
 mod numbers;
 pub mod operations;
 mod prompts;
+mod recordings;
 mod request;
 mod routes;
 mod speech;
@@ -154,6 +155,7 @@ pub fn admin_router(api: Api) -> Router {
         .route("/deliveries/repush", post(deliveries::repush))
         .route("/calls", get(calls::list).post(calls::place))
         .route("/calls/{id}", get(calls::show).delete(calls::cancel))
+        .route("/calls/{id}/recording", post(recordings::change))
         .route("/calls/{id}/ladder", get(operations::ladder))
         .route("/calls/{id}/transcription", post(speech::start).delete(speech::stop))
         .route("/calls/{id}/transcript", get(speech::transcript))

@@ -163,6 +163,18 @@ pub enum Fact {
         /// The recording's number in the conversation, from 0.
         recording: u16,
     },
+    /// The recording waits from now on: a caller reads out what must not be kept.
+    RecordingPaused {
+        /// The recording's number.
+        recording: u16,
+        /// The file holds silence for the time; otherwise it leaves the time out.
+        masked: bool,
+    },
+    /// The recording goes on.
+    RecordingResumed {
+        /// The recording's number.
+        recording: u16,
+    },
     /// The recording's file is complete and can be fetched.
     RecordingFinished {
         /// The recording's number.
@@ -236,6 +248,8 @@ impl Fact {
             Fact::LegEnded { .. } => "leg.ended",
             Fact::Digit { .. } => "media.digit",
             Fact::RecordingStarted { .. } => "recording.started",
+            Fact::RecordingPaused { .. } => "recording.paused",
+            Fact::RecordingResumed { .. } => "recording.resumed",
             Fact::RecordingFinished { .. } => "recording.finished",
             Fact::RecordingFailed { .. } => "recording.failed",
             Fact::LegQuality { .. } => "leg.quality",

@@ -25,6 +25,8 @@ pub struct ConversationRecord {
     pub legs: Vec<LegRecord>,
     /// Recordings by number.
     pub recordings: Vec<RecordingRecord>,
+    /// Spans that they leave out, in order.
+    pub pauses: Vec<PauseRecord>,
     /// Cause and originator, fixed when the take-down began.
     pub end: Option<(Cause, By)>,
     /// When the last leg had ended.
@@ -105,6 +107,19 @@ impl LegRecord {
     }
 }
 
+/// A span that a recording leaves out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PauseRecord {
+    /// The recording's number.
+    pub recording: u16,
+    /// The file holds silence for the time; otherwise it leaves the time out.
+    pub masked: bool,
+    /// Its begin.
+    pub from: Stamp,
+    /// Its end; `None` while it lasts, and where the recording ended in it.
+    pub until: Option<Stamp>,
+}
+
 /// A recording in the call record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RecordingRecord {
@@ -159,6 +174,7 @@ impl ConversationRecord {
             last_at: first.at,
             legs: Vec::with_capacity(2),
             recordings: Vec::new(),
+            pauses: Vec::new(),
             end: None,
             ended_at: None,
             record_due: false,
@@ -256,6 +272,21 @@ impl ConversationRecord {
                 }
                 self.recordings.push(RecordingRecord::Running);
             }
+            Fact::RecordingPaused { recording, masked } => {
+                if self.recording_mut(*recording).is_none() || self.pause_mut().is_some() {
+                    return Err(broken("only a running recording can be paused"));
+                }
+                self.pauses.push(PauseRecord {
+                    recording: *recording,
+                    masked: *masked,
+                    from: at,
+                    until: None,
+                });
+            }
+            Fact::RecordingResumed { recording } => {
+                let paused = self.pause_mut().filter(|p| p.recording == *recording);
+                paused.ok_or(broken("only a paused recording can go on"))?.until = Some(at);
+            }
             Fact::RecordingFinished {
                 recording,
                 name,
@@ -310,6 +341,14 @@ impl ConversationRecord {
             .ok_or("the leg was not called by a transfer")?
             .result = Some(result);
         Ok(())
+    }
+
+    /// The pause that lasts.
+    fn pause_mut(&mut self) -> Option<&mut PauseRecord> {
+        let newest = (self.recordings.len() as u16).checked_sub(1)?;
+        self.pauses
+            .last_mut()
+            .filter(|p| p.recording == newest && p.until.is_none())
     }
 
     fn recording_mut(&mut self, n: u16) -> Option<&mut RecordingRecord> {

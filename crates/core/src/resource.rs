@@ -32,6 +32,8 @@ pub struct ApplicationSettings {
     pub record_batch_size: u32,
     /// Seconds that a call record waits for others before a request with fewer is sent.
     pub record_batch_seconds: u32,
+    /// The form of its recordings.
+    pub recording: RecordingSettings,
     /// Concurrent conversations of the application; 0 is no limit.
     pub max_conversations: u32,
     /// New conversations per second; 0 is no limit.
@@ -105,11 +107,25 @@ impl Default for ApplicationSettings {
             record_wait: 60,
             record_batch_size: 0,
             record_batch_seconds: 10,
+            recording: RecordingSettings::default(),
             max_conversations: 0,
             max_rate: 0,
             notices: NoticeSettings::default(),
         }
     }
+}
+
+/// The form of an application's recordings, and how long they are kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RecordingSettings {
+    /// Opus in Ogg instead of WAV: a fifth of the size.
+    pub compressed: bool,
+    /// Both sides in one channel instead of one each.
+    pub mixed: bool,
+    /// What is said while a key is down is silence: card numbers and codes that are keyed in stay out of the file.
+    pub hide_digits: bool,
+    /// Days after the end of its conversation at which a file is deleted; 0 keeps it.
+    pub days: u32,
 }
 
 /// How a trunk lets us in.

@@ -158,7 +158,7 @@ impl From<CallError> for Failure {
         Failure::plain(match error {
             CallError::NotFound => Code::ConversationNotFound,
             CallError::Refused(Refusal::Ended) => Code::ConversationEnded,
-            CallError::Refused(Refusal::State) => Code::StateNotAllowed,
+            CallError::Refused(Refusal::State | Refusal::NoRecording) => Code::StateNotAllowed,
             CallError::Refused(Refusal::PartyLimit) => Code::PartyLimit,
             CallError::Refused(Refusal::NoSuchLeg) => {
                 return Failure::about(

@@ -13,6 +13,7 @@ pub mod mixer;
 pub mod playout;
 pub mod press;
 pub mod probe;
+pub mod quality;
 pub mod resample;
 pub mod rewrite;
 pub mod rtcp;

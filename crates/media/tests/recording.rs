@@ -192,6 +192,7 @@ fn what_is_said_while_a_key_is_down_is_not_recorded() {
             sequence += 1;
         }
         next += Duration::from_millis(20);
+        #[expect(clippy::disallowed_methods, reason = "a telephone sends by its own clock")]
         std::thread::sleep(next.saturating_duration_since(Instant::now()));
     }
     let (path, _) = stop(&bench);

@@ -111,6 +111,7 @@ impl CallError {
             CallError::Refused(Refusal::State) => "call.state",
             CallError::Refused(Refusal::PartyLimit) => "call.party_limit",
             CallError::Refused(Refusal::NoSuchLeg) => "call.no_such_leg",
+            CallError::Refused(Refusal::NoRecording) => "call.no_recording",
             CallError::KeyReused => "call.key_reused",
             CallError::Concurrency => "call.concurrency",
             CallError::Rate => "call.rate",

@@ -29,6 +29,7 @@ mod notices;
 mod outbound;
 pub mod owner;
 pub mod recovery;
+pub mod retention;
 pub mod sounds;
 pub mod spend;
 pub mod switch;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use strowger_core::call::{Sound, Target};
 use strowger_core::event::Via;
 use strowger_core::number::CHINA;
-use strowger_core::resource::{Asserted, DeviceMedia, DiversionTo, PrivacyTo, Trunk, TrunkIdentity};
+use strowger_core::resource::{Asserted, DeviceMedia, DiversionTo, PrivacyTo, RecordingSettings, Trunk, TrunkIdentity};
 use strowger_core::routing::{Denied, TollRules};
 use strowger_core::{ApplicationId, Number, TenantId, routing};
 use strowger_media::{CallKey, LocalWebRtc, MediaError, SoundRef};
@@ -287,6 +287,13 @@ impl World for Switch {
 
     fn sound(&self, tenant: TenantId, application: ApplicationId, sound: &Sound) -> Option<SoundRef> {
         self.sounds().find(tenant, application, sound)
+    }
+
+    fn recording(&self, application: ApplicationId) -> RecordingSettings {
+        let config = self.store().snapshot();
+        config
+            .application(application)
+            .map_or_else(RecordingSettings::default, |a| a.settings.recording)
     }
 
     fn random(&self) -> u128 {

@@ -4,9 +4,12 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use strowger_core::call::{AddPlan, Builtin, ClickPlan, Command, PartyPlan, Ringback, Target};
+use strowger_core::call::{
+    AddPlan, Builtin, ClickPlan, Command, PartyPlan, RecordingCommand, RecordingPause, Ringback, Target,
+};
 use strowger_core::event::{Created, Kind, RecordMode, Via};
 use strowger_core::project::{Batching, Body, Projector, Subscription, Topic};
+use strowger_core::record::RecordingRecord;
 use strowger_core::resource::{PrefixRule, Route, RouteTarget, Trunk};
 use strowger_core::spend::Payer;
 use strowger_core::{
@@ -14,7 +17,9 @@ use strowger_core::{
 };
 use strowger_runtime::clock::wall_now;
 use strowger_runtime::owner::World;
-use strowger_runtime::{Calls, MediaSink, SipSink, SoundLibrary, Switch, SwitchCalls, SwitchConfig, recovery};
+use strowger_runtime::{
+    Calls, MediaSink, SipSink, SoundLibrary, Switch, SwitchCalls, SwitchConfig, recovery, retention,
+};
 use strowger_sip::{Endpoint, EndpointConfig, EndpointHandle};
 use strowger_sip_core::{
     AckMode, Command as Sip, DialogHandle, Invite, Party, Replaces, SipEvent, Target as SipTarget,
@@ -404,6 +409,58 @@ fn third() -> Command {
         record: false,
         ring_timeout: 30,
     }))
+}
+
+/// A recording is paused and ended by command while the talk goes on, and deleted when its days are over.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_recording_is_handled_by_command_and_kept_for_its_days() {
+    let far = far();
+    let p = platform(far.handle.local_addrs()[0]).await;
+    let folder = p._folder.path().join("recordings");
+    let mut app = Application::clone(p.store.snapshot().application(APP).unwrap());
+    app.settings.recording.compressed = true;
+    app.settings.recording.days = 30;
+    p.store.put(app).await.unwrap();
+    let calls = SwitchCalls(p.switch.clone());
+    let (head, plan) = plan();
+    let id = calls.click_to_call(head, plan, None).await.unwrap();
+    let talk = async || {
+        let live = calls.inspect(TENANT, id).await.ok()?;
+        (live.record.legs.len() == 2 && live.record.legs[1].bridge.is_some()).then_some(())
+    };
+    eventually(talk).await;
+    let ask = async |command| calls.command(TENANT, id, Command::Recording(command), None).await;
+    ask(RecordingCommand::Pause(RecordingPause::Mask)).await.unwrap();
+    ask(RecordingCommand::Resume).await.unwrap();
+    ask(RecordingCommand::Stop).await.unwrap();
+    let file = eventually(async || {
+        let live = calls.inspect(TENANT, id).await.ok()?;
+        match live.record.recordings.as_slice() {
+            [RecordingRecord::Finished { name, .. }] => Some(folder.join(name)),
+            _ => None,
+        }
+    })
+    .await;
+    assert!(std::fs::read(&file).unwrap().starts_with(b"OggS"));
+    let refused = ask(RecordingCommand::Pause(RecordingPause::Cut)).await;
+    assert!(refused.unwrap_err().to_string().contains("start a recording"));
+    ask(RecordingCommand::Start).await.unwrap();
+    calls
+        .command(TENANT, id, Command::Cancel { leg: None }, None)
+        .await
+        .unwrap();
+    let record = ended(&p.store, id).await;
+    assert_eq!(record.recordings.len(), 2);
+    assert!(record.pauses.len() == 1 && record.pauses[0].masked && record.pauses[0].until.is_some());
+
+    let over = record.ended_at.unwrap();
+    std::fs::write(folder.join("notes.wav"), b"the operator's").unwrap();
+    let pass = async |days: i64| retention::sweep(&p.store, &folder, over.plus_ms(days as u64 * 86_400_000)).await;
+    assert_eq!(pass(29).await.unwrap(), retention::Swept::default());
+    assert!(file.exists());
+    assert_eq!(pass(31).await.unwrap().deleted, 2);
+    assert!(!file.exists() && folder.join("notes.wav").exists());
+    p.endpoint.shutdown(Duration::from_secs(1)).await;
 }
 
 fn named(key: &str, request: &str) -> Option<CommandId> {

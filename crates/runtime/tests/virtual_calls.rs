@@ -611,15 +611,27 @@ fn a_cancel_that_crosses_our_answer_hangs_up() {
     assert!(record.legs[1].stop.unwrap().ms_since(record.legs[0].stop.unwrap()) < 1_000);
 }
 
-/// A talk in which the callee holds; without session timers if its stack has none.
-fn held(session_timers: bool) -> Rig {
+/// Who has no session timers.
+#[derive(Clone, Copy, PartialEq)]
+enum Without {
+    Nobody,
+    Callee,
+    Us,
+}
+
+/// A talk in which the callee holds.
+fn held(without: Without) -> Rig {
     let mut rig = rig(Party::Answers(100, 0), Party::Answers(100, 0));
-    if !session_timers {
-        let local = rig.net.addr(kit_node(2));
-        let interface = Interface::new(Transport::Udp, local);
+    let node = match without {
+        Without::Nobody => None,
+        Without::Callee => Some(kit_node(2)),
+        Without::Us => Some(rig.platform),
+    };
+    if let Some(node) = node {
+        let interface = Interface::new(Transport::Udp, rig.net.addr(node));
         let mut config = StackConfig::new([7; 16], interface);
         config.session.enabled = false;
-        *rig.net.stack(kit_node(2)) = Stack::new(config);
+        *rig.net.stack(node) = Stack::new(config);
     }
     rig.click(|_, _| {});
     rig.run(1_000);
@@ -633,7 +645,7 @@ fn held(session_timers: bool) -> Rig {
 
 #[test]
 fn a_hold_is_not_kept_for_ever() {
-    let mut rig = held(false);
+    let mut rig = held(Without::Us);
     let due = rig.owner.as_ref().and_then(|o| o.machine().next_deadline()).unwrap();
     assert_eq!(due.1, strowger_core::call::Deadline::Hold(LegSeq(1)));
     let owner = rig.owner.as_mut().unwrap();
@@ -650,14 +662,20 @@ fn a_hold_is_not_kept_for_ever() {
 // RFC 4028
 #[test]
 fn a_hold_under_a_session_timer_lasts_while_the_device_is_there() {
-    let mut rig = held(true);
-    let owner = rig.owner.as_ref().unwrap();
-    assert_eq!(owner.machine().next_deadline(), None, "the session timer watches it");
-    // The device is gone without a word: the session is not refreshed and ends.
-    rig.net.lose_if(|p| p.from == kit_node(2) || p.to == Some(kit_node(2)));
-    rig.run(1_900_000);
-    rig.assert_clean();
-    assert_eq!(rig.record().legs[1].end.unwrap().0, Cause::NetworkLost);
+    // A device that knows nothing of them is asked for signs of life by us.
+    for without in [Without::Nobody, Without::Callee] {
+        let mut rig = held(without);
+        let owner = rig.owner.as_ref().unwrap();
+        assert_eq!(owner.machine().next_deadline(), None, "the session timer watches it");
+        // The device is gone without a word: the session is not refreshed and ends.
+        rig.net.lose_if(|p| p.from == kit_node(2) || p.to == Some(kit_node(2)));
+        rig.run(1_900_000);
+        // Without session timers the device never learns that its talk is over.
+        if without == Without::Nobody {
+            rig.assert_clean();
+        }
+        assert_eq!(rig.record().legs[1].end.unwrap().0, Cause::NetworkLost);
+    }
 }
 
 #[test]

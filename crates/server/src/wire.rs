@@ -163,7 +163,7 @@ pub async fn start(config: &Config, data: DataFolder) -> Result<Running, StartEr
         tokio::spawn(recovery::heartbeat(switch.clone())),
         tokio::spawn(health::watch(switch.clone())),
         tokio::spawn(carriers::keep(switch.clone(), telephony::resolver(config)?)),
-        tokio::spawn(retention(store.clone(), config.storage.keep_days)),
+        tokio::spawn(retention(store.clone(), config.storage.keep_days, recordings.clone())),
     ];
 
     switch.resume_batches().await?;
@@ -369,7 +369,7 @@ fn listen_admin(
 
 /// Once an hour, takes away what is older than the setting. The first time is an hour after the start, so that a server
 /// that is restarted in a hurry does not begin with the least urgent of its work.
-async fn retention(store: Store, days: u64) {
+async fn retention(store: Store, days: u64, recordings: PathBuf) {
     let age = days.saturating_mul(86_400_000);
     loop {
         tokio::time::sleep(Duration::from_secs(3600)).await;
@@ -377,6 +377,16 @@ async fn retention(store: Store, days: u64) {
         match store.prune(before).await {
             Ok(pruned) => tracing::debug!(?pruned, "took old rows away"),
             Err(error) => tracing::warn!("old rows could not be taken away: {error}"),
+        }
+        match strowger_runtime::retention::sweep(&store, &recordings, now()).await {
+            Ok(swept) if swept.deleted > 0 => {
+                tracing::info!(
+                    deleted = swept.deleted,
+                    "recordings were deleted that have been kept long enough"
+                );
+            }
+            Ok(_) => {}
+            Err(error) => tracing::warn!("the recordings could not be looked through: {error}"),
         }
     }
 }

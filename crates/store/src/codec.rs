@@ -7,6 +7,7 @@
 //! change of meaning does: the older objects then pass through [`upcast`] before they are read.
 
 mod moved;
+mod recording;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -155,29 +156,6 @@ struct EndedV1<'a> {
 struct DigitV1 {
     leg: u16,
     digit: char,
-}
-
-#[derive(Serialize, Deserialize)]
-struct RecordingV1 {
-    recording: u16,
-}
-
-#[derive(Serialize, Deserialize)]
-struct RecordingFinishedV1<'a> {
-    recording: u16,
-    #[serde(borrow)]
-    name: Text<'a>,
-    millis: u64,
-    bytes: u64,
-    #[serde(default)]
-    checksum: Text<'a>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct RecordingFailedV1<'a> {
-    recording: u16,
-    #[serde(borrow)]
-    reason: Text<'a>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -561,32 +539,11 @@ pub fn encode(event: &Event, out: &mut Vec<u8>) {
                 digit: *digit,
             },
         ),
-        Fact::RecordingStarted { recording } => rest(out, &RecordingV1 { recording: *recording }),
-        Fact::RecordingFinished {
-            recording,
-            name,
-            millis,
-            bytes,
-            checksum,
-        } => rest(
-            out,
-            &RecordingFinishedV1 {
-                recording: *recording,
-                name: text(name),
-                millis: *millis,
-                bytes: *bytes,
-                checksum: text(checksum),
-            },
-        ),
-        Fact::RecordingFailed { recording, reason } => {
-            rest(
-                out,
-                &RecordingFailedV1 {
-                    recording: *recording,
-                    reason: text(reason),
-                },
-            );
-        }
+        Fact::RecordingStarted { .. }
+        | Fact::RecordingPaused { .. }
+        | Fact::RecordingResumed { .. }
+        | Fact::RecordingFinished { .. }
+        | Fact::RecordingFailed { .. } => recording::encode(&event.fact, out),
         Fact::LegQuality { leg, quality } => rest(
             out,
             &QualityV1 {
@@ -726,33 +683,7 @@ fn decode_fact(kind: &str, json: &str) -> Result<Fact, DecodeError> {
         "leg.diverted" | "leg.transferring" | "leg.transferred" | "leg.transfer-failed" | "leg.replaced" => {
             moved::decode(kind, json)?
         }
-        other => decode_recording(other, json)?,
-    })
-}
-
-fn decode_recording(kind: &str, json: &str) -> Result<Fact, DecodeError> {
-    Ok(match kind {
-        "recording.started" => Fact::RecordingStarted {
-            recording: parse::<RecordingV1>(json)?.recording,
-        },
-        "recording.finished" => {
-            let f: RecordingFinishedV1 = parse(json)?;
-            Fact::RecordingFinished {
-                recording: f.recording,
-                name: f.name.into_owned(),
-                millis: f.millis,
-                bytes: f.bytes,
-                checksum: f.checksum.into_owned(),
-            }
-        }
-        "recording.failed" => {
-            let f: RecordingFailedV1 = parse(json)?;
-            Fact::RecordingFailed {
-                recording: f.recording,
-                reason: f.reason.into_owned(),
-            }
-        }
-        other => return Err(DecodeError::Kind(other.to_owned())),
+        other => recording::decode(other, json)?,
     })
 }
 

@@ -11,7 +11,7 @@ use crate::config::{
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use strowger_core::resource::{
-    ApplicationSettings, Device, DeviceMedia, NoticeSettings, OwnedNumber, Route, RouteTarget,
+    ApplicationSettings, Device, DeviceMedia, NoticeSettings, OwnedNumber, RecordingSettings, Route, RouteTarget,
 };
 use strowger_core::spoken::Language;
 use strowger_core::{AccountId, ApplicationId, DeviceId, Number, RouteId, Stamp, TenantId, TrunkId};
@@ -133,6 +133,14 @@ struct DiskSettings {
     record_wait: Option<u32>,
     record_batch_size: Option<u32>,
     record_batch_seconds: Option<u32>,
+    #[serde(default)]
+    recording_compressed: bool,
+    #[serde(default)]
+    recording_mixed: bool,
+    #[serde(default)]
+    recording_hide_digits: bool,
+    #[serde(default)]
+    recording_days: u32,
     max_conversations: Option<u32>,
     max_rate: Option<u32>,
     #[serde(default)]
@@ -279,6 +287,10 @@ fn settings_to(s: &ApplicationSettings) -> DiskSettings {
         record_wait: Some(s.record_wait),
         record_batch_size: Some(s.record_batch_size),
         record_batch_seconds: Some(s.record_batch_seconds),
+        recording_compressed: s.recording.compressed,
+        recording_mixed: s.recording.mixed,
+        recording_hide_digits: s.recording.hide_digits,
+        recording_days: s.recording.days,
         max_conversations: Some(s.max_conversations),
         max_rate: Some(s.max_rate),
         notices: notices_to(&s.notices),
@@ -299,6 +311,12 @@ fn settings_from(d: DiskSettings) -> ApplicationSettings {
         record_wait: d.record_wait.unwrap_or(default.record_wait),
         record_batch_size: d.record_batch_size.unwrap_or(default.record_batch_size),
         record_batch_seconds: d.record_batch_seconds.unwrap_or(default.record_batch_seconds),
+        recording: RecordingSettings {
+            compressed: d.recording_compressed,
+            mixed: d.recording_mixed,
+            hide_digits: d.recording_hide_digits,
+            days: d.recording_days,
+        },
         max_conversations: d.max_conversations.unwrap_or(default.max_conversations),
         max_rate: d.max_rate.unwrap_or(default.max_rate),
         notices: notices_from(d.notices),

@@ -54,6 +54,11 @@ fn every_kind() -> Vec<Fact> {
             bytes: 960_044,
             checksum: "ab".repeat(32),
         },
+        Fact::RecordingPaused {
+            recording: 0,
+            masked: true,
+        },
+        Fact::RecordingResumed { recording: 0 },
         Fact::RecordingFailed {
             recording: 1,
             reason: "disk".into(),
@@ -72,7 +77,7 @@ fn every_kind() -> Vec<Fact> {
     ]);
     let mut seen = std::collections::BTreeSet::new();
     facts.retain(|f| seen.insert(f.kind()));
-    assert_eq!(seen.len(), 24, "a kind has no sample here: {seen:?}");
+    assert_eq!(seen.len(), 26, "a kind has no sample here: {seen:?}");
     facts
 }
 
@@ -225,6 +230,8 @@ fn any_fact() -> impl Strategy<Value = Fact> {
                 q850
             }),
         (leg.clone(), any::<char>()).prop_map(|(leg, digit)| Fact::Digit { leg, digit }),
+        (any::<u16>(), any::<bool>()).prop_map(|(recording, masked)| Fact::RecordingPaused { recording, masked }),
+        any::<u16>().prop_map(|recording| Fact::RecordingResumed { recording }),
         (any::<u16>(), ".*").prop_map(|(recording, reason)| Fact::RecordingFailed { recording, reason }),
         (leg, any::<(u64, u64, u64, u32, u32)>()).prop_map(|(leg, (a, b, c, d, e))| Fact::LegQuality {
             leg,

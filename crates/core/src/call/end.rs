@@ -15,6 +15,7 @@ impl Conversation {
         self.phase = Phase::Ending;
         self.last_minute = None;
         self.recording = false;
+        self.recording_pause = None;
         let live: Vec<(LegSeq, bool, Direction)> = self
             .legs
             .iter()

@@ -173,6 +173,17 @@ pub struct Recorder {
     /// The leg on the left channel; the right one is what it hears from people, sounds that are recorded, and the
     /// announcement.
     pub left: LegSeq,
+    /// It waits.
+    pub pause: Option<RecordingPause>,
+}
+
+/// How a recording waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecordingPause {
+    /// The file leaves the time out.
+    Cut,
+    /// The file holds silence for the time.
+    Mask,
 }
 
 /// Who hears what.
@@ -406,6 +417,7 @@ impl Conversation {
         Some(Recorder {
             recording: self.record.recordings.len().saturating_sub(1) as u16,
             left,
+            pause: self.recording_pause,
         })
     }
 }

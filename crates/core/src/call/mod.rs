@@ -20,18 +20,20 @@ mod notice;
 mod party;
 mod plan;
 mod program;
+mod recording;
 mod replace;
 #[cfg(test)]
 mod tests;
 mod transfer;
 
-pub use layout::{Builtin, Layout, LegLayout, Play, PlayId, Recorder, Sound, Spoken, Tone};
+pub use layout::{Builtin, Layout, LegLayout, Play, PlayId, Recorder, RecordingPause, Sound, Spoken, Tone};
 pub use leg::{Failure, LegFact, LegState};
 pub use plan::{
     AddPlan, Callee, ClickPlan, ForwardPlan, Item, NoticeBatch, NoticePlan, PartyPlan, Prompt, ReplacePlan, Ringback,
     Target, TransferPlan,
 };
 pub use program::{KeyRule, Rules};
+pub use recording::RecordingCommand;
 
 use crate::cause::{By, Cause, Role};
 use crate::event::{Created, DialogRef, Direction, Event, Fact, RecordMode};
@@ -112,6 +114,8 @@ pub enum Command {
     },
     /// Add a party.
     Add(Box<AddPlan>),
+    /// Begin, pause, go on with or end the recording.
+    Recording(RecordingCommand),
 }
 
 /// A command that was accepted.
@@ -136,6 +140,9 @@ pub enum Refusal {
     /// No such leg, or one that cannot be ended alone.
     #[error("only a party that was added, or is being added, can be ended alone")]
     NoSuchLeg,
+    /// Nothing is being recorded.
+    #[error("nothing is being recorded; start a recording first")]
+    NoRecording,
 }
 
 /// What goes out, after the commit of the step's events.
@@ -293,6 +300,7 @@ pub struct Conversation {
     last_minute: Option<PlayId>,
     next_play: u32,
     recording: bool,
+    recording_pause: Option<RecordingPause>,
     shown: Layout,
     step: Step,
 }
@@ -314,6 +322,7 @@ impl Conversation {
                 last_at: now,
                 legs: Vec::with_capacity(2),
                 recordings: Vec::new(),
+                pauses: Vec::new(),
                 end: None,
                 ended_at: None,
                 record_due: false,
@@ -327,6 +336,7 @@ impl Conversation {
             last_minute: None,
             next_play: 1,
             recording: false,
+            recording_pause: None,
             shown: Layout::default(),
             step: Step {
                 events: vec![first],
@@ -374,6 +384,7 @@ impl Conversation {
         let now = now.max(self.record.last_at);
         match input {
             Input::Command(Command::Cancel { leg }) => self.cancel(leg, now),
+            Input::Command(Command::Recording(command)) => self.recording_command(command, now),
             Input::Command(Command::Add(plan)) => self.add(*plan, now),
             Input::Leg(leg, fact) => self.leg_fact(leg, fact, now),
             Input::Transfer { by, plan } => self.transfer(by, &plan, now),
@@ -554,52 +565,6 @@ impl Conversation {
             if max > LAST_MINUTE_SECS {
                 self.set_deadline(now.plus_secs(u64::from(max - LAST_MINUTE_SECS)), Deadline::LastMinute);
             }
-        }
-    }
-
-    fn start_recording(&mut self, now: Stamp) {
-        if !self.recording {
-            self.recording = true;
-            let recording = self.record.recordings.len() as u16;
-            self.emit(Fact::RecordingStarted { recording }, now);
-        }
-    }
-
-    fn record_mode(&self) -> RecordMode {
-        self.record.head.record
-    }
-
-    fn recording_done(&mut self, recording: u16, result: Result<RecordingFile, String>, now: Stamp) {
-        // A result for a recording that is not running is a late echo and is dropped.
-        let running = matches!(
-            self.record.recordings.get(usize::from(recording)),
-            Some(crate::record::RecordingRecord::Running)
-        );
-        if !running {
-            return;
-        }
-        let fact = match result {
-            Ok(f) => Fact::RecordingFinished {
-                recording,
-                name: f.name,
-                millis: f.millis,
-                bytes: f.bytes,
-                checksum: f.checksum,
-            },
-            Err(reason) => Fact::RecordingFailed { recording, reason },
-        };
-        self.emit(fact, now);
-        if !self.record.recording_pending() {
-            self.clear_deadline(Deadline::Record);
-            self.clear_deadline(Deadline::RecordingLost);
-        }
-    }
-
-    /// A recorder that never reports would keep the conversation in memory for ever.
-    fn give_recordings_up(&mut self, now: Stamp) {
-        for n in 0..self.record.recordings.len() {
-            let reason = "the recorder did not report".to_owned();
-            self.recording_done(n as u16, Err(reason), now);
         }
     }
 

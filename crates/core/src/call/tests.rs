@@ -262,6 +262,58 @@ fn a_recorder_that_never_reports_is_given_up() {
 }
 
 #[test]
+fn a_recording_is_paused_masked_ended_and_begun_again() {
+    let mut c = talk(RecordMode::FromAnswer);
+    let mut ask = |command, kinds_wanted: &[&str]| {
+        let step = feed(&mut c, [Input::Command(Command::Recording(command))]);
+        assert_eq!(step.reply, Some(Ok(Accepted { leg: None })), "{command:?}");
+        assert_eq!(kinds(&step), kinds_wanted, "{command:?}");
+        c.shown.record.clone()
+    };
+    let pause_of = |r: &Option<Recorder>| r.as_ref().and_then(|r| r.pause);
+    let shown = ask(RecordingCommand::Pause(RecordingPause::Mask), &["recording.paused"]);
+    assert_eq!(pause_of(&shown), Some(RecordingPause::Mask));
+    // Two clients may ask for the same.
+    ask(RecordingCommand::Pause(RecordingPause::Mask), &[]);
+    let shown = ask(
+        RecordingCommand::Pause(RecordingPause::Cut),
+        &["recording.resumed", "recording.paused"],
+    );
+    assert_eq!(pause_of(&shown), Some(RecordingPause::Cut));
+    let shown = ask(RecordingCommand::Resume, &["recording.resumed"]);
+    assert_eq!((pause_of(&shown), shown.unwrap().recording), (None, 0));
+    ask(RecordingCommand::Resume, &[]);
+    ask(RecordingCommand::Pause(RecordingPause::Mask), &["recording.paused"]);
+    assert_eq!(ask(RecordingCommand::Stop, &[]), None);
+    let shown = ask(RecordingCommand::Start, &["recording.started"]);
+    let second = shown.unwrap();
+    assert_eq!((second.recording, second.pause), (1, None), "a new file, not paused");
+    ask(RecordingCommand::Start, &[]);
+    let spans: Vec<_> = c.record.pauses.iter().map(|p| (p.masked, p.until.is_some())).collect();
+    assert_eq!(spans, [(true, true), (false, true), (true, false)]);
+}
+
+#[test]
+fn a_recording_command_needs_a_recording_and_a_talk() {
+    let refused = |c: &mut Conversation, command| feed(c, [Input::Command(Command::Recording(command))]).reply;
+    let mut c = talk(RecordMode::None);
+    for command in [
+        RecordingCommand::Stop,
+        RecordingCommand::Resume,
+        RecordingCommand::Pause(RecordingPause::Cut),
+    ] {
+        assert_eq!(refused(&mut c, command), Some(Err(Refusal::NoRecording)), "{command:?}");
+    }
+    let (mut calling, _) = forward();
+    assert_eq!(
+        refused(&mut calling, RecordingCommand::Start),
+        Some(Err(Refusal::State))
+    );
+    feed(&mut c, [Input::SystemEnd]);
+    assert_eq!(refused(&mut c, RecordingCommand::Start), Some(Err(Refusal::Ended)));
+}
+
+#[test]
 fn an_incoming_leg_is_alerted_and_answered_by_us_alone() {
     let (mut c, _) = forward();
     let step = feed(

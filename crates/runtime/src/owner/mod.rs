@@ -31,6 +31,7 @@ use strowger_core::call::{
     RecordingFile, Refusal, Sound, Step, Target,
 };
 use strowger_core::event::{Created, Event, Quality, Via};
+use strowger_core::resource::RecordingSettings;
 use strowger_core::{ApplicationId, Cause, ConversationId, LegSeq, Stamp, TenantId};
 use strowger_media::{CallKey, Command as MediaCommand, Event as MediaEvent, LocalWebRtc, MediaError, SoundRef};
 use strowger_media_core::press;
@@ -83,6 +84,11 @@ pub trait World: Send + Sync {
     /// Codecs that are offered to devices, and over trunks without a list of their own, most preferred first.
     fn codecs(&self) -> Vec<Codec> {
         codecs::g711()
+    }
+    /// The form of an application's recordings.
+    fn recording(&self, application: ApplicationId) -> RecordingSettings {
+        let _ = application;
+        RecordingSettings::default()
     }
     /// 128 random bits.
     fn random(&self) -> u128;

@@ -2,8 +2,8 @@
 
 use super::{Out, Owner, World};
 use std::collections::VecDeque;
-use strowger_core::call::{Input, Layout, Play, PlayId};
-use strowger_media::{Command, Gain, LegLayout, Play as MediaPlay, RecordSpec};
+use strowger_core::call::{Input, Layout, Play, PlayId, RecordingPause};
+use strowger_media::{Command, Gain, LegLayout, Pause, Play as MediaPlay, RecordChannels, RecordFormat, RecordSpec};
 
 impl Owner {
     pub(super) fn show(&mut self, layout: &Layout, inputs: &mut VecDeque<Input>, world: &dyn World) {
@@ -60,11 +60,26 @@ impl Owner {
             let id = self.machine.id().0 | u128::from(recorder.recording);
             self.stem = format!("RE{id:032x}{:032x}", world.random());
         }
+        let form = world.recording(self.application);
         self.turn.out.push(Out::Media(Command::Record(RecordSpec {
             id: self.machine.id().0 | u128::from(recorder.recording),
             stem: self.stem.clone(),
             left: recorder.left.0,
-            ..RecordSpec::default()
+            format: if form.compressed {
+                RecordFormat::OggOpus
+            } else {
+                RecordFormat::Wav
+            },
+            channels: if form.mixed {
+                RecordChannels::Mono
+            } else {
+                RecordChannels::Stereo
+            },
+            hide_digits: form.hide_digits,
+            pause: recorder.pause.map(|p| match p {
+                RecordingPause::Cut => Pause::Cut,
+                RecordingPause::Mask => Pause::Mask,
+            }),
         })));
     }
 }

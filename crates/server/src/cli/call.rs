@@ -68,6 +68,18 @@ pub enum Call {
         /// The conversation's id
         id: String,
     },
+    /// Begin, pause, go on with or end the recording of a call
+    #[command(
+        after_help = "Example:\n  strowger call recording 0a1b…32 digits mask\n\npause leaves the time out of the file, mask \
+        fills it with silence; resume ends both. An ended recording is finished while the call goes on."
+    )]
+    Recording {
+        /// The conversation's id
+        id: String,
+        /// What to do
+        #[arg(value_parser = ["start", "stop", "pause", "mask", "resume"])]
+        action: String,
+    },
     /// End a call
     #[command(after_help = "Example:\n  strowger call cancel 0a1b…32 digits")]
     Cancel {
@@ -176,6 +188,16 @@ pub async fn run(client: &Client, call: Call, json: bool) -> Result<(), Failure>
             } else {
                 let columns = &[("AT", "/at"), ("LEG", "/leg"), ("KIND", "/kind"), ("TEXT", "/text")];
                 output::show(&answer, &View::Table(columns));
+            }
+            Ok(())
+        }
+        Call::Recording { id, action } => {
+            let path = format!("/calls/{}/recording", escape(&id));
+            client
+                .send("POST", &path, Body::Json(json!({ "action": action })))
+                .await?;
+            if !json {
+                println!("done: {action}");
             }
             Ok(())
         }

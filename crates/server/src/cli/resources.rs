@@ -325,6 +325,18 @@ pub struct Settings {
     /// Seconds that a call record waits for others before a request with fewer is sent
     #[arg(long, value_name = "SECONDS")]
     record_batch_seconds: Option<u32>,
+    /// Whether recordings are Opus in Ogg (6 KB a second in stereo) instead of WAV (32 KB)
+    #[arg(long, value_name = "BOOL")]
+    recording_compressed: Option<bool>,
+    /// Whether recordings mix both sides in one channel
+    #[arg(long, value_name = "BOOL")]
+    recording_mixed: Option<bool>,
+    /// Whether recordings are silent while a key is down
+    #[arg(long, value_name = "BOOL")]
+    recording_hide_digits: Option<bool>,
+    /// Days after which recordings are deleted; 0 keeps them
+    #[arg(long, value_name = "DAYS")]
+    recording_days: Option<u32>,
     /// Minutes east of UTC of displayed times
     #[arg(long, value_name = "MINUTES", allow_hyphen_values = true)]
     zone_minutes: Option<i32>,
@@ -400,6 +412,8 @@ impl Settings {
         json!({
             "ring_timeout": self.ring_timeout, "default_cli": self.default_cli, "record_url": self.record_url,
             "record_batch_size": self.record_batch_size, "record_batch_seconds": self.record_batch_seconds,
+            "recording_compressed": self.recording_compressed, "recording_mixed": self.recording_mixed,
+            "recording_hide_digits": self.recording_hide_digits, "recording_days": self.recording_days,
             "zone_minutes": self.zone_minutes, "max_conversations": self.max_conversations, "max_rate": self.max_rate,
             "notices": self.notices.json(),
         })
