@@ -190,12 +190,12 @@ fn reinvites_that_cross_are_refused_with_491_and_made_again() {
     let mut bob = office.registered("bob");
     let mut carol = office.registered("carol");
     let mut alice = office.phone("alice");
-    // Both have a codec that carol does not have; what reaches her makes the platform ask again.
-    let codecs = ["18 G729", "8 PCMA"];
+    // Both have a codec that carol does not have and we cannot decode: the platform asks for another.
+    let codecs = ["98 iLBC", "8 PCMA"];
     let sdp = alice.sdp_of(&codecs, "sendrecv");
     let mut talk = alice.invite("bob", "", &sdp);
     let invite = bob.ring();
-    let sdp = bob.sdp_of(&["18 G729"], "sendrecv");
+    let sdp = bob.sdp_of(&["98 iLBC"], "sendrecv");
     bob.reply(&invite, "200 OK", "", Some(&sdp));
     let mut bobs = bob.talk_of(&invite);
     bob.request(&bobs, "ACK");
