@@ -263,7 +263,13 @@ fn sipp_that_refreshes_no_more_is_hung_up_on() {
         .maybe(180)
         .answered()
         .hung_up();
-    let callee = Script::called("answers").accept().hung_up();
+    // The callee has no session timers: the platform asks it for a sign of life by itself (section 7.2).
+    let callee = Script::called("answers")
+        .accept()
+        .request("INVITE")
+        .agree("", SDP)
+        .request("ACK")
+        .hung_up();
     let seen = sipp_call(&office, &caller, &callee, patient);
     assert!(seen[0].contains("Session-Expires: 90;refresher=uac"), "{}", seen[0]);
     office.over("network-lost");
