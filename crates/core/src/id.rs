@@ -97,6 +97,18 @@ id! {
     /// A static route from a number.
     RouteId
 }
+id! {
+    /// An agent of a contact centre.
+    AgentId
+}
+id! {
+    /// A skill group of a contact centre.
+    GroupId
+}
+id! {
+    /// A queue of a contact centre.
+    QueueId
+}
 
 /// The number of a leg in its conversation, from 0 in order of dialling.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]

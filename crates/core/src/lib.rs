@@ -8,6 +8,7 @@
 pub mod address;
 pub mod call;
 pub mod cause;
+pub mod centre;
 pub mod event;
 pub mod id;
 pub mod number;
@@ -23,7 +24,8 @@ pub use address::AddressRange;
 pub use cause::{By, Cause, Role};
 pub use event::{Event, Fact};
 pub use id::{
-    AccountId, ApplicationId, ConversationId, DeviceId, LegId, LegSeq, NoticeBatchId, RouteId, TenantId, TrunkId,
+    AccountId, AgentId, ApplicationId, ConversationId, DeviceId, GroupId, LegId, LegSeq, NoticeBatchId, QueueId,
+    RouteId, TenantId, TrunkId,
 };
 pub use number::Number;
 pub use record::ConversationRecord;

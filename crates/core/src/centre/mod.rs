@@ -1,0 +1,3 @@
+//! The contact centre: agents, queues and offers, as pure machines (domain-model §4, §5.4, §10).
+
+pub mod resource;
