@@ -4,6 +4,7 @@ pub mod baresip;
 pub mod bed;
 pub mod browser;
 pub mod cable;
+pub mod coturn;
 pub mod digest;
 pub mod honest;
 pub mod http;

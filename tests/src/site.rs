@@ -2,10 +2,13 @@
 
 use crate::browser::{Browser, Tab};
 use crate::cable::Cable;
+use crate::http::{self, Place};
 use crate::office::{Office, password};
 use crate::server::{Options, binary, port_block};
 use crate::tls::Identity;
 use crate::wait;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::process::Command;
@@ -38,12 +41,18 @@ impl Site {
 
     /// The same with more lines of the configuration's section `[media]`.
     pub fn start_with(media: &str, names: &[&str]) -> Site {
+        Site::start_configured(media, "", names)
+    }
+
+    /// The same with more sections of the configuration.
+    pub fn start_configured(media: &str, more: &str, names: &[&str]) -> Site {
         let folder = tempfile::tempdir().expect("a folder for certificates");
         let port = port_block(2) + 1;
         let sip = format!("wss_port = {port}\n{}", Identity::new().write(folder.path()));
         let options = Options {
             sip,
             media: media.to_owned(),
+            more: more.to_owned(),
             ..Options::default()
         };
         Site {
@@ -104,6 +113,20 @@ impl Site {
         });
         assert!(found.iter().all(|b| b["transport"] == "wss"), "{found:?}");
         found
+    }
+
+    /// What a device's page is told of STUN and TURN servers, over the public listener with its own password.
+    ///
+    /// # Panics
+    /// If it is told nothing.
+    pub fn ice_servers(&self, user: &str) -> Value {
+        let place = Place::Tcp(self.office.bed.server.http());
+        let secret = STANDARD.encode(format!("{user}:{}", password(user)));
+        let headers = [("Authorization", format!("Basic {secret}"))];
+        let headers = headers.each_ref().map(|(n, v)| (*n, v.as_str()));
+        let answer = http::request(&place, "GET", "/api/v1/ice-servers", &headers, None).expect("an answer");
+        assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
+        answer.json()["iceServers"].clone()
     }
 
     /// What an operator sees.

@@ -6,6 +6,7 @@ use strowger_media_core::g711::Law;
 use strowger_tests::baresip::{wait_hears, wait_silent};
 use strowger_tests::bed::CALLEE;
 use strowger_tests::browser::{Tab, installed};
+use strowger_tests::coturn::{self, Coturn};
 use strowger_tests::party::{Ended, Party};
 use strowger_tests::site::{LIBRARIES, STEP, Site};
 use strowger_tests::wait;
@@ -214,4 +215,29 @@ fn a_browser_that_does_not_come_back_is_given_up() {
     site.browser.close(tab);
     assert_eq!(call.wait_end(STEP).0, Ended::Bye);
     assert_eq!(site.office.ended().len(), 1);
+}
+
+#[test]
+fn a_page_that_reaches_a_relay_alone_is_heard() {
+    if !installed() || !coturn::installed() {
+        return;
+    }
+    let turn = Coturn::start("north");
+    let more = format!("[turn]\nservers = [{:?}]\nsecret = \"north\"\n", turn.uri());
+    let mut site = Site::start_configured("", &more, &LIBRARIES);
+    let far = Party::start(Law::A, Some(FAR));
+    site.office.bed.callee_at(far.address());
+    for (n, library) in LIBRARIES.into_iter().enumerate() {
+        let settings = json!({ "tone": PAGE, "iceServers": site.ice_servers(library), "relayOnly": true });
+        let tab = site.registered_with(library, library, &settings);
+        let call = talk(&mut site, &far, tab, n);
+        let mark = site.browser.mark();
+        site.browser.call(tab, "stats", &json!([]));
+        let stats = site.browser.wait(tab, mark, "stats", STEP);
+        assert_eq!(stats["local"], "relay", "{stats}");
+        call.hang_up();
+        site.browser.wait(tab, mark, "ended", STEP);
+        site.office.over("normal");
+        site.browser.close(tab);
+    }
 }

@@ -62,6 +62,7 @@ codes! {
     TooLarge, "request.too-large", Request, 413, "The body is larger than allowed";
     NoPath, "request.path", Request, 404, "There is nothing at this path";
     NoMethod, "request.method", Request, 405, "The path does not know this method";
+    Unauthorized, "request.credentials", Request, 401, "The name or the password is wrong";
     BadPrompt, "prompt.format", Request, 422, "The file is no sound that can be played";
     BadCertificate, "certificate", Request, 422, "The certificate files cannot be used";
     NumberDenied, "call.denied", Request, 403, "The number may not be called";
@@ -74,6 +75,8 @@ codes! {
     CallEnded, "call.ended", State, 409, "The conversation has ended";
     CallState, "call.state", State, 409, "The conversation's state does not allow this";
     SpeechOff, "speech.off", State, 409, "No speech engine is configured";
+    TurnOff, "turn.off", State, 409, "No STUN or TURN server is configured";
+    Attempts, "request.attempts", Later, 429, "Too many wrong passwords under this name";
     NoRoute, "call.no-route", Later, 503, "No trunk in service can carry the number";
     TrunkDown, "call.trunk-down", Later, 503, "The trunks that carry the number do not answer";
     CallLimit, "call.limit", Later, 429, "A limit of the application is reached";

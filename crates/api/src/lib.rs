@@ -1,7 +1,8 @@
 //! The native API: what operators and the command line use.
 //!
 //! [`admin_router`] is served on the local socket of the data folder, whose mode is its only guard: whoever may open the
-//! socket owns the installation. [`public_router`] has health, readiness and metrics, and no data of any tenant.
+//! socket owns the installation. [`public_router`] has health, readiness and metrics, and no data of any
+//! tenant; ICE servers only for those who sign in.
 //!
 //! Every error is `application/problem+json` (RFC 9457) with a code from one table, [`error::Code`].
 //!
@@ -17,6 +18,7 @@ mod deliveries;
 mod devices;
 pub mod error;
 mod health;
+mod ice_servers;
 mod notice_settings;
 mod numbers;
 pub mod operations;
@@ -40,6 +42,7 @@ use strowger_runtime::Calls;
 use strowger_store::Store;
 
 pub use error::{Code, Problem};
+pub use ice_servers::IceServers;
 pub use operations::{BanInfo, Direction, LadderStep, Operations, RegistrationInfo, Reply};
 pub use speech::{Speech, TranscriptEntry, TranscriptKind, Transcription, TranscriptionError, TranscriptionStats};
 pub use time::rfc3339;
@@ -95,6 +98,8 @@ pub struct Api {
     pub prompts: PathBuf,
     /// How prompts are taken in, and what can be said and heard.
     pub speech: Arc<Speech>,
+    /// Servers that browsers' media may go through.
+    pub ice: Arc<IceServers>,
     /// What new applications may be seeded from. The first is the default.
     pub profiles: Arc<[Profile]>,
     /// One change of an existing resource at a time: a change reads the resource, alters it and puts it back.
@@ -164,6 +169,7 @@ pub fn admin_router(api: Api) -> Router {
         .route("/bans", get(operations::bans).post(operations::ban))
         .route("/bans/{*source}", delete(operations::unban))
         .route("/certificates/reload", post(operations::reload_certificates))
+        .route("/ice-servers", get(ice_servers::show))
         .route("/backup", post(backup::make));
     Router::new()
         .nest("/api/v1", v1)
@@ -173,7 +179,8 @@ pub fn admin_router(api: Api) -> Router {
         .with_state(api)
 }
 
-/// Health, readiness and metrics, for the public listener.
+/// Health, readiness and metrics, and ICE servers for those who sign in, for the public listener.
 pub fn public_router(api: Api) -> Router {
-    health::routes().with_state(api)
+    let ice = get(ice_servers::ask).options(ice_servers::preflight);
+    health::routes().route("/api/v1/ice-servers", ice).with_state(api)
 }

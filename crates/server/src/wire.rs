@@ -18,7 +18,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use strowger_api::{Api, Profile, Speech};
+use strowger_api::{Api, IceServers, Profile, Speech};
 use strowger_core::Stamp;
 
 use strowger_core::call::Builtin;
@@ -293,6 +293,12 @@ fn api_of(config: &Config, switch: &Arc<Switch>, store: &Store, prompts: PathBuf
         now: Arc::new(clock::wall_now),
         prompts,
         speech: Arc::new(speech),
+        ice: Arc::new(IceServers::new(
+            config.turn.servers.clone(),
+            config.turn.secret.clone(),
+            config.turn.lifetime,
+            config.sip.origins.clone(),
+        )),
         profiles: vec![voice].into(),
         changing: Arc::default(),
     }

@@ -169,6 +169,15 @@ pub fn house() -> House {
 
 /// A house with these settings of prompts and speech.
 pub fn house_with(speech: Speech) -> House {
+    furnished(speech, strowger_api::IceServers::default())
+}
+
+/// A house with these ICE servers.
+pub fn house_with_ice(ice: strowger_api::IceServers) -> House {
+    furnished(Speech::default(), ice)
+}
+
+fn furnished(speech: Speech, ice: strowger_api::IceServers) -> House {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(StoreConfig::new(folder.path(), MasterKey::generate().0)).unwrap();
     let calls = Arc::new(Noted::default());
@@ -183,6 +192,7 @@ pub fn house_with(speech: Speech) -> House {
         now: Arc::new(move || Stamp(clock.load(Ordering::Relaxed))),
         prompts,
         speech: Arc::new(speech),
+        ice: Arc::new(ice),
         profiles: vec![Profile {
             name: "standard".to_owned(),
             settings: ApplicationSettings::default(),

@@ -111,6 +111,10 @@ pub enum Command {
     /// Sources that are ignored: they guessed passwords, or were banned by hand
     #[command(subcommand)]
     Ban(signalling::Ban),
+    /// Show the STUN and TURN servers that browsers are told, with credentials that expire
+    #[command(after_help = "Example:\n  strowger --json ice-servers --user alice\n\n\
+        Pages and their servers ask GET /api/v1/ice-servers: docs/webrtc.md.")]
+    IceServers(signalling::IceServers),
     /// Read the certificate files again; open connections go on
     #[command(after_help = "Example:\n  strowger reload-certificates\n\n\
         If the new files cannot be used, the old ones stay in use and the reason is printed.")]
@@ -239,6 +243,7 @@ pub async fn run(common: &Common, command: Command) -> ExitCode {
         Command::Delivery(c) => client.run(c.request(), common.json).await,
         Command::Registration(c) => client.run(c.request(), common.json).await,
         Command::Ban(c) => client.run(c.request(), common.json).await,
+        Command::IceServers(c) => client.run(c.request(), common.json).await,
         Command::ReloadCertificates => client.run(signalling::reload_certificates(), common.json).await,
         Command::Backup(c) => client.run(c.request(), common.json).await,
         Command::Serve(_) | Command::Lab(_) | Command::CheckConfig => return exit::USAGE.into(),

@@ -109,6 +109,22 @@ impl Ban {
     }
 }
 
+/// `ice-servers`.
+#[derive(Debug, Args)]
+pub struct IceServers {
+    /// Whose credentials they are, for the TURN server's log and limits
+    #[arg(long)]
+    user: Option<String>,
+}
+
+impl IceServers {
+    /// The request.
+    pub fn request(self) -> Request {
+        let path = with_query("/ice-servers", &[("user", self.user.as_deref())]);
+        get(path, View::Card)
+    }
+}
+
 /// `reload-certificates`.
 pub fn reload_certificates() -> Request {
     Request {

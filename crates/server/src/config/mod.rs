@@ -7,6 +7,7 @@ mod reader;
 mod signalling;
 mod slices;
 mod speech;
+mod turn;
 
 pub use reader::{Problem, nearest, parse_duration, show_duration};
 pub use signalling::{ClientCertificates, Dns, Guard, Hep, Interface, Ladder, Sip};
@@ -15,6 +16,7 @@ pub use slices::{
     Sounds, Storage, parse_ports, read_master_key_environment, read_master_key_file,
 };
 pub use speech::{Recognition, Speech, Synthesis, SynthesisEngine};
+pub use turn::Turn;
 
 use reader::{Reader, Section};
 use std::path::{Path, PathBuf};
@@ -44,6 +46,8 @@ pub struct Config {
     pub dns: Dns,
     /// Media.
     pub media: Media,
+    /// STUN and TURN servers.
+    pub turn: Turn,
     /// The HTTP listener of the dialects.
     pub http: Http,
     /// Storage.
@@ -100,6 +104,7 @@ pub fn parse(file: &str, text: &str) -> (Config, Vec<Problem>) {
             ladder: Ladder::read(root.section("ladder")),
             dns: Dns::read(root.section("dns")),
             media: Media::read(root.section("media")),
+            turn: Turn::read(root.section("turn")),
             http: Http::read(root.section("http")),
             storage: Storage::read(root.section("storage")),
             keys: Keys::read(root.section("keys")),
