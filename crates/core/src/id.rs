@@ -109,6 +109,18 @@ id! {
     /// A queue of a contact centre.
     QueueId
 }
+id! {
+    /// A person who may use a tenant's part of the platform.
+    UserId
+}
+id! {
+    /// An API key of a tenant.
+    KeyId
+}
+id! {
+    /// A login of a user: from the password to the logout, over all its tokens.
+    LoginId
+}
 
 /// The number of a leg in its conversation, from 0 in order of dialling.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]

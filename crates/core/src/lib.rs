@@ -24,8 +24,8 @@ pub use address::AddressRange;
 pub use cause::{By, Cause, Role};
 pub use event::{Event, Fact};
 pub use id::{
-    AccountId, AgentId, ApplicationId, ConversationId, DeviceId, GroupId, LegId, LegSeq, NoticeBatchId, QueueId,
-    RouteId, TenantId, TrunkId,
+    AccountId, AgentId, ApplicationId, ConversationId, DeviceId, GroupId, KeyId, LegId, LegSeq, LoginId, NoticeBatchId,
+    QueueId, RouteId, TenantId, TrunkId, UserId,
 };
 pub use number::Number;
 pub use record::ConversationRecord;

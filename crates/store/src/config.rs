@@ -1,12 +1,13 @@
 //! Resources of tenants, and the immutable snapshot of all of them that the hot path reads.
 
 use crate::devices::Devices;
+use crate::identity::{ApiKey, User};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 pub use strowger_core::address::{AddressRange, BadRange};
 use strowger_core::resource::{ApplicationSettings, Device, OwnedNumber, Route, Trunk};
 use strowger_core::routing::TollRules;
-use strowger_core::{AccountId, ApplicationId, DeviceId, Number, RouteId, Stamp, TenantId, TrunkId};
+use strowger_core::{AccountId, ApplicationId, DeviceId, KeyId, Number, RouteId, Stamp, TenantId, TrunkId, UserId};
 use subtle::ConstantTimeEq;
 
 /// The owner of what belongs to the platform and to no tenant: shared trunks.
@@ -252,6 +253,10 @@ pub enum Resource {
     Device(DeviceEntry),
     /// A prompt.
     Prompt(Prompt),
+    /// A user.
+    User(User),
+    /// An API key.
+    Key(ApiKey),
 }
 
 macro_rules! resource_from {
@@ -264,7 +269,7 @@ macro_rules! resource_from {
     )*};
 }
 resource_from!(Tenant => Tenant, Account => Account, Application => Application, Trunk => Trunk,
-    OwnedNumber => Number, Route => Route, DeviceEntry => Device, Prompt => Prompt);
+    OwnedNumber => Number, Route => Route, DeviceEntry => Device, Prompt => Prompt, User => User, ApiKey => Key);
 
 /// The name of a resource, for [`Store::remove`](crate::Store::remove).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -285,6 +290,10 @@ pub enum ResourceId {
     Device(DeviceId),
     /// A prompt: owner, application, name.
     Prompt(TenantId, Option<ApplicationId>, String),
+    /// A user.
+    User(UserId),
+    /// An API key.
+    Key(KeyId),
 }
 
 /// All resources at one moment. Immutable: a change makes a new one.
@@ -300,6 +309,8 @@ pub struct Config {
     devices: Devices,
     domains: HashMap<String, TenantId>,
     prompts: BTreeMap<PromptKey, Arc<Prompt>>,
+    users: BTreeMap<UserId, Arc<User>>,
+    keys: BTreeMap<KeyId, Arc<ApiKey>>,
 }
 
 type PromptKey = (TenantId, Option<ApplicationId>, String);
@@ -415,6 +426,75 @@ impl Config {
         self.prompts.values()
     }
 
+    /// The user with this id.
+    pub fn user(&self, id: UserId) -> Option<&Arc<User>> {
+        self.users.get(&id)
+    }
+
+    /// The tenant's user of this name, in any case.
+    pub fn user_by_name(&self, tenant: TenantId, name: &str) -> Option<&Arc<User>> {
+        let name = name.to_lowercase();
+        self.users.values().find(|u| u.tenant == tenant && u.name == name)
+    }
+
+    /// All users by id.
+    pub fn users(&self) -> impl Iterator<Item = &Arc<User>> {
+        self.users.values()
+    }
+
+    /// The API key with this id.
+    pub fn key(&self, id: KeyId) -> Option<&Arc<ApiKey>> {
+        self.keys.get(&id)
+    }
+
+    /// All API keys by id.
+    pub fn keys(&self) -> impl Iterator<Item = &Arc<ApiKey>> {
+        self.keys.values()
+    }
+
+    /// What a tenant can see: its own resources and the platform's trunks, and nothing of any other tenant. A handler
+    /// that looks in here cannot find what is another's (domain-model I20).
+    pub fn confined(&self, tenant: TenantId) -> Config {
+        let own = |id: TenantId| id == tenant;
+        let mut seen = Config {
+            version: self.version,
+            trunks: self
+                .trunks
+                .iter()
+                .filter(|t| t.tenant.is_none_or(own))
+                .cloned()
+                .collect(),
+            devices: self.devices.of_tenant(tenant),
+            ..Config::default()
+        };
+        seen.tenants
+            .extend(self.tenants.get(&tenant).map(|t| (tenant, t.clone())));
+        seen.domains.extend(
+            self.domains
+                .iter()
+                .filter(|(_, t)| own(**t))
+                .map(|(d, t)| (d.clone(), *t)),
+        );
+        let accounts = self.accounts.iter().filter(|(_, a)| own(a.tenant));
+        seen.accounts.extend(accounts.map(|(id, a)| (*id, a.clone())));
+        let applications = self.applications.iter().filter(|(_, a)| own(a.tenant));
+        seen.applications.extend(applications.map(|(id, a)| (*id, a.clone())));
+        let numbers = self.numbers.iter().filter(|(_, n)| own(n.tenant));
+        seen.numbers.extend(numbers.map(|(id, n)| (id.clone(), n.clone())));
+        let routes = self
+            .routes
+            .iter()
+            .filter(|(_, r)| seen.applications.contains_key(&r.application));
+        seen.routes.extend(routes.map(|(id, r)| (id.clone(), r.clone())));
+        let prompts = self.prompts.iter().filter(|(_, p)| own(p.tenant));
+        seen.prompts.extend(prompts.map(|(id, p)| (id.clone(), p.clone())));
+        let users = self.users.iter().filter(|(_, u)| own(u.tenant));
+        seen.users.extend(users.map(|(id, u)| (*id, u.clone())));
+        let keys = self.keys.iter().filter(|(_, k)| own(k.tenant));
+        seen.keys.extend(keys.map(|(id, k)| (*id, k.clone())));
+        seen
+    }
+
     /// True if a resource with this name exists.
     pub fn contains(&self, id: &ResourceId) -> bool {
         match id {
@@ -426,6 +506,8 @@ impl Config {
             ResourceId::Route(id) => self.routes.values().any(|r| r.id == *id),
             ResourceId::Device(id) => self.devices.get(*id).is_some(),
             ResourceId::Prompt(t, a, n) => self.prompts.contains_key(&(*t, *a, n.clone())),
+            ResourceId::User(id) => self.users.contains_key(id),
+            ResourceId::Key(id) => self.keys.contains_key(id),
         }
     }
 
@@ -443,6 +525,8 @@ impl Config {
             }
             ResourceId::Device(id) => self.devices.get(*id).map(|d| d.device.tenant),
             ResourceId::Prompt(t, a, n) => self.prompts.get(&(*t, *a, n.clone())).map(|p| p.tenant),
+            ResourceId::User(id) => self.users.get(id).map(|u| u.tenant),
+            ResourceId::Key(id) => self.keys.get(id).map(|k| k.tenant),
         }
     }
 
@@ -482,6 +566,12 @@ impl Config {
                 self.prompts
                     .insert((p.tenant, p.application, p.name.clone()), Arc::new(p));
             }
+            Resource::User(u) => {
+                self.users.insert(u.id, Arc::new(u));
+            }
+            Resource::Key(k) => {
+                self.keys.insert(k.id, Arc::new(k));
+            }
         }
     }
 
@@ -501,6 +591,8 @@ impl Config {
                 self.devices.remove_tenant(*id);
                 self.domains.retain(|_, owner| owner != id);
                 self.prompts.retain(|_, p| p.tenant != *id);
+                self.users.retain(|_, u| u.tenant != *id);
+                self.keys.retain(|_, k| k.tenant != *id);
             }
             ResourceId::Account(id) => {
                 self.accounts.remove(id);
@@ -519,6 +611,12 @@ impl Config {
             ResourceId::Prompt(t, a, n) => {
                 self.prompts.remove(&(*t, *a, n.clone()));
             }
+            ResourceId::User(id) => {
+                self.users.remove(id);
+            }
+            ResourceId::Key(id) => {
+                self.keys.remove(id);
+            }
         }
     }
 }
@@ -535,6 +633,8 @@ impl Resource {
             Resource::Route(r) => ResourceId::Route(r.id),
             Resource::Device(d) => ResourceId::Device(d.device.id),
             Resource::Prompt(p) => ResourceId::Prompt(p.tenant, p.application, p.name.clone()),
+            Resource::User(u) => ResourceId::User(u.id),
+            Resource::Key(k) => ResourceId::Key(k.id),
         }
     }
 }

@@ -44,6 +44,17 @@ impl Devices {
         self.by_id.values()
     }
 
+    /// The devices of one tenant alone.
+    pub fn of_tenant(&self, tenant: TenantId) -> Devices {
+        let mut seen = Devices::default();
+        if let Some(names) = self.by_tenant.get(&tenant) {
+            seen.by_id = Arc::new(names.values().map(|d| (d.device.id, d.clone())).collect());
+            seen.owners = Arc::new(names.keys().map(|n| (n.clone(), Owners::One(tenant))).collect());
+            seen.by_tenant.insert(tenant, names.clone());
+        }
+        seen
+    }
+
     /// Adds or replaces a device. Its user name is no other device's of its tenant.
     pub fn insert(&mut self, entry: Arc<DeviceEntry>) {
         let device = &entry.device;

@@ -3,6 +3,7 @@
 //! A member that is added later gets a default here. Text forms: ids 32 hexadecimal digits, addresses and numbers as
 //! they are written.
 
+mod identity;
 mod trunk;
 
 use crate::config::{
@@ -16,6 +17,7 @@ use strowger_core::resource::{
 use strowger_core::spoken::Language;
 use strowger_core::{AccountId, ApplicationId, DeviceId, Number, RouteId, Stamp, TenantId, TrunkId};
 
+use identity::{DiskKey, DiskUser};
 use trunk::DiskTrunk;
 
 /// A 128-bit id as 32 hexadecimal digits.
@@ -51,6 +53,8 @@ enum Disk {
     Route(DiskRoute),
     Device(DiskDevice),
     Prompt(DiskPrompt),
+    User(DiskUser),
+    Key(DiskKey),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -368,6 +372,8 @@ fn to_disk(resource: &Resource) -> Disk {
             disabled: a.disabled,
         }),
         Resource::Trunk(t) => Disk::Trunk(DiskTrunk::of(t)),
+        Resource::User(u) => Disk::User(DiskUser::of(u)),
+        Resource::Key(k) => Disk::Key(DiskKey::of(k)),
         Resource::Number(n) => Disk::Number(DiskNumber {
             number: n.number.as_str().to_owned(),
             tenant: Id(n.tenant.0),
@@ -458,6 +464,8 @@ fn from_disk(disk: Disk) -> Option<Resource> {
             disabled: a.disabled,
         }),
         Disk::Trunk(t) => Resource::Trunk(t.trunk()?),
+        Disk::User(u) => Resource::User(u.user()?),
+        Disk::Key(k) => Resource::Key(k.key()?),
         Disk::Number(n) => Resource::Number(OwnedNumber {
             number: Number::from_canonical(n.number),
             tenant: TenantId(n.tenant.0),

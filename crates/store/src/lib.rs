@@ -17,6 +17,8 @@
 //!
 //! Invariant: the store reads no clock for anything that it stores; every stamp comes in.
 
+mod answers;
+mod audit;
 mod batch;
 pub mod codec;
 pub mod config;
@@ -25,6 +27,8 @@ mod devices;
 mod disk;
 mod disk_batch;
 mod error;
+pub mod identity;
+mod logins;
 mod maintenance;
 mod notices;
 mod outbox;
@@ -35,10 +39,13 @@ mod sealed;
 mod sqlite;
 mod store;
 
+pub use answers::{Earlier, Named};
+pub use audit::{AuditEntry, AuditFilter, AuditRow};
 pub use batch::{Append, Batch, CommandId, Committed, Deadline, Executed, ItemStart, NewDelivery, RecordRow, Throttle};
 pub use config::{Account, Application, Config, DeviceEntry, Prompt, Resource, ResourceId, Secret, Tenant, Token};
 pub use crypto::MasterKey;
 pub use error::{AppendError, OpenError, StoreError};
+pub use logins::{Login, NewLogin, Refreshed, SigningKey};
 pub use maintenance::Pruned;
 pub use notices::{NoticeBatchInfo, NoticeBatchState, OpenNoticeBatch};
 pub use outbox::{

@@ -22,6 +22,8 @@ fn row_key(id: &ResourceId) -> (&'static str, String) {
         ResourceId::Number(n) => ("number", n.as_str().to_owned()),
         ResourceId::Route(id) => ("route", id.to_string()),
         ResourceId::Device(id) => ("device", id.to_string()),
+        ResourceId::User(id) => ("user", id.to_string()),
+        ResourceId::Key(id) => ("key", id.to_string()),
         ResourceId::Prompt(t, a, name) => {
             let application = a.map_or_else(|| "-".to_owned(), |a| a.to_string());
             ("prompt", format!("{t}/{application}/{name}"))
@@ -128,6 +130,14 @@ fn check(config: &Config, resource: &Resource) -> Result<TenantId, StoreError> {
             application.map_or(Ok(()), |a| application_of(a, d.device.tenant))?;
             tenant(d.device.tenant)?
         }
+        Resource::User(u) => {
+            let same = config.user_by_name(u.tenant, &u.name);
+            if same.is_some_and(|same| same.id != u.id) {
+                return Err(StoreError::Exists("a user of this name"));
+            }
+            tenant(u.tenant)?
+        }
+        Resource::Key(k) => tenant(k.tenant)?,
         Resource::Prompt(p) => {
             p.application.map_or(Ok(()), |a| application_of(a, p.tenant))?;
             tenant(p.tenant)?
@@ -284,6 +294,10 @@ impl Store {
                 "DELETE FROM batch_items WHERE batch IN (SELECT id FROM batches WHERE tenant = ?1)",
                 [no],
             )?;
+            conn.execute(
+                "DELETE FROM refresh_tokens WHERE login IN (SELECT id FROM logins WHERE tenant = ?1)",
+                [no],
+            )?;
             for table in [
                 "resources",
                 "open",
@@ -292,6 +306,9 @@ impl Store {
                 "commands",
                 "batches",
                 "throttles",
+                "logins",
+                "audit",
+                "answers",
             ] {
                 conn.execute(&format!("DELETE FROM {table} WHERE tenant = ?1"), [no])?;
             }
@@ -303,6 +320,17 @@ impl Store {
         let config = self.publish(|config| config.delete(&ResourceId::Tenant(tenant)));
         self.truncate_log().await?;
         Ok(config)
+    }
+
+    /// A text that changes whenever the stored form of the resource does, for conditional requests: a digest under the
+    /// owner's data key, so that it tells nothing about the secrets in it.
+    pub fn tag(&self, resource: &Resource) -> Result<String, StoreError> {
+        let owner = match self.snapshot().owner(&resource.id()) {
+            Some(owner) => owner,
+            None => check(&self.snapshot(), resource)?,
+        };
+        let key = self.inner.keys.get(owner).ok_or(StoreError::NotFound("tenant"))?;
+        Ok(hex::encode(&key.digest(&[b"tag", &disk::encode(resource)])[..12]))
     }
 
     /// Gives an account a new token. The tokens that it has stay valid until `overlap_ms` after `now`; those that have

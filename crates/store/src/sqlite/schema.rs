@@ -7,7 +7,7 @@ use rusqlite::Connection;
 ///
 /// `tenants.no` stands for the tenant in every other table: one or two bytes instead of sixteen at the front of each
 /// key. Ids are 16-byte blobs, big-endian, so that they sort by time.
-const STEPS: [&str; 3] = [
+const STEPS: [&str; 4] = [
     "
 CREATE TABLE meta(name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 
@@ -129,6 +129,57 @@ CREATE TABLE throttles(
     at INTEGER NOT NULL
 );
 CREATE INDEX throttles_by_name ON throttles(tenant, name, at);
+",
+    "
+-- Logins of users, each with the refresh tokens that it has had. Tokens are random, so their plain digests are enough.
+CREATE TABLE logins(
+    id BLOB PRIMARY KEY,
+    tenant INTEGER NOT NULL,
+    user BLOB NOT NULL,
+    at INTEGER NOT NULL,
+    used_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL,
+    revoked_at INTEGER,         -- NULL while it is valid
+    factor_step INTEGER,        -- of the one-time password that it began with
+    source TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX logins_by_user ON logins(tenant, user, at);
+CREATE TABLE refresh_tokens(
+    digest BLOB PRIMARY KEY,
+    login BLOB NOT NULL,
+    used INTEGER NOT NULL       -- 1 once it was exchanged: another use is a theft
+) WITHOUT ROWID;
+CREATE INDEX refresh_tokens_by_login ON refresh_tokens(login);
+
+-- Keys that access tokens are signed with, sealed with the platform's data key.
+CREATE TABLE signing_keys(
+    id BLOB PRIMARY KEY,
+    at INTEGER NOT NULL,
+    content BLOB NOT NULL
+) WITHOUT ROWID;
+
+-- Who did what. Rows are added, and taken away as a whole when their time is over; none is ever changed.
+CREATE TABLE audit(
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    tenant INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    entry BLOB NOT NULL,        -- random, the sealed content's place
+    content BLOB NOT NULL       -- sealed JSON
+);
+CREATE INDEX audit_by_tenant ON audit(tenant, id);
+CREATE TRIGGER audit_is_not_changed BEFORE UPDATE ON audit
+BEGIN SELECT RAISE(ABORT, 'the audit log is not changed'); END;
+
+-- Answers to requests that clients gave a name (an idempotency key), so that the same request is carried out once.
+CREATE TABLE answers(
+    id INTEGER PRIMARY KEY,
+    tenant INTEGER NOT NULL,
+    name BLOB NOT NULL,
+    request BLOB NOT NULL,
+    at INTEGER NOT NULL,
+    content BLOB                -- sealed answer; NULL while the request is being carried out
+);
+CREATE UNIQUE INDEX answers_by_name ON answers(tenant, name);
 ",
 ];
 
