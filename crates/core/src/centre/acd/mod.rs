@@ -1,0 +1,733 @@
+//! The distributor of one tenant: its agents, its queues, and which call is offered to whom (domain-model §10).
+//!
+//! Calling contract: one owner feeds [`Acd::handle`] one input at a time and carries the outputs out in order;
+//! [`Acd::next_deadline`] says when [`Input::Tick`] is due. An offer is a reservation with a [`Ticket`]: the agent's machine
+//! lets one be open at a time, so no agent is ever offered two calls (I1), and whatever a call says with an older ticket is
+//! about nothing.
+//!
+//! A call that waits keeps its place by (front, priority, first enqueue time), which no offer changes: an offer that fails
+//! puts it back where it was (I17).
+//!
+//! Cost: an agent that becomes free looks at the head of each priority of its queues; a call that arrives looks at the
+//! free agents of one group in the order of its queue's strategy. Neither looks at all calls or all agents.
+
+mod line;
+mod router;
+#[cfg(test)]
+mod tests;
+mod trace;
+
+pub use line::Estimate;
+pub use trace::{Decision, Passed, Verdict};
+
+use super::agent::{self, Agent as Machine, Change, Fact, Part, Refusal, Ticket, Unanswered, Verb};
+use super::resource::{Agent, CentreSettings, Overflow, Queue, Strategy};
+use crate::cause::Cause;
+use crate::id::{AgentId, ApplicationId, ConversationId, GroupId, QueueId};
+use crate::time::Stamp;
+use line::{Call, Line};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+/// Everything about a tenant's contact centre that is configured.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Setup {
+    /// Settings of the applications.
+    pub applications: Vec<(ApplicationId, CentreSettings)>,
+    /// All agents in service.
+    pub agents: Vec<Agent>,
+    /// All queues.
+    pub queues: Vec<Queue>,
+}
+
+/// A call that is to wait.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Enqueue {
+    /// The call.
+    pub conversation: ConversationId,
+    /// Where.
+    pub queue: QueueId,
+    /// Who calls, for the agent that it had last; empty if unknown.
+    pub caller: String,
+    /// Its priority in place of the queue's.
+    pub priority: Option<u8>,
+    /// When it first entered a queue; now if it never did (I17).
+    pub since: Option<Stamp>,
+    /// Before all that wait: its agent was lost.
+    pub front: bool,
+    /// Who is not to be offered it for a while: the agent that handed it over.
+    pub not: Option<AgentId>,
+}
+
+/// What comes in.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// The configuration, whole. Calls and agents go on.
+    Configure(Box<Setup>),
+    /// Something about an agent.
+    Agent(AgentId, agent::Input),
+    /// A call waits from now on.
+    Enqueue(Enqueue),
+    /// A call waits no more: its caller left, or it was sent elsewhere.
+    Leave(ConversationId),
+    /// What a call says about a participation.
+    Fact(Ticket, Fact),
+    /// A conversation is over, or was lost: nothing of it is left.
+    Gone(ConversationId),
+    /// The conversations that run. What is known of others is repaired.
+    Audit(HashSet<ConversationId>),
+    /// Time passed.
+    Tick,
+}
+
+/// What goes out.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Output {
+    /// An agent changed.
+    Agent(AgentId, Box<Change>),
+    /// A queue changed.
+    Queue(QueueFact),
+    /// An agent is offered a call: ring its devices.
+    Offer(Offer),
+    /// An offer, or another participation, is to be ended.
+    End {
+        /// The call.
+        conversation: ConversationId,
+        /// The participation.
+        ticket: Ticket,
+        /// Why: decides what the device is told.
+        cause: Cause,
+    },
+    /// A call cannot wait any longer and goes elsewhere.
+    Overflow {
+        /// The call.
+        conversation: ConversationId,
+        /// The queue that it waited in.
+        queue: QueueId,
+        /// Why.
+        why: Left,
+        /// Where to.
+        to: Overflow,
+        /// When it first entered a queue.
+        since: Stamp,
+        /// Its priority.
+        priority: u8,
+    },
+    /// It is time to tell a caller its place.
+    Announce {
+        /// The call.
+        conversation: ConversationId,
+        /// Place in the queue, from 1.
+        place: u32,
+        /// Seconds that it may still take, if there is something to judge by.
+        wait_secs: Option<u32>,
+    },
+    /// A client lost its place.
+    Kicked(AgentId, agent::Client),
+    /// An operator should look.
+    Alert(AgentId, agent::Alert),
+    /// Why a call was offered to whom.
+    Decided(Box<Decision>),
+}
+
+/// One offer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Offer {
+    /// The call.
+    pub conversation: ConversationId,
+    /// Names the participation.
+    pub ticket: Ticket,
+    /// Who is to be rung.
+    pub agent: AgentId,
+    /// The queue that the call waits in.
+    pub queue: QueueId,
+    /// Seconds that it may ring.
+    pub ring_secs: u32,
+}
+
+/// A change of a queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueueFact {
+    /// The queue.
+    pub queue: QueueId,
+    /// The call.
+    pub conversation: ConversationId,
+    /// When.
+    pub at: Stamp,
+    /// What.
+    pub what: Queued,
+}
+
+/// What may happen to a call in a queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Queued {
+    /// It waits. `since` is when it first entered a queue.
+    Entered {
+        /// Its priority.
+        priority: u8,
+        /// First enqueue time.
+        since: Stamp,
+    },
+    /// It is offered to an agent.
+    Offered(AgentId),
+    /// The offer failed and it waits again.
+    Returned(AgentId, Unanswered),
+    /// It left.
+    Left(Left),
+}
+
+/// How a call left its queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Left {
+    /// An agent answered.
+    Answered(AgentId),
+    /// The caller gave up, or was sent elsewhere.
+    Abandoned,
+    /// It waited too long.
+    TimedOut,
+    /// Too many waited.
+    Full,
+    /// Nobody was on duty.
+    Unstaffed,
+    /// There is no such queue any more.
+    Closed,
+}
+
+/// The state of a queue, for boards.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Board {
+    /// The queue.
+    pub queue: QueueId,
+    /// Calls that wait.
+    pub waiting: u32,
+    /// Calls that ring at an agent.
+    pub offered: u32,
+    /// Since when the first of them waits.
+    pub oldest: Option<Stamp>,
+    /// Agents on duty.
+    pub on_duty: u32,
+    /// Agents that could be offered a call now.
+    pub free: u32,
+}
+
+/// A participation that is open.
+#[derive(Clone, Copy, Debug)]
+struct Held {
+    agent: AgentId,
+    conversation: ConversationId,
+    queue: Option<QueueId>,
+    at: Stamp,
+}
+
+/// An agent with what is kept beside its machine.
+#[derive(Clone, Debug)]
+struct Post {
+    config: Agent,
+    machine: Machine,
+    /// Where it stands among the free agents of its queues.
+    keys: Vec<(QueueId, line::Key)>,
+    /// Its levels in the groups that it serves, as counted among those on duty.
+    counted: Vec<(GroupId, u8)>,
+    wake: Option<Stamp>,
+    offered_at: Stamp,
+    calls: u32,
+}
+
+/// Why a moment is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Wake {
+    Agent(AgentId),
+    MaxWait(ConversationId),
+    Announce(ConversationId),
+    Again(QueueId),
+}
+
+/// The most callers whose last agent is remembered.
+const REMEMBERED: usize = 200_000;
+
+/// The distributor of a tenant.
+#[derive(Clone, Debug, Default)]
+pub struct Acd {
+    settings: HashMap<ApplicationId, CentreSettings>,
+    agents: HashMap<AgentId, Post>,
+    lines: HashMap<QueueId, Line>,
+    /// Queues by the group whose agents serve them.
+    served: HashMap<GroupId, Vec<QueueId>>,
+    /// Agents on duty by group and level.
+    on_duty: HashMap<GroupId, [u32; 11]>,
+    calls: HashMap<ConversationId, Call>,
+    held: HashMap<Ticket, Held>,
+    last_agents: HashMap<(ApplicationId, String), (AgentId, Stamp)>,
+    last_order: BTreeMap<(Stamp, u64), (ApplicationId, String)>,
+    next_ticket: u64,
+    counter: u64,
+    wakes: BTreeSet<(Stamp, Wake)>,
+    out: Vec<Output>,
+}
+
+impl Acd {
+    /// A distributor without agents and queues. `first_ticket` is above every ticket of an earlier process.
+    pub fn new(first_ticket: u64) -> Acd {
+        Acd {
+            next_ticket: first_ticket.max(1),
+            ..Acd::default()
+        }
+    }
+
+    /// When [`Input::Tick`] is due.
+    pub fn next_deadline(&self) -> Option<Stamp> {
+        self.wakes.first().map(|(at, _)| *at)
+    }
+
+    /// An agent's machine.
+    pub fn agent(&self, id: AgentId) -> Option<&Machine> {
+        self.agents.get(&id).map(|p| &p.machine)
+    }
+
+    /// An agent as configured.
+    pub fn config(&self, id: AgentId) -> Option<&Agent> {
+        self.agents.get(&id).map(|p| &p.config)
+    }
+
+    /// All agents.
+    pub fn agents(&self) -> impl Iterator<Item = (&Agent, &Machine)> {
+        self.agents.values().map(|p| (&p.config, &p.machine))
+    }
+
+    /// A queue as configured.
+    pub fn queue(&self, id: QueueId) -> Option<&Queue> {
+        self.lines.get(&id).map(|l| &l.config)
+    }
+
+    /// The settings of an application.
+    pub fn settings(&self, id: ApplicationId) -> CentreSettings {
+        self.settings.get(&id).copied().unwrap_or_default()
+    }
+
+    /// Whose participation a ticket is, and in which call.
+    pub fn holder(&self, ticket: Ticket) -> Option<(AgentId, ConversationId)> {
+        self.held.get(&ticket).map(|h| (h.agent, h.conversation))
+    }
+
+    /// The participation that an agent has open.
+    pub fn engaged(&self, agent: AgentId) -> Option<(Ticket, Part, ConversationId)> {
+        let (ticket, part) = self.agents.get(&agent)?.machine.ticket()?;
+        self.held.get(&ticket).map(|h| (ticket, part, h.conversation))
+    }
+
+    /// True if what `verb` asks would be accepted of this agent now.
+    ///
+    /// # Errors
+    /// Why not; `None` for an unknown agent.
+    pub fn check(&self, agent: AgentId, verb: Verb) -> Result<(), Option<Refusal>> {
+        let post = self.agents.get(&agent).ok_or(None)?;
+        post.machine.check(verb).map_err(Some)
+    }
+
+    /// The boards of all queues.
+    pub fn boards(&self) -> impl Iterator<Item = Board> {
+        self.lines.values().map(|l| self.board(l))
+    }
+
+    fn board(&self, line: &Line) -> Board {
+        let levels = self.on_duty.get(&line.config.group);
+        Board {
+            queue: line.config.id,
+            waiting: line.len() as u32,
+            offered: line.offered,
+            oldest: line.oldest(),
+            on_duty: levels.map_or(0, |l| l.iter().sum()),
+            free: line.free.len() as u32,
+        }
+    }
+
+    /// Place of a waiting call, from 1, and the wait that is left if there is something to judge by.
+    pub fn estimate(&self, conversation: ConversationId) -> Option<Estimate> {
+        let call = self.calls.get(&conversation)?;
+        self.lines.get(&call.queue)?.estimate(call)
+    }
+
+    /// Opens a participation that no queue asked for: a direct call, a consultation, a call of the agent's own, a
+    /// monitoring. The conversation may not exist yet.
+    ///
+    /// # Errors
+    /// Why the agent cannot have it; `None` for an unknown agent.
+    pub fn begin(
+        &mut self,
+        agent: AgentId,
+        part: Part,
+        conversation: ConversationId,
+        ring_secs: u32,
+        now: Stamp,
+    ) -> (Result<Ticket, Option<Refusal>>, Vec<Output>) {
+        let ticket = Ticket(self.next_ticket);
+        let result = self.begin_at(agent, part, conversation, None, ticket, ring_secs, now);
+        (result.map(|()| ticket), std::mem::take(&mut self.out))
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "all of them name the one reservation")]
+    fn begin_at(
+        &mut self,
+        agent: AgentId,
+        part: Part,
+        conversation: ConversationId,
+        queue: Option<QueueId>,
+        ticket: Ticket,
+        ring_secs: u32,
+        now: Stamp,
+    ) -> Result<(), Option<Refusal>> {
+        let post = self.agents.get_mut(&agent).ok_or(None)?;
+        let input = agent::Input::Begin {
+            ticket,
+            part,
+            ring_secs,
+        };
+        let changed = post.machine.handle(input, now).map_err(Some)?;
+        self.next_ticket = self.next_ticket.max(ticket.0 + 1);
+        self.held.insert(
+            ticket,
+            Held {
+                agent,
+                conversation,
+                queue,
+                at: now,
+            },
+        );
+        self.take_in(agent, changed, now);
+        Ok(())
+    }
+
+    /// Takes one input.
+    ///
+    /// # Errors
+    /// Why an agent's wish is refused; nothing has changed then. Other inputs are never refused.
+    pub fn handle(&mut self, input: Input, now: Stamp) -> Result<Vec<Output>, Refusal> {
+        match input {
+            Input::Configure(setup) => self.configure(*setup, now),
+            Input::Agent(id, input) => {
+                if let Some(post) = self.agents.get_mut(&id) {
+                    let changed = post.machine.handle(input, now)?;
+                    self.take_in(id, changed, now);
+                }
+            }
+            Input::Enqueue(call) => self.enqueue(call, now),
+            Input::Leave(conversation) => self.leave(conversation, Left::Abandoned, now),
+            Input::Fact(ticket, fact) => self.fact(ticket, fact, now),
+            Input::Gone(conversation) => self.gone(conversation, now),
+            Input::Audit(running) => self.audit(&running, now),
+            Input::Tick => self.tick(now),
+        }
+        Ok(std::mem::take(&mut self.out))
+    }
+
+    // --- configuration -------------------------------------------------------------------------------------------
+
+    fn configure(&mut self, setup: Setup, now: Stamp) {
+        self.settings = setup.applications.into_iter().collect();
+        let kept: HashSet<QueueId> = setup.queues.iter().map(|q| q.id).collect();
+        let closed: Vec<QueueId> = self.lines.keys().copied().filter(|q| !kept.contains(q)).collect();
+        for queue in closed {
+            self.close(queue, now);
+        }
+        self.served.clear();
+        for queue in setup.queues {
+            self.served.entry(queue.group).or_default().push(queue.id);
+            match self.lines.get_mut(&queue.id) {
+                Some(line) => line.config = queue,
+                None => {
+                    self.lines.insert(queue.id, Line::new(queue));
+                }
+            }
+        }
+        let present: HashSet<AgentId> = setup.agents.iter().map(|a| a.id).collect();
+        let removed: Vec<AgentId> = self.agents.keys().copied().filter(|a| !present.contains(a)).collect();
+        for id in removed {
+            self.remove(id, now);
+        }
+        let mut changed: Vec<AgentId> = Vec::new();
+        for config in setup.agents {
+            let settings = self.settings(config.application);
+            let wrap_up = config.wrap_up.unwrap_or(settings.wrap_up);
+            let skills: Vec<GroupId> = config.skills.iter().map(|s| s.group).collect();
+            changed.push(config.id);
+            match self.agents.get_mut(&config.id) {
+                Some(post) => {
+                    post.machine.configure(settings, wrap_up, skills);
+                    post.config = config;
+                }
+                None => {
+                    let machine = Machine::new(settings, wrap_up, skills, now);
+                    self.agents.insert(
+                        config.id,
+                        Post {
+                            config,
+                            machine,
+                            keys: Vec::new(),
+                            counted: Vec::new(),
+                            wake: None,
+                            offered_at: Stamp(0),
+                            calls: 0,
+                        },
+                    );
+                }
+            }
+        }
+        for id in changed {
+            self.index(id, now);
+        }
+        let queues: Vec<QueueId> = self.lines.keys().copied().collect();
+        for queue in queues {
+            self.route(queue, now);
+        }
+    }
+
+    fn close(&mut self, queue: QueueId, now: Stamp) {
+        let waiting: Vec<ConversationId> = self
+            .calls
+            .iter()
+            .filter(|(_, c)| c.queue == queue)
+            .map(|(id, _)| *id)
+            .collect();
+        for conversation in waiting {
+            self.overflow(conversation, Left::Closed, now);
+        }
+        for post in self.agents.values_mut() {
+            post.keys.retain(|(q, _)| *q != queue);
+        }
+        self.lines.remove(&queue);
+    }
+
+    fn remove(&mut self, id: AgentId, now: Stamp) {
+        if let Some(post) = self.agents.get_mut(&id)
+            && let Ok(changed) = post.machine.handle(agent::Input::Reset, now)
+        {
+            self.take_in(id, changed, now);
+        }
+        let Some(post) = self.agents.get_mut(&id) else { return };
+        // A machine that is gone cannot be told that its participation has ended.
+        for (queue, key) in std::mem::take(&mut post.keys) {
+            if let Some(line) = self.lines.get_mut(&queue) {
+                line.free.remove(&key);
+            }
+        }
+        self.count(id, &[]);
+        if let Some(post) = self.agents.remove(&id)
+            && let Some(at) = post.wake
+        {
+            self.wakes.remove(&(at, Wake::Agent(id)));
+        }
+        self.held.retain(|_, h| h.agent != id);
+    }
+
+    // --- agents --------------------------------------------------------------------------------------------------
+
+    /// Passes on what an agent's machine said, and lets the queues know.
+    fn take_in(&mut self, id: AgentId, changed: Vec<agent::Output>, now: Stamp) {
+        for output in changed {
+            match output {
+                agent::Output::Changed(change) => self.out.push(Output::Agent(id, change)),
+                agent::Output::Unanswered { ticket, why } => self.unanswered(ticket, why, now),
+                agent::Output::End { ticket, cause } => {
+                    if let Some(h) = self.held.get(&ticket) {
+                        let conversation = h.conversation;
+                        self.out.push(Output::End {
+                            conversation,
+                            ticket,
+                            cause,
+                        });
+                    }
+                }
+                agent::Output::Kicked(client) => self.out.push(Output::Kicked(id, client)),
+                agent::Output::Alert(alert) => self.out.push(Output::Alert(id, alert)),
+            }
+        }
+        self.index(id, now);
+        let free = self.agents.get(&id).is_some_and(|p| p.machine.is_offerable());
+        if free {
+            self.match_agent(id, now);
+        }
+    }
+
+    /// Brings what is kept about an agent beside its machine up to date.
+    fn index(&mut self, id: AgentId, now: Stamp) {
+        let Some(post) = self.agents.get_mut(&id) else { return };
+        let due = post.machine.next_deadline();
+        if post.wake != due {
+            if let Some(at) = post.wake {
+                self.wakes.remove(&(at, Wake::Agent(id)));
+            }
+            if let Some(at) = due {
+                self.wakes.insert((at, Wake::Agent(id)));
+            }
+            post.wake = due;
+        }
+        // A participation whose machine has let it go is over.
+        let duty: Vec<(GroupId, u8)> = if post.machine.is_on_duty() {
+            let served = post.machine.groups().iter();
+            served.filter_map(|g| Some((*g, post.config.level(*g)?))).collect()
+        } else {
+            Vec::new()
+        };
+        let mut keys = Vec::new();
+        if post.machine.is_offerable() {
+            for (group, level) in &duty {
+                for queue in self.served.get(group).into_iter().flatten() {
+                    let Some(line) = self.lines.get(queue) else { continue };
+                    keys.push((*queue, line::key(&line.config, post, *level)));
+                }
+            }
+        }
+        if keys != post.keys {
+            let old = std::mem::replace(&mut post.keys, keys.clone());
+            for (queue, key) in old {
+                if let Some(line) = self.lines.get_mut(&queue) {
+                    line.free.remove(&key);
+                }
+            }
+            for (queue, key) in keys {
+                if let Some(line) = self.lines.get_mut(&queue) {
+                    line.free.insert(key);
+                }
+            }
+        }
+        let emptied = self.count(id, &duty);
+        for group in emptied {
+            self.unstaffed(group, now);
+        }
+    }
+
+    /// Counts an agent on duty in these groups and no others; gives the groups that nobody serves any more.
+    fn count(&mut self, id: AgentId, duty: &[(GroupId, u8)]) -> Vec<GroupId> {
+        let Some(post) = self.agents.get_mut(&id) else {
+            return Vec::new();
+        };
+        if post.counted == duty {
+            return Vec::new();
+        }
+        let old = std::mem::replace(&mut post.counted, duty.to_vec());
+        for (group, level) in duty {
+            self.on_duty.entry(*group).or_default()[usize::from((*level).min(10))] += 1;
+        }
+        let mut emptied = Vec::new();
+        for (group, level) in old {
+            if let Some(levels) = self.on_duty.get_mut(&group) {
+                let n = &mut levels[usize::from(level.min(10))];
+                *n = n.saturating_sub(1);
+                if levels.iter().all(|n| *n == 0) {
+                    emptied.push(group);
+                }
+            }
+        }
+        emptied
+    }
+
+    fn unstaffed(&mut self, group: GroupId, now: Stamp) {
+        for queue in self.served.get(&group).cloned().unwrap_or_default() {
+            let Some(line) = self.lines.get(&queue) else { continue };
+            if !line.config.overflow_unstaffed {
+                continue;
+            }
+            for conversation in line.in_order() {
+                self.overflow(conversation, Left::Unstaffed, now);
+            }
+        }
+    }
+
+    // --- participations ------------------------------------------------------------------------------------------
+
+    fn fact(&mut self, ticket: Ticket, fact: Fact, now: Stamp) {
+        let Some(held) = self.held.get(&ticket).copied() else {
+            return;
+        };
+        let Some(post) = self.agents.get_mut(&held.agent) else {
+            self.held.remove(&ticket);
+            return;
+        };
+        if held.queue.is_some()
+            && let Fact::Engaged(e) = fact
+            && (e == agent::Engagement::Answering || e.is_talk())
+            && post.machine.ticket().is_some_and(|(t, _)| t == ticket)
+        {
+            self.answered(ticket, held, now);
+        }
+        let Some(post) = self.agents.get_mut(&held.agent) else {
+            return;
+        };
+        if let Ok(changed) = post.machine.handle(agent::Input::Call(ticket, fact), now) {
+            self.take_in(held.agent, changed, now);
+        }
+        // A participation that its machine has let go is over. An offer that ended otherwise than by an answer or a
+        // refusal leaves its call waiting, until the call says that it is gone.
+        let open = self.agents.get(&held.agent).and_then(|p| p.machine.ticket());
+        if fact == Fact::Ended || open.is_none_or(|(t, _)| t != ticket) {
+            self.held.remove(&ticket);
+            self.back_to_queue(ticket, held.conversation, now);
+        }
+    }
+
+    fn gone(&mut self, conversation: ConversationId, now: Stamp) {
+        self.leave(conversation, Left::Abandoned, now);
+        let tickets: Vec<Ticket> = self
+            .held
+            .iter()
+            .filter(|(_, h)| h.conversation == conversation)
+            .map(|(t, _)| *t)
+            .collect();
+        for ticket in tickets {
+            self.fact(ticket, Fact::Ended, now);
+        }
+    }
+
+    /// Finds what does not follow from the conversations that run, repairs it, and says so.
+    fn audit(&mut self, running: &HashSet<ConversationId>, now: Stamp) {
+        // What was begun a moment ago may not run yet.
+        let settled = |at: Stamp| now.ms_since(at) > 10_000;
+        let lost: Vec<(Ticket, Held)> = self
+            .held
+            .iter()
+            .filter(|(_, h)| !running.contains(&h.conversation) && settled(h.at))
+            .map(|(t, h)| (*t, *h))
+            .collect();
+        for (ticket, held) in lost {
+            let open = self.engaged(held.agent).is_some_and(|(t, _, _)| t == ticket);
+            self.fact(ticket, Fact::Ended, now);
+            if open {
+                self.out.push(Output::Alert(held.agent, agent::Alert::Repaired));
+            }
+        }
+        let stale: Vec<ConversationId> = self
+            .calls
+            .iter()
+            .filter(|(id, c)| !running.contains(id) && settled(c.entered))
+            .map(|(id, _)| *id)
+            .collect();
+        for conversation in stale {
+            self.leave(conversation, Left::Abandoned, now);
+        }
+    }
+
+    fn tick(&mut self, now: Stamp) {
+        while let Some((at, wake)) = self.wakes.first().copied() {
+            if at > now {
+                return;
+            }
+            self.wakes.pop_first();
+            match wake {
+                Wake::Agent(id) => {
+                    let Some(post) = self.agents.get_mut(&id) else { continue };
+                    post.wake = None;
+                    if let Ok(changed) = post.machine.handle(agent::Input::Tick, now) {
+                        self.take_in(id, changed, now);
+                    }
+                }
+                Wake::MaxWait(conversation) => self.waited_too_long(conversation, now),
+                Wake::Announce(conversation) => self.announce(conversation, now),
+                Wake::Again(queue) => {
+                    if let Some(line) = self.lines.get_mut(&queue) {
+                        line.again = None;
+                    }
+                    self.route(queue, now);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,535 @@
+//! The decisions: which call for an agent, which agent for a call.
+
+use super::line::{Call, Line};
+use super::trace::{Decision, NAMED, Passed, Verdict};
+use super::{Acd, Enqueue, Held, Left, Offer, Output, Post, QueueFact, Queued, REMEMBERED, Strategy, Wake};
+use crate::cause::Cause;
+use crate::centre::agent::{self, Part, Ticket, Unanswered};
+use crate::centre::resource::Overflow;
+use crate::id::{AgentId, ConversationId, QueueId};
+use crate::time::Stamp;
+
+/// Calls behind the first that an agent looks at if it may not have the first ones.
+const LOOKED_AT: usize = 64;
+/// Agents that one call rings at once.
+const RUNG_AT_ONCE: usize = 64;
+/// How soon a queue is looked at again whose calls no free agent may have yet.
+const AGAIN_MS: u64 = 1_000;
+
+/// What decides between calls of several queues: the front, the aged priority, the age.
+type Rank = (bool, std::cmp::Reverse<u64>, Stamp);
+
+impl Acd {
+    fn queue_fact(&mut self, queue: QueueId, conversation: ConversationId, what: Queued, at: Stamp) {
+        self.out.push(Output::Queue(QueueFact {
+            queue,
+            conversation,
+            at,
+            what,
+        }));
+    }
+
+    // --- in and out ----------------------------------------------------------------------------------------------
+
+    pub(super) fn enqueue(&mut self, new: Enqueue, now: Stamp) {
+        // I16: in one queue at a time.
+        if self.calls.contains_key(&new.conversation) {
+            self.leave(new.conversation, Left::Abandoned, now);
+        }
+        let since = new.since.unwrap_or(now);
+        let Some(line) = self.lines.get_mut(&new.queue) else {
+            self.out.push(Output::Overflow {
+                conversation: new.conversation,
+                queue: new.queue,
+                why: Left::Closed,
+                to: Overflow::End,
+                since,
+                priority: new.priority.unwrap_or(0),
+            });
+            return;
+        };
+        let config = line.config.clone();
+        let priority = new.priority.unwrap_or(config.priority);
+        let call = Call {
+            queue: config.id,
+            caller: new.caller,
+            priority,
+            order: (!new.front, since, new.conversation),
+            entered: now,
+            offers: Vec::new(),
+            excluded: new.not.map(|a| (a, now)).into_iter().collect(),
+            max_wait: (config.max_wait_secs > 0).then(|| now.plus_secs(config.max_wait_secs.into())),
+            announce: (config.announce_secs > 0).then(|| now.plus_secs(config.announce_secs.into())),
+        };
+        let full = config.max_length > 0 && line.len() >= config.max_length as usize;
+        line.add(priority, call.order);
+        if let Some(at) = call.max_wait {
+            self.wakes.insert((at, Wake::MaxWait(new.conversation)));
+        }
+        if let Some(at) = call.announce {
+            self.wakes.insert((at, Wake::Announce(new.conversation)));
+        }
+        self.calls.insert(new.conversation, call);
+        self.queue_fact(config.id, new.conversation, Queued::Entered { priority, since }, now);
+        let staffed = self
+            .on_duty
+            .get(&config.group)
+            .is_some_and(|l| l.iter().any(|n| *n > 0));
+        if full {
+            return self.overflow(new.conversation, Left::Full, now);
+        }
+        if !staffed && config.overflow_unstaffed {
+            return self.overflow(new.conversation, Left::Unstaffed, now);
+        }
+        self.route(config.id, now);
+    }
+
+    /// Takes a call off its queue; its offers are withdrawn.
+    pub(super) fn leave(&mut self, conversation: ConversationId, how: Left, now: Stamp) {
+        let Some(call) = self.calls.remove(&conversation) else {
+            return;
+        };
+        if let Some(at) = call.max_wait {
+            self.wakes.remove(&(at, Wake::MaxWait(conversation)));
+        }
+        if let Some(at) = call.announce {
+            self.wakes.remove(&(at, Wake::Announce(conversation)));
+        }
+        if let Some(line) = self.lines.get_mut(&call.queue) {
+            line.take(call.priority, &call.order);
+            line.offered -= u32::from(!call.offers.is_empty()).min(line.offered);
+            if matches!(how, Left::Answered(_)) {
+                line.was_answered(now);
+            }
+        }
+        self.queue_fact(call.queue, conversation, Queued::Left(how), now);
+        let cause = match how {
+            Left::Answered(_) => Cause::AnsweredElsewhere,
+            _ => Cause::Cancelled,
+        };
+        for ticket in call.offers {
+            self.withdraw(ticket, conversation, cause, now);
+        }
+    }
+
+    /// Ends an offer that is not wanted any more.
+    fn withdraw(&mut self, ticket: Ticket, conversation: ConversationId, cause: Cause, now: Stamp) {
+        let Some(held) = self.held.remove(&ticket) else { return };
+        self.out.push(Output::End {
+            conversation,
+            ticket,
+            cause,
+        });
+        if let Some(post) = self.agents.get_mut(&held.agent)
+            && let Ok(changed) = post.machine.handle(agent::Input::Withdraw(ticket), now)
+        {
+            self.take_in(held.agent, changed, now);
+        }
+    }
+
+    pub(super) fn overflow(&mut self, conversation: ConversationId, why: Left, now: Stamp) {
+        let Some(call) = self.calls.get(&conversation) else {
+            return;
+        };
+        let (queue, since, priority) = (call.queue, call.since(), call.priority);
+        let to = match self.lines.get(&queue) {
+            // A queue that is its own overflow would turn for ever.
+            Some(line) if why != Left::Closed && line.config.overflow != Overflow::Queue(queue) => {
+                line.config.overflow.clone()
+            }
+            _ => Overflow::End,
+        };
+        self.leave(conversation, why, now);
+        self.out.push(Output::Overflow {
+            conversation,
+            queue,
+            why,
+            to,
+            since,
+            priority,
+        });
+    }
+
+    pub(super) fn waited_too_long(&mut self, conversation: ConversationId, now: Stamp) {
+        let Some(call) = self.calls.get_mut(&conversation) else {
+            return;
+        };
+        call.max_wait = None;
+        // While it rings it has hope; see `unanswered`.
+        if call.offers.is_empty() {
+            self.overflow(conversation, Left::TimedOut, now);
+        }
+    }
+
+    pub(super) fn announce(&mut self, conversation: ConversationId, now: Stamp) {
+        let Some(call) = self.calls.get_mut(&conversation) else {
+            return;
+        };
+        let Some(line) = self.lines.get(&call.queue) else {
+            return;
+        };
+        let every = u64::from(line.config.announce_secs.max(5));
+        let at = now.plus_secs(every);
+        call.announce = Some(at);
+        self.wakes.insert((at, Wake::Announce(conversation)));
+        if let Some(estimate) = line.estimate(call) {
+            self.out.push(Output::Announce {
+                conversation,
+                place: estimate.place,
+                wait_secs: estimate.wait_secs,
+            });
+        }
+    }
+
+    // --- offers --------------------------------------------------------------------------------------------------
+
+    /// The level that a call demands: the highest on duty, lower the longer it waits (§10.1).
+    fn demanded(&self, line: &Line, since: Stamp, now: Stamp) -> u8 {
+        let levels = self.on_duty.get(&line.config.group);
+        let highest = levels.and_then(|l| l.iter().rposition(|n| *n > 0)).unwrap_or(0) as u64;
+        let relaxed = match u64::from(line.config.relax_secs) * 1000 {
+            0 => u64::MAX,
+            relax => now.ms_since(since) / relax,
+        };
+        highest.saturating_sub(relaxed) as u8
+    }
+
+    /// True if the agent missed this call so lately that it is not offered it again (I36).
+    fn is_excluded(&self, line: &Line, call: &Call, agent: AgentId, now: Stamp) -> bool {
+        let Some((_, at)) = call.excluded.iter().find(|(a, _)| *a == agent) else {
+            return false;
+        };
+        let settings = self.settings(line.config.application);
+        let alone = self
+            .on_duty
+            .get(&line.config.group)
+            .is_some_and(|l| l.iter().sum::<u32>() <= 1);
+        let secs = if alone {
+            settings.exclusion_alone_secs
+        } else {
+            settings.exclusion_secs
+        };
+        now.ms_since(*at) < u64::from(secs) * 1000
+    }
+
+    /// Calls of a queue to its free agents, while both are there.
+    pub(super) fn route(&mut self, queue: QueueId, now: Stamp) {
+        'next: loop {
+            let Some(line) = self.lines.get(&queue) else { return };
+            if line.len() == 0 || line.free.is_empty() {
+                return;
+            }
+            for conversation in self.heads(line, now) {
+                if self.offer(conversation, now) {
+                    continue 'next;
+                }
+            }
+            break;
+        }
+        self.look_again(queue, now);
+    }
+
+    /// Calls wait and agents are free, but they may not have one another yet: time will change that.
+    fn look_again(&mut self, queue: QueueId, now: Stamp) {
+        if let Some(line) = self.lines.get_mut(&queue)
+            && line.len() > 0
+            && !line.free.is_empty()
+            && line.again.is_none()
+        {
+            let at = now.plus_ms(AGAIN_MS);
+            line.again = Some(at);
+            self.wakes.insert((at, Wake::Again(queue)));
+        }
+    }
+
+    /// The first calls of a queue, best first.
+    fn heads(&self, line: &Line, now: Stamp) -> Vec<ConversationId> {
+        let mut heads: Vec<(bool, std::cmp::Reverse<u64>, Stamp, ConversationId)> = Vec::new();
+        for (priority, class) in line.classes() {
+            for order in class.iter().take(LOOKED_AT) {
+                let aged = line.aged(priority, order.1, now);
+                heads.push((order.0, std::cmp::Reverse(aged), order.1, order.2));
+            }
+        }
+        heads.sort_unstable();
+        heads.truncate(LOOKED_AT);
+        heads.into_iter().map(|h| h.3).collect()
+    }
+
+    /// A call for an agent that has become free: the best of its queues.
+    pub(super) fn match_agent(&mut self, id: AgentId, now: Stamp) {
+        let Some(post) = self.agents.get(&id) else { return };
+        let mut best: Option<(Rank, ConversationId)> = None;
+        let mut later = Vec::new();
+        for (queue, _) in &post.keys {
+            let Some(line) = self.lines.get(queue) else { continue };
+            let level = post.config.level(line.config.group).unwrap_or(0);
+            for (priority, class) in line.classes() {
+                let mut passed = false;
+                for order in class.iter().take(LOOKED_AT) {
+                    let Some(call) = self.calls.get(&order.2) else { continue };
+                    if self.demanded(line, order.1, now) > level || self.is_excluded(line, call, id, now) {
+                        passed = true;
+                        continue;
+                    }
+                    let rank = (order.0, std::cmp::Reverse(line.aged(priority, order.1, now)), order.1);
+                    if best.as_ref().is_none_or(|(b, _)| rank < *b) {
+                        best = Some((rank, order.2));
+                    }
+                    break;
+                }
+                if passed {
+                    later.push(*queue);
+                }
+            }
+        }
+        let offered = best.is_some_and(|(_, conversation)| self.offer(conversation, now));
+        if !offered {
+            for queue in later {
+                self.look_again(queue, now);
+            }
+        }
+    }
+
+    /// Offers a waiting call to whom its queue prefers; false if nobody may have it now.
+    fn offer(&mut self, conversation: ConversationId, now: Stamp) -> bool {
+        let Some(decision) = self.decide(conversation, now) else {
+            return false;
+        };
+        let Some(line) = self.lines.get_mut(&decision.queue) else {
+            return false;
+        };
+        let settings = self.settings.get(&line.config.application).copied().unwrap_or_default();
+        let ring_secs = line.config.ring_secs.unwrap_or(settings.ring_secs);
+        let queue = line.config.id;
+        let Some(call) = self.calls.get_mut(&conversation) else {
+            return false;
+        };
+        line.take(call.priority, &call.order);
+        line.offered += 1;
+        let first = self.next_ticket;
+        let chosen: Vec<AgentId> = decision.chosen.iter().map(|(a, _)| *a).collect();
+        call.offers = (0..chosen.len() as u64).map(|n| Ticket(first + n)).collect();
+        let tickets = call.offers.clone();
+        self.next_ticket += tickets.len() as u64;
+        self.out.push(Output::Decided(Box::new(decision)));
+        for (ticket, agent) in tickets.into_iter().zip(chosen) {
+            if let Some(post) = self.agents.get_mut(&agent) {
+                post.offered_at = now;
+            }
+            self.queue_fact(queue, conversation, Queued::Offered(agent), now);
+            let begun = self.begin_at(agent, Part::Queue, conversation, Some(queue), ticket, ring_secs, now);
+            debug_assert!(begun.is_ok(), "an agent in the order of a queue can be offered a call");
+            if begun.is_err() {
+                self.back_to_queue(ticket, conversation, now);
+                continue;
+            }
+            self.out.push(Output::Offer(Offer {
+                conversation,
+                ticket,
+                agent,
+                queue,
+                ring_secs,
+            }));
+        }
+        true
+    }
+
+    /// Who is offered a waiting call now, and why; `None` if nobody may have it.
+    fn decide(&self, conversation: ConversationId, now: Stamp) -> Option<Decision> {
+        self.weigh(conversation, now).filter(|d| !d.chosen.is_empty())
+    }
+
+    /// Whom a waiting call would be offered to, and who would be passed.
+    fn weigh(&self, conversation: ConversationId, now: Stamp) -> Option<Decision> {
+        let call = self.calls.get(&conversation).filter(|c| c.offers.is_empty())?;
+        let line = self.lines.get(&call.queue)?;
+        let demanded = self.demanded(line, call.since(), now);
+        let fits = |post: &Post| {
+            let level = post.config.level(line.config.group).unwrap_or(0);
+            if level < demanded {
+                Err(Verdict::Level)
+            } else if self.is_excluded(line, call, post.config.id, now) {
+                Err(Verdict::Excluded)
+            } else {
+                Ok(())
+            }
+        };
+        let mut chosen: Vec<(AgentId, Verdict)> = Vec::new();
+        let mut passed = Vec::new();
+        if line.config.sticky_secs > 0
+            && let Some(agent) = self.last_agent(line, call, now)
+        {
+            chosen.push((agent, Verdict::LastAgent));
+        }
+        let all = line.config.strategy == Strategy::RingAll;
+        for (_, _, id) in &line.free {
+            let Some(post) = self.agents.get(id) else { continue };
+            let why = match fits(post) {
+                _ if chosen.iter().any(|(a, _)| a == id) => continue,
+                Ok(()) if all && chosen.len() < RUNG_AT_ONCE => {
+                    chosen.push((*id, Verdict::All));
+                    continue;
+                }
+                Ok(()) if chosen.is_empty() => {
+                    chosen.push((*id, Verdict::First));
+                    continue;
+                }
+                Ok(()) => Verdict::After,
+                Err(why) => why,
+            };
+            if passed.len() < NAMED {
+                passed.push(Passed { agent: *id, why });
+            } else if !chosen.is_empty() && !all {
+                break;
+            }
+        }
+        Some(Decision {
+            conversation,
+            queue: line.config.id,
+            at: now,
+            waited_ms: now.ms_since(call.since()),
+            demanded,
+            chosen,
+            passed,
+        })
+    }
+
+    /// Why each agent of a call's group may, or may not, have it now: for the operator who asks. With a copy of the
+    /// distributor whose configuration was changed, it says what would be different.
+    pub fn explain(&self, conversation: ConversationId, now: Stamp) -> Option<Decision> {
+        let call = self.calls.get(&conversation)?;
+        let line = self.lines.get(&call.queue)?;
+        let mut decision = self.weigh(conversation, now).unwrap_or(Decision {
+            conversation,
+            queue: call.queue,
+            at: now,
+            waited_ms: now.ms_since(call.since()),
+            demanded: self.demanded(line, call.since(), now),
+            chosen: Vec::new(),
+            passed: Vec::new(),
+        });
+        let mut rest: Vec<&Post> = self
+            .agents
+            .values()
+            .filter(|p| p.machine.groups().contains(&line.config.group))
+            .collect();
+        rest.sort_by_key(|p| p.config.id);
+        for post in rest {
+            let id = post.config.id;
+            let known = decision.chosen.iter().any(|(a, _)| *a == id) || decision.passed.iter().any(|p| p.agent == id);
+            if known || decision.passed.len() >= NAMED {
+                continue;
+            }
+            let o = post.machine.overlays();
+            let why = if o.device_lost {
+                Verdict::DeviceLost
+            } else if o.call_only {
+                Verdict::CallOnly
+            } else if post.machine.is_offerable() {
+                Verdict::After
+            } else {
+                Verdict::Busy
+            };
+            decision.passed.push(Passed { agent: id, why });
+        }
+        Some(decision)
+    }
+
+    /// The agent that had this caller's last call, if it may have this one.
+    fn last_agent(&self, line: &Line, call: &Call, now: Stamp) -> Option<AgentId> {
+        let name = (line.config.application, call.caller.clone());
+        let (agent, at) = self.last_agents.get(&name)?;
+        let fresh = now.ms_since(*at) <= u64::from(line.config.sticky_secs) * 1000;
+        let post = self.agents.get(agent)?;
+        let free = post.keys.iter().any(|(q, _)| *q == line.config.id);
+        (fresh && free && !call.caller.is_empty() && !self.is_excluded(line, call, *agent, now)).then_some(*agent)
+    }
+
+    /// An agent answered: the call has left its queue, and rings nowhere else.
+    pub(super) fn answered(&mut self, ticket: Ticket, held: Held, now: Stamp) {
+        let Some(call) = self.calls.get_mut(&held.conversation) else {
+            return;
+        };
+        if !call.offers.contains(&ticket) {
+            return;
+        }
+        call.offers.retain(|t| *t != ticket);
+        let (caller, queue) = (call.caller.clone(), call.queue);
+        // The line counts it as offered until it leaves.
+        let alone = call.offers.is_empty();
+        if let Some(h) = self.held.get_mut(&ticket) {
+            h.queue = None;
+        }
+        if let Some(post) = self.agents.get_mut(&held.agent) {
+            post.calls += 1;
+        }
+        let application = self.lines.get(&queue).map(|l| l.config.application);
+        if let Some(line) = self.lines.get_mut(&queue).filter(|_| alone) {
+            line.offered = line.offered.saturating_sub(1);
+        }
+        self.leave(held.conversation, Left::Answered(held.agent), now);
+        if let (Some(application), false) = (application, caller.is_empty()) {
+            self.remember(application, caller, held.agent, now);
+        }
+    }
+
+    fn remember(&mut self, application: crate::ApplicationId, caller: String, agent: AgentId, now: Stamp) {
+        self.counter += 1;
+        self.last_agents.insert((application, caller.clone()), (agent, now));
+        self.last_order.insert((now, self.counter), (application, caller));
+        while self.last_order.len() > REMEMBERED {
+            let Some(((at, _), name)) = self.last_order.pop_first() else {
+                break;
+            };
+            if self.last_agents.get(&name).is_some_and(|(_, since)| *since == at) {
+                self.last_agents.remove(&name);
+            }
+        }
+    }
+
+    /// An offer failed: the call is where it was, and its agent is left out for a while.
+    pub(super) fn unanswered(&mut self, ticket: Ticket, why: Unanswered, now: Stamp) {
+        let Some(held) = self.held.remove(&ticket) else { return };
+        let cause = match why {
+            Unanswered::Expired => Cause::NoAnswer,
+            Unanswered::Rejected => Cause::Rejected,
+            Unanswered::Device => Cause::Unregistered,
+            Unanswered::Media => Cause::IncompatibleMedia,
+            Unanswered::Withdrawn => Cause::Cancelled,
+        };
+        self.out.push(Output::End {
+            conversation: held.conversation,
+            ticket,
+            cause,
+        });
+        let Some(queue) = held.queue else { return };
+        self.queue_fact(queue, held.conversation, Queued::Returned(held.agent, why), now);
+        if let Some(call) = self.calls.get_mut(&held.conversation) {
+            call.excluded.retain(|(a, _)| *a != held.agent);
+            call.excluded.push((held.agent, now));
+        }
+        self.back_to_queue(ticket, held.conversation, now);
+    }
+
+    /// Takes an offer off a call; with the last one gone the call waits again.
+    pub(super) fn back_to_queue(&mut self, ticket: Ticket, conversation: ConversationId, now: Stamp) {
+        let Some(call) = self.calls.get_mut(&conversation) else {
+            return;
+        };
+        let had = call.offers.contains(&ticket);
+        call.offers.retain(|t| *t != ticket);
+        if !had || !call.offers.is_empty() {
+            return;
+        }
+        let (queue, priority, order, late) = (call.queue, call.priority, call.order, call.max_wait.is_none());
+        let Some(line) = self.lines.get_mut(&queue) else { return };
+        line.offered = line.offered.saturating_sub(1);
+        line.add(priority, order);
+        let bounded = line.config.max_wait_secs > 0;
+        if late && bounded {
+            return self.overflow(conversation, Left::TimedOut, now);
+        }
+        self.route(queue, now);
+    }
+}
