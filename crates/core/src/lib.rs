@@ -15,6 +15,7 @@ pub mod number;
 pub mod project;
 pub mod record;
 pub mod resource;
+pub mod route;
 pub mod routing;
 pub mod spend;
 pub mod spoken;
