@@ -11,6 +11,7 @@ pub mod cause;
 pub mod centre;
 pub mod event;
 pub mod id;
+pub mod ivr;
 pub mod number;
 pub mod project;
 pub mod record;
