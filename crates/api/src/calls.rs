@@ -8,7 +8,7 @@ use axum::http::HeaderMap;
 use axum::response::IntoResponse;
 use serde::{Deserialize, Serialize};
 use strowger_core::call::{ClickPlan, Command, PartyPlan, Prompt, Ringback, Target};
-use strowger_core::event::{Created, Kind, Quality, RecordMode, Via};
+use strowger_core::event::{Created, Kind, Quality, RecordMode, Score, Via};
 use strowger_core::number::CHINA;
 use strowger_core::record::{LegRecord, RecordingRecord};
 use strowger_core::routing::TollRules;
@@ -64,6 +64,16 @@ struct LegView {
     attempts: Vec<Attempt>,
     #[serde(skip_serializing_if = "Option::is_none")]
     quality: Option<QualityView>,
+    /// Why one side heard nothing: `ice-failed`, `wrong-source`, `codec-mismatch`, `nothing-in`, `nothing-out`, `muted`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    one_way: Vec<OneWayView>,
+}
+
+#[derive(Serialize)]
+struct OneWayView {
+    cause: &'static str,
+    /// What it means and what to do.
+    advice: &'static str,
 }
 
 #[derive(Serialize)]
@@ -78,8 +88,32 @@ struct QualityView {
     packets_in: u64,
     packets_out: u64,
     lost: u64,
+    /// Packets that the far side missed.
+    lost_out: u32,
     jitter_us: u32,
+    /// The highest that the far side reported.
+    far_jitter_us: u32,
     round_trip_us: u32,
+    /// How the far side sounded to us; none for a leg of less than half a second.
+    mos_in: Option<ScoreView>,
+    /// How we sounded to the far side, if it reported.
+    mos_out: Option<ScoreView>,
+}
+
+/// Mean opinion scores, 1 to 4.5.
+#[derive(Serialize)]
+struct ScoreView {
+    mean: f64,
+    worst: f64,
+}
+
+impl ScoreView {
+    fn of(score: Score) -> Option<ScoreView> {
+        (!score.is_unknown()).then(|| ScoreView {
+            mean: f64::from(score.mean) / 100.0,
+            worst: f64::from(score.worst) / 100.0,
+        })
+    }
 }
 
 #[derive(Serialize)]
@@ -133,8 +167,12 @@ fn leg(l: &LegRecord, config: &Config) -> LegView {
         packets_in: q.packets_in,
         packets_out: q.packets_out,
         lost: q.lost,
+        lost_out: q.lost_out,
         jitter_us: q.jitter_us,
+        far_jitter_us: q.far_jitter_us,
         round_trip_us: q.round_trip_us,
+        mos_in: ScoreView::of(q.mos_in),
+        mos_out: ScoreView::of(q.mos_out),
     };
     LegView {
         seq: l.seq.0,
@@ -160,6 +198,14 @@ fn leg(l: &LegRecord, config: &Config) -> LegView {
             })
             .collect(),
         quality: l.quality.map(quality),
+        one_way: l
+            .one_way
+            .iter()
+            .map(|c| OneWayView {
+                cause: c.name(),
+                advice: c.advice(),
+            })
+            .collect(),
     }
 }
 

@@ -72,11 +72,18 @@ fn page(all: &[Metric]) -> String {
                 let kind = match m.kind {
                     MetricKind::Counter => "counter",
                     MetricKind::Gauge => "gauge",
+                    MetricKind::Bucket | MetricKind::Sum | MetricKind::Count => "histogram",
                 };
                 let _ = writeln!(out, "# HELP {name} {}\n# TYPE {name} {kind}", m.help);
                 head = false;
             }
             out.push_str(name);
+            out.push_str(match m.kind {
+                MetricKind::Counter | MetricKind::Gauge => "",
+                MetricKind::Bucket => "_bucket",
+                MetricKind::Sum => "_sum",
+                MetricKind::Count => "_count",
+            });
             for (i, (label, value)) in m.labels.iter().enumerate() {
                 let value = value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
                 let _ = write!(out, "{}{label}=\"{value}\"", if i == 0 { "{" } else { "," });
@@ -104,6 +111,20 @@ mod tests {
             value,
         };
         let text = page(&[m("a", Some("1"), 1.0), m("b", None, 0.5), m("a", Some("\"\\"), 2.0)]);
+        let of = |kind, labels: &[&str], value| Metric {
+            kind,
+            labels: labels.iter().map(|l| ("le", (*l).to_owned())).collect(),
+            ..m("h", None, value)
+        };
+        let histogram = page(&[
+            of(MetricKind::Bucket, &["0.5"], 1.0),
+            of(MetricKind::Sum, &[], 2.5),
+            of(MetricKind::Count, &[], 2.0),
+        ]);
+        assert_eq!(
+            histogram,
+            "# HELP h Help.\n# TYPE h histogram\nh_bucket{le=\"0.5\"} 1\nh_sum 2.5\nh_count 2\n"
+        );
         assert_eq!(
             text,
             "# HELP a Help.\n# TYPE a gauge\na{x=\"1\"} 1\na{x=\"\\\"\\\\\"} 2\n# HELP b Help.\n# TYPE b gauge\nb 0.5\n"

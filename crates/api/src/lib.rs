@@ -81,6 +81,12 @@ pub enum MetricKind {
     Counter,
     /// Goes up and down.
     Gauge,
+    /// A bucket of a histogram: values up to the label `le`.
+    Bucket,
+    /// The sum of a histogram's values.
+    Sum,
+    /// The number of a histogram's values.
+    Count,
 }
 
 /// Everything that the handlers work with.

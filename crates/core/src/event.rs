@@ -202,6 +202,13 @@ pub enum Fact {
         /// The figures.
         quality: Quality,
     },
+    /// One side of a leg hears nothing, and this is why. At most once for each cause and leg.
+    LegOneWay {
+        /// The leg.
+        leg: LegSeq,
+        /// The likely cause.
+        cause: OneWay,
+    },
     /// The conversation is being taken down; its cause and originator are fixed now.
     Ending {
         /// Why.
@@ -253,6 +260,7 @@ impl Fact {
             Fact::RecordingFinished { .. } => "recording.finished",
             Fact::RecordingFailed { .. } => "recording.failed",
             Fact::LegQuality { .. } => "leg.quality",
+            Fact::LegOneWay { .. } => "leg.one-way",
             Fact::Ending { .. } => "conversation.ending",
             Fact::Ended => "conversation.ended",
             Fact::RecordDue => "record.due",
@@ -372,8 +380,92 @@ pub struct Quality {
     pub packets_out: u64,
     /// Packets that should have come and did not.
     pub lost: u64,
+    /// Packets that the far side missed, by its last report; 0 if it made none.
+    pub lost_out: u32,
     /// Interarrival jitter in microseconds (RFC 3550 A.8).
     pub jitter_us: u32,
+    /// The highest jitter that the far side reported, in microseconds.
+    pub far_jitter_us: u32,
     /// Round-trip time in microseconds by RTCP, 0 if unknown.
     pub round_trip_us: u32,
+    /// How the far side sounded to us.
+    pub mos_in: Score,
+    /// How we sounded to the far side, as far as it reported.
+    pub mos_out: Score,
+}
+
+/// Mean opinion scores of one direction over intervals of a few seconds, in hundredths (100-450); 0 if unknown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Score {
+    /// The mean of all intervals.
+    pub mean: u16,
+    /// The worst interval.
+    pub worst: u16,
+}
+
+impl Score {
+    /// True if nothing was scored.
+    pub fn is_unknown(&self) -> bool {
+        *self == Score::default()
+    }
+}
+
+/// Why one side of a leg hears nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum OneWay {
+    /// The browser and the platform found no path to each other.
+    IceFailed,
+    /// Packets come from an address that was not agreed on.
+    WrongSource,
+    /// Packets come with a payload type that was not negotiated.
+    CodecMismatch,
+    /// Nothing comes.
+    NothingIn,
+    /// Nothing can be sent.
+    NothingOut,
+    /// Packets come and are silent.
+    Muted,
+}
+
+impl OneWay {
+    /// All causes.
+    pub const ALL: [OneWay; 6] = [
+        OneWay::IceFailed,
+        OneWay::WrongSource,
+        OneWay::CodecMismatch,
+        OneWay::NothingIn,
+        OneWay::NothingOut,
+        OneWay::Muted,
+    ];
+
+    /// The stable name, as journalled, shown and counted.
+    pub const fn name(self) -> &'static str {
+        match self {
+            OneWay::IceFailed => "ice-failed",
+            OneWay::WrongSource => "wrong-source",
+            OneWay::CodecMismatch => "codec-mismatch",
+            OneWay::NothingIn => "nothing-in",
+            OneWay::NothingOut => "nothing-out",
+            OneWay::Muted => "muted",
+        }
+    }
+
+    /// The cause of this name.
+    pub fn from_name(name: &str) -> Option<OneWay> {
+        OneWay::ALL.into_iter().find(|c| c.name() == name)
+    }
+
+    /// What it means and what to do, for people.
+    pub const fn advice(self) -> &'static str {
+        match self {
+            OneWay::IceFailed => "no path to the browser: open the media ports, or give browsers a TURN server",
+            OneWay::WrongSource => {
+                "audio comes from an address that was not agreed on: a NAT or the description names a wrong address"
+            }
+            OneWay::CodecMismatch => "audio comes in a codec that was not agreed on: look at the far side's codecs",
+            OneWay::NothingIn => "no audio comes: a firewall or NAT on the way, or a far side that does not send",
+            OneWay::NothingOut => "no audio can be sent: look at the network and the address of the media ports",
+            OneWay::Muted => "the audio that comes is silent: the microphone is muted or not connected",
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! The call record: a fold of a conversation's events, and nothing else.
 
 use crate::cause::{By, Cause, Role};
-use crate::event::{Created, DialogRef, Direction, Event, Fact, Quality, Via};
+use crate::event::{Created, DialogRef, Direction, Event, Fact, OneWay, Quality, Via};
 use crate::id::{ConversationId, LegSeq};
 use crate::time::Stamp;
 
@@ -83,6 +83,8 @@ pub struct LegRecord {
     pub key: Option<char>,
     /// Media figures, when they are known.
     pub quality: Option<Quality>,
+    /// Why one side heard nothing, each cause once, in the order in which they were found.
+    pub one_way: Vec<OneWay>,
 }
 
 /// How a leg came to be called in the place of another.
@@ -264,6 +266,7 @@ impl ConversationRecord {
                     held: false,
                     key: None,
                     quality: None,
+                    one_way: Vec::new(),
                 });
             }
             Fact::RecordingStarted { recording } => {
@@ -371,6 +374,7 @@ impl ConversationRecord {
             | Fact::LegRetrieved { leg }
             | Fact::LegEnded { leg, .. }
             | Fact::Digit { leg, .. }
+            | Fact::LegOneWay { leg, .. }
             | Fact::LegQuality { leg, .. } => *leg,
             _ => return Err("not a fact of a leg"),
         };
@@ -433,6 +437,7 @@ impl ConversationRecord {
             // Masked ones say only that a key was pressed.
             Fact::Digit { digit, .. } if !matches!(digit, 'x' | '?') => leg.key = Some(*digit),
             Fact::LegQuality { quality, .. } => leg.quality = Some(*quality),
+            Fact::LegOneWay { cause, .. } => leg.one_way.push(*cause),
             _ => {}
         }
         Ok(())

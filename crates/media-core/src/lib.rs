@@ -9,6 +9,7 @@ pub mod dtmf;
 pub mod dtmf_tone;
 pub mod g711;
 pub mod listen;
+pub mod meter;
 pub mod mixer;
 pub mod playout;
 pub mod press;

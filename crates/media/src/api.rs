@@ -10,6 +10,7 @@ use crate::tap::Tap;
 use strowger_media_core::codec::Kind;
 use strowger_media_core::listen::{FaxTone, Listen, Verdict};
 use strowger_media_core::mixer::Gain;
+use strowger_media_core::quality::OneWay;
 use strowger_media_core::tone::Cadence;
 use strowger_media_core::{g711, wav};
 
@@ -599,6 +600,13 @@ pub enum Event {
         /// What went wrong, if anything; a recording with an error may still be usable up to `millis`.
         error: Option<String>,
     },
+    /// One side of a leg hears nothing, for this reason in two report intervals. Told again only after both ways worked.
+    OneWay {
+        /// The leg.
+        leg: u16,
+        /// The likely cause.
+        cause: OneWay,
+    },
     /// A leg was closed; its totals.
     LegClosed {
         /// The leg.
@@ -637,6 +645,12 @@ pub struct LegStats {
     pub discarded_invalid: u64,
     /// Round trip from RTCP (RFC 3550 6.4.1), the last value.
     pub round_trip: Option<Duration>,
+    /// The highest interarrival jitter that the far side reported, in ms.
+    pub far_jitter_ms: f64,
+    /// Mean opinion scores of what we heard, `(mean, worst)` over the report intervals (ITU-T G.107).
+    pub mos_in: Option<(f32, f32)>,
+    /// Of what the far side heard, as far as it reported.
+    pub mos_out: Option<(f32, f32)>,
     /// The address that packets were accepted from.
     pub source: Option<SocketAddr>,
 }
@@ -675,6 +689,49 @@ pub struct ShardMetrics {
     pub frames_skipped: u64,
     /// The worst lateness of a 20 ms frame, in µs.
     pub worst_lateness_us: u64,
+    /// How legs sounded, each report interval a value.
+    pub quality: QualityMetrics,
+}
+
+/// How legs sounded since the start of the engine: a value for each leg, direction and report interval.
+#[derive(Clone, Debug)]
+pub struct QualityMetrics {
+    /// Of what we hear.
+    pub inward: DirectionMetrics,
+    /// Of what far sides hear, as they report it.
+    pub outward: DirectionMetrics,
+    /// Round trips in seconds.
+    pub round_trip: HistogramMetrics,
+}
+
+/// One direction of [`QualityMetrics`].
+#[derive(Clone, Debug)]
+pub struct DirectionMetrics {
+    /// Mean opinion scores, 1 to 4.5.
+    pub mos: HistogramMetrics,
+    /// Lost packets, 0 to 1.
+    pub loss: HistogramMetrics,
+    /// Interarrival jitter in seconds.
+    pub jitter: HistogramMetrics,
+}
+
+/// Values counted by size.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HistogramMetrics {
+    /// Upper bounds of all buckets but the last, which has none.
+    pub bounds: &'static [f64],
+    /// How many values fell into each bucket, and into no smaller one.
+    pub counts: Vec<u64>,
+    /// Sum of all values.
+    pub sum: f64,
+}
+
+impl HistogramMetrics {
+    /// Adds the values of another one with the same bounds.
+    pub fn add(&mut self, other: &HistogramMetrics) {
+        self.counts.iter_mut().zip(&other.counts).for_each(|(a, b)| *a += b);
+        self.sum += other.sum;
+    }
 }
 
 /// A snapshot of the engine for the metrics page.

@@ -29,6 +29,7 @@
 
 mod api;
 mod engine;
+mod histogram;
 mod latch;
 mod ports;
 mod queue;
@@ -45,5 +46,6 @@ pub use record::{Salvaged, salvage};
 pub use secure::{Fingerprint, IceCredentials, LocalCandidate, LocalWebRtc, MasterKey, Security, Suite, WebRtc};
 pub use strowger_media_core::listen::{FaxTone, Listen, MachineSettings, Verdict, VerdictReason, Who};
 pub use strowger_media_core::mixer::Gain;
+pub use strowger_media_core::quality::OneWay;
 pub use strowger_media_core::tone::Cadence;
 pub use tap::{Tap, TapFrame, TapReader, tap};

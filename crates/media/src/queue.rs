@@ -8,6 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::api::{CallKey, Command, MediaError, Scheduling, ShardMetrics};
+use crate::histogram::Quality;
 use crate::ports::Pair;
 use crate::sys::EventFd;
 
@@ -183,6 +184,7 @@ pub(crate) struct Counters {
     pub(crate) commands_refused: AtomicU64,
     pub(crate) frames_skipped: AtomicU64,
     pub(crate) worst_lateness_us: AtomicU64,
+    pub(crate) quality: Quality,
 }
 
 /// Add without a locked instruction: the shard is the only writer.
@@ -219,6 +221,7 @@ impl Counters {
             commands_refused: self.commands_refused.load(Relaxed),
             frames_skipped: self.frames_skipped.load(Relaxed),
             worst_lateness_us: self.worst_lateness_us.load(Relaxed),
+            quality: self.quality.snapshot(),
         }
     }
 }

@@ -6,7 +6,7 @@ use crate::switch::{Switch, credentials_of, user_of};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use strowger_core::call::{Sound, Target};
-use strowger_core::event::Via;
+use strowger_core::event::{OneWay, Via};
 use strowger_core::number::CHINA;
 use strowger_core::resource::{Asserted, DeviceMedia, DiversionTo, PrivacyTo, RecordingSettings, Trunk, TrunkIdentity};
 use strowger_core::routing::{Denied, TollRules};
@@ -185,6 +185,10 @@ impl World for Switch {
 
     fn open_media(&self, call: CallKey, leg: u16) -> Result<SocketAddr, MediaError> {
         self.media().open_leg(call, leg)
+    }
+
+    fn one_way(&self, cause: OneWay) {
+        self.count_one_way(cause);
     }
 
     fn open_webrtc(&self, call: CallKey, leg: u16) -> Result<LocalWebRtc, MediaError> {

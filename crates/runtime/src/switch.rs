@@ -23,7 +23,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use strowger_core::call::{Accepted, ClickPlan, Command, Prompt, Refusal, Sound};
-use strowger_core::event::{Created, Via};
+use strowger_core::event::{Created, OneWay, Via};
 use strowger_core::project::Subscription;
 use strowger_core::resource::{Trunk, TrunkAuth};
 use strowger_core::{AccountId, ApplicationId, ConversationId, TenantId};
@@ -91,6 +91,8 @@ pub struct Switch {
     pub door: Door,
     /// Where trunks are, and our registrations with them.
     pub carriers: Carriers,
+    /// Diagnoses of one-way audio, in the order of [`OneWay::ALL`].
+    one_way: [AtomicU64; OneWay::ALL.len()],
     /// What was said on the wire.
     pub ladder: Arc<Ladder>,
     draining: AtomicBool,
@@ -106,6 +108,7 @@ impl Switch {
         Arc::new(Switch {
             door,
             carriers: Carriers::default(),
+            one_way: Default::default(),
             ladder,
             config,
             store,
@@ -221,6 +224,17 @@ impl Switch {
     /// True unless the trunk's OPTIONS go unanswered.
     pub fn trunk_healthy(&self, trunk: strowger_core::TrunkId) -> bool {
         self.health.is_up(trunk)
+    }
+
+    /// Legs that were found to have one-way audio since the start, by cause.
+    pub fn one_way(&self) -> [(OneWay, u64); OneWay::ALL.len()] {
+        std::array::from_fn(|i| (OneWay::ALL[i], self.one_way[i].load(Ordering::Relaxed)))
+    }
+
+    pub(crate) fn count_one_way(&self, cause: OneWay) {
+        if let Some(i) = OneWay::ALL.iter().position(|c| *c == cause) {
+            self.one_way[i].fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     /// Monotonic milliseconds, for rates.

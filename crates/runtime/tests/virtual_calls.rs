@@ -742,3 +742,27 @@ fn a_sound_that_vanished_does_not_stop_the_call() {
     rig.assert_clean();
     assert_eq!(rig.record().end.unwrap().0, Cause::Normal);
 }
+
+/// A call of a tenant with one-way audio says so in its record, with each cause once, and only once it was answered.
+#[test]
+fn one_way_audio_is_a_fact_of_its_leg() {
+    use strowger_core::event::OneWay;
+    use strowger_media::{Event as MediaEvent, OneWay as Cause};
+    let found = |leg, cause| OwnerInput::Media(MediaEvent::OneWay { leg, cause });
+    let mut rig = rig(Party::Answers(100, 0), Party::Answers(5_000, 0));
+    rig.click(|_, _| {});
+    rig.run(1_000);
+    // The callee rings: nothing is missed of it yet.
+    rig.give(found(1, Cause::NothingIn));
+    assert!(rig.record().legs[1].one_way.is_empty());
+    rig.run(6_000);
+    for cause in Cause::ALL.into_iter().chain(Cause::ALL) {
+        rig.give(found(1, cause));
+    }
+    let record = rig.record();
+    assert_eq!(record.legs[1].one_way, OneWay::ALL);
+    assert!(record.legs[0].one_way.is_empty());
+    rig.give(OwnerInput::Command(Command::Cancel { leg: None }));
+    rig.run(1_000);
+    rig.assert_clean();
+}

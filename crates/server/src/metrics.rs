@@ -18,7 +18,7 @@ pub fn of(switch: &Switch) -> Vec<Metric> {
     };
     use MetricKind::{Counter, Gauge};
     let sum = |f: fn(&strowger_media::ShardMetrics) -> u64| media.shards.iter().map(f).sum::<u64>() as f64;
-    vec![
+    let mut all = vec![
         one(
             "strowger_conversations",
             "Conversations that run now.",
@@ -148,5 +148,69 @@ pub fn of(switch: &Switch) -> Vec<Metric> {
                 .pairs_total
                 .saturating_sub(media.pairs_used + media.pairs_quarantined) as f64,
         ),
-    ]
+    ];
+    all.extend(switch.one_way().map(|(cause, count)| Metric {
+        labels: vec![("cause", cause.name().to_owned())],
+        ..one(
+            "strowger_media_one_way_total",
+            "Legs on which one side heard nothing, by the likely cause.",
+            Counter,
+            count as f64,
+        )
+    }));
+    quality(&media, &mut all);
+    all
+}
+
+/// How legs sound: histograms with a value for each leg, direction and report interval.
+fn quality(media: &strowger_media::Metrics, all: &mut Vec<Metric>) {
+    use strowger_media::{DirectionMetrics, HistogramMetrics, QualityMetrics};
+    let mut shards = media.shards.iter().map(|s| &s.quality);
+    let Some(mut sum) = shards.next().cloned() else { return };
+    let add = |to: &mut DirectionMetrics, from: &DirectionMetrics| {
+        to.mos.add(&from.mos);
+        to.loss.add(&from.loss);
+        to.jitter.add(&from.jitter);
+    };
+    for shard in shards {
+        add(&mut sum.inward, &shard.inward);
+        add(&mut sum.outward, &shard.outward);
+        sum.round_trip.add(&shard.round_trip);
+    }
+    let mut show = |name, help, direction: Option<&str>, h: &HistogramMetrics| {
+        let labels: Vec<_> = direction.map(|d| ("direction", d.to_owned())).into_iter().collect();
+        let metric = |kind, labels, value| Metric {
+            name,
+            help,
+            kind,
+            labels,
+            value,
+        };
+        let bounds = h.bounds.iter().map(f64::to_string).chain(["+Inf".to_owned()]);
+        let mut count = 0;
+        for (bound, n) in bounds.zip(&h.counts) {
+            count += n;
+            let labels = labels.iter().cloned().chain([("le", bound)]).collect();
+            all.push(metric(MetricKind::Bucket, labels, count as f64));
+        }
+        all.push(metric(MetricKind::Sum, labels.clone(), h.sum));
+        all.push(metric(MetricKind::Count, labels, count as f64));
+    };
+    let QualityMetrics {
+        inward,
+        outward,
+        round_trip,
+    } = &sum;
+    for (name, d) in [("in", inward), ("out", outward)] {
+        let name = Some(name);
+        show("strowger_media_mos", "Mean opinion scores, 1 to 4.5.", name, &d.mos);
+        show("strowger_media_loss_ratio", "Lost packets, 0 to 1.", name, &d.loss);
+        show("strowger_media_jitter_seconds", "Interarrival jitter.", name, &d.jitter);
+    }
+    show(
+        "strowger_media_round_trip_seconds",
+        "Round trips by RTCP.",
+        None,
+        round_trip,
+    );
 }

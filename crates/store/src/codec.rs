@@ -12,7 +12,7 @@ mod recording;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
-use strowger_core::event::{Created, DialogRef, Direction, Kind, Quality, RecordMode, Via};
+use strowger_core::event::{Created, DialogRef, Direction, Kind, OneWay, Quality, RecordMode, Score, Via};
 use strowger_core::project::{Subscription, Topic};
 use strowger_core::{By, Cause, ConversationId, Event, Fact, LegSeq, Role, Stamp};
 
@@ -164,8 +164,43 @@ struct QualityV1 {
     packets_in: u64,
     packets_out: u64,
     lost: u64,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    lost_out: u32,
     jitter_us: u32,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    far_jitter_us: u32,
     round_trip_us: u32,
+    #[serde(default, skip_serializing_if = "Score::is_unknown", with = "score")]
+    mos_in: Score,
+    #[serde(default, skip_serializing_if = "Score::is_unknown", with = "score")]
+    mos_out: Score,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(n: &u32) -> bool {
+    *n == 0
+}
+
+/// A score as `[mean, worst]`.
+mod score {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+    use strowger_core::event::Score;
+
+    pub fn serialize<S: Serializer>(score: &Score, out: S) -> Result<S::Ok, S::Error> {
+        [score.mean, score.worst].serialize(out)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Score, D::Error> {
+        let [mean, worst] = Deserialize::deserialize(from)?;
+        Ok(Score { mean, worst })
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct OneWayV1<'a> {
+    leg: u16,
+    #[serde(borrow)]
+    cause: Text<'a>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -551,8 +586,19 @@ pub fn encode(event: &Event, out: &mut Vec<u8>) {
                 packets_in: quality.packets_in,
                 packets_out: quality.packets_out,
                 lost: quality.lost,
+                lost_out: quality.lost_out,
                 jitter_us: quality.jitter_us,
+                far_jitter_us: quality.far_jitter_us,
                 round_trip_us: quality.round_trip_us,
+                mos_in: quality.mos_in,
+                mos_out: quality.mos_out,
+            },
+        ),
+        Fact::LegOneWay { leg, cause } => rest(
+            out,
+            &OneWayV1 {
+                leg: leg.0,
+                cause: text(cause.name()),
             },
         ),
         Fact::Ending { cause, by } => rest(
@@ -666,9 +712,20 @@ fn decode_fact(kind: &str, json: &str) -> Result<Fact, DecodeError> {
                     packets_in: f.packets_in,
                     packets_out: f.packets_out,
                     lost: f.lost,
+                    lost_out: f.lost_out,
                     jitter_us: f.jitter_us,
+                    far_jitter_us: f.far_jitter_us,
                     round_trip_us: f.round_trip_us,
+                    mos_in: f.mos_in,
+                    mos_out: f.mos_out,
                 },
+            }
+        }
+        "leg.one-way" => {
+            let f: OneWayV1 = parse(json)?;
+            Fact::LegOneWay {
+                leg: LegSeq(f.leg),
+                cause: OneWay::from_name(&f.cause).ok_or(DecodeError::Value("cause"))?,
             }
         }
         "conversation.ending" => {

@@ -6,7 +6,7 @@
 mod common;
 
 use proptest::prelude::*;
-use strowger_core::event::{DialogRef, Quality, Via};
+use strowger_core::event::{DialogRef, OneWay, Quality, Score, Via};
 use strowger_core::{By, Cause, ConversationId, DeviceId, Event, Fact, LegSeq, Role, Stamp, TrunkId};
 use strowger_store::codec;
 
@@ -70,14 +70,18 @@ fn every_kind() -> Vec<Fact> {
                 packets_out: 2999,
                 lost: 1,
                 jitter_us: 1200,
-                round_trip_us: 0,
+                ..Quality::default()
             },
+        },
+        Fact::LegOneWay {
+            leg,
+            cause: OneWay::WrongSource,
         },
         Fact::RecordDue,
     ]);
     let mut seen = std::collections::BTreeSet::new();
     facts.retain(|f| seen.insert(f.kind()));
-    assert_eq!(seen.len(), 26, "a kind has no sample here: {seen:?}");
+    assert_eq!(seen.len(), 27, "a kind has no sample here: {seen:?}");
     facts
 }
 
@@ -233,14 +237,28 @@ fn any_fact() -> impl Strategy<Value = Fact> {
         (any::<u16>(), any::<bool>()).prop_map(|(recording, masked)| Fact::RecordingPaused { recording, masked }),
         any::<u16>().prop_map(|recording| Fact::RecordingResumed { recording }),
         (any::<u16>(), ".*").prop_map(|(recording, reason)| Fact::RecordingFailed { recording, reason }),
-        (leg, any::<(u64, u64, u64, u32, u32)>()).prop_map(|(leg, (a, b, c, d, e))| Fact::LegQuality {
+        (leg.clone(), 0..OneWay::ALL.len()).prop_map(|(leg, i)| Fact::LegOneWay {
+            leg,
+            cause: OneWay::ALL[i]
+        }),
+        (leg, any::<[u64; 3]>(), any::<[u32; 4]>(), any::<[u16; 4]>()).prop_map(|(leg, a, b, c)| Fact::LegQuality {
             leg,
             quality: Quality {
-                packets_in: a,
-                packets_out: b,
-                lost: c,
-                jitter_us: d,
-                round_trip_us: e
+                packets_in: a[0],
+                packets_out: a[1],
+                lost: a[2],
+                lost_out: b[0],
+                jitter_us: b[1],
+                far_jitter_us: b[2],
+                round_trip_us: b[3],
+                mos_in: Score {
+                    mean: c[0],
+                    worst: c[1]
+                },
+                mos_out: Score {
+                    mean: c[2],
+                    worst: c[3]
+                },
             }
         }),
     ]

@@ -2,7 +2,7 @@
 
 use super::{By, Cause, Conversation, Deadline, Effect, Flow, HOLD_BOUND_MS, Phase, RELEASE_BOUND_MS};
 use crate::cause::Role;
-use crate::event::{DialogRef, Direction, Fact, Quality, Via};
+use crate::event::{DialogRef, Direction, Fact, OneWay, Quality, Via};
 use crate::id::LegSeq;
 use crate::time::Stamp;
 
@@ -86,6 +86,8 @@ pub enum LegFact {
     Watched(bool),
     /// A digit was pressed.
     Digit(char),
+    /// One side hears nothing, and this is why.
+    OneWay(OneWay),
     /// Media figures at the end.
     Quality(Quality),
 }
@@ -281,6 +283,13 @@ impl Conversation {
                 leg.state = LegState::Bridged;
                 self.clear_deadline(Deadline::Hold(seq));
                 self.emit(Fact::LegRetrieved { leg: seq }, now);
+            }
+            // While it is set up there may be nothing to hear yet, and on hold there is nothing to be missed.
+            (LegState::Answered | LegState::Bridged, LegFact::OneWay(cause)) => {
+                let known = self.record.leg(seq).is_none_or(|l| l.one_way.contains(&cause));
+                if !known {
+                    self.emit(Fact::LegOneWay { leg: seq, cause }, now);
+                }
             }
             (_, LegFact::Digit(digit)) if leg.answered && matches!(self.flow, Flow::Notice(_)) => {
                 self.program_key(seq, digit, now);

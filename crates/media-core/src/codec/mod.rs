@@ -136,6 +136,21 @@ impl Kind {
         }
     }
 
+    /// Whether a payload holds digital silence, as a muted device sends; `None` where only decoding can tell, and in the
+    /// pauses of discontinuous transmission, in which a party merely listens.
+    pub fn is_silence(self, payload: &[u8]) -> Option<bool> {
+        match self {
+            _ if payload.is_empty() => None,
+            // The two codes on both sides of zero, with both signs: up to 8 of 32,767.
+            Kind::Pcma => Some(payload.iter().all(|&b| matches!(b, 0xD5 | 0x55))),
+            Kind::Pcmu => Some(payload.iter().all(|&b| b & 0x7E == 0x7E)),
+            Kind::Opus if payload.len() <= 2 => None,
+            // A CELT frame with its silence flag (RFC 6716 section 4.3): what browsers send for a muted track.
+            Kind::Opus => Some(payload.len() == 3 && payload[0] & 0x80 != 0 && payload[1..] == [0xFF, 0xFE]),
+            Kind::G722 | Kind::G729 => None,
+        }
+    }
+
     /// RTP timestamp units per sample of ours.
     pub const fn units_per_sample(self) -> u32 {
         self.clock() / crate::RATE
@@ -247,6 +262,23 @@ mod tests {
         assert_eq!(Kind::named("pcma", 8_000, 0), Some(Kind::Pcma));
         assert_eq!(Kind::named("PCMA", 16_000, 1), None);
         assert_eq!(Kind::named("iLBC", 8_000, 1), None);
+    }
+
+    #[test]
+    fn digital_silence_is_told_from_sound_and_from_pauses() {
+        for (kind, silence, sound) in [(Kind::Pcma, 0xD5, 0xD4), (Kind::Pcmu, 0xFF, 0x00)] {
+            let mut encoded = [0; 160];
+            let settings = EncoderSettings::default();
+            let length = kind.encoder(settings).unwrap().encode(&[0; 160], &mut encoded);
+            assert_eq!(kind.is_silence(&encoded[..length]), Some(true), "{kind:?}");
+            encoded[80] = sound;
+            assert_eq!(kind.is_silence(&encoded[..length]), Some(false), "{kind:?}");
+            assert_eq!((kind.is_silence(&[silence]), kind.is_silence(&[])), (Some(true), None));
+        }
+        assert_eq!(Kind::Opus.is_silence(&[0xF8, 0xFF, 0xFE]), Some(true));
+        assert_eq!(Kind::Opus.is_silence(&[0xF8, 0x12, 0x34, 0x56]), Some(false));
+        assert_eq!(Kind::Opus.is_silence(&[0xF8]), None, "discontinuous transmission");
+        assert_eq!(Kind::G722.is_silence(&[0; 160]), None);
     }
 
     #[test]

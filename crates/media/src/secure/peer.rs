@@ -138,7 +138,7 @@ impl Peer {
         &self.config.local.ufrag
     }
 
-    #[cfg(test)]
+    /// True with a path and keys.
     pub(crate) fn is_connected(&self) -> bool {
         self.session.is_some()
     }

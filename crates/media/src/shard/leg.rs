@@ -8,6 +8,7 @@ use strowger_media_core::codec::{self, Kind};
 use strowger_media_core::dtmf::DtmfReceiver;
 use strowger_media_core::g711::Law;
 use strowger_media_core::listen::Listener;
+use strowger_media_core::meter::Meter;
 use strowger_media_core::playout::{Playout, Pulled};
 use strowger_media_core::press::Presses;
 use strowger_media_core::rewrite::{Rewriter, Stamp};
@@ -105,10 +106,37 @@ pub(super) struct Reports {
     pub(super) last_sr: Option<(u32, u64)>,
     pub(super) round_trip: Option<Duration>,
     pub(super) lost_out: Option<u32>,
+    /// Its last report on our stream since the last assessment: fraction lost in 1/256, jitter in timestamp units.
+    pub(super) far: Option<(u8, u32)>,
+    /// The highest jitter that it reported.
+    pub(super) max_far_jitter: u32,
     /// What the encoder is told about the far side's losses, in percent.
     pub(super) loss_percent: u8,
     /// Packets sent when the last report was made: without new ones it is a receiver report.
     pub(super) packets_reported: u64,
+}
+
+/// What of a leg's sound was looked at since the last assessment. Nothing more is, once something was heard.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Heard {
+    /// Nothing was looked at, or only pauses.
+    #[default]
+    Unknown,
+    /// Digital silence.
+    Silence,
+    /// Sound.
+    Sound,
+}
+
+impl Heard {
+    #[inline]
+    pub(super) fn note(&mut self, silence: Option<bool>) {
+        match silence {
+            Some(false) => *self = Heard::Sound,
+            Some(true) => *self = Heard::Silence,
+            None => {}
+        }
+    }
 }
 
 pub(super) struct Leg {
@@ -146,6 +174,12 @@ pub(super) struct Leg {
     pub(super) bytes_out: u64,
     pub(super) discarded_source: u64,
     pub(super) discarded_invalid: u64,
+    /// Of those, with a payload type that was not negotiated.
+    pub(super) discarded_unknown: u64,
+    /// Packets that were to be sent.
+    pub(super) offered: u64,
+    pub(super) heard: Heard,
+    pub(super) meter: Meter,
 }
 
 impl Leg {
@@ -178,6 +212,10 @@ impl Leg {
             bytes_out: 0,
             discarded_source: 0,
             discarded_invalid: 0,
+            discarded_unknown: 0,
+            offered: 0,
+            heard: Heard::default(),
+            meter: Meter::default(),
         }
     }
 
@@ -213,6 +251,7 @@ impl Leg {
         counters: &Counters,
     ) {
         let Some(configured) = &self.configured else { return };
+        self.offered += 1;
         let header = Header {
             marker: stamp.marker,
             payload_type,
@@ -261,6 +300,9 @@ impl Leg {
             discarded_source: self.discarded_source,
             discarded_invalid: self.discarded_invalid,
             round_trip: self.reports.round_trip,
+            far_jitter_ms: f64::from(self.reports.max_far_jitter) * 1000.0 / f64::from(clock.max(1)),
+            mos_in: self.meter.inward().scores(),
+            mos_out: self.meter.outward().scores(),
             source: match &self.link {
                 Link::Peer(shared) => shared.peer.destination(),
                 Link::Plain | Link::Sdes(_) => self.configured.as_ref().and_then(|c| c.latch.source()),

@@ -11,6 +11,7 @@ mod link;
 mod listening;
 mod packet;
 mod play;
+mod quality;
 mod shared;
 mod tick;
 
@@ -547,6 +548,7 @@ impl Shard {
                 }
             }
         }
+        self.assess(slot, true);
         self.send_report(slot, true);
         self.unshare(slot);
         let Some(leg) = self.legs.remove(slot) else { return };

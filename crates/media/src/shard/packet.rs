@@ -7,7 +7,7 @@ use std::time::Duration;
 use strowger_media_core::rtcp::{self, Item};
 use strowger_media_core::rtp::{self, HEADER_LEN, Packet};
 
-use super::leg::Output;
+use super::leg::{Heard, Output};
 use super::{MAX_DATAGRAM, Shard};
 use crate::api::Event;
 use crate::queue::bump;
@@ -95,6 +95,7 @@ impl Shard {
             COMFORT_NOISE => Kind::Noise,
             _ => {
                 leg.discarded_invalid += 1;
+                leg.discarded_unknown += 1;
                 return None;
             }
         };
@@ -118,6 +119,10 @@ impl Shard {
         }
         match kind {
             Kind::Audio => {
+                if leg.heard != Heard::Sound {
+                    let silence = configured.coded.and_then(|k| k.is_silence(packet.payload));
+                    leg.heard.note(silence);
+                }
                 if let Some(decoded) = &mut leg.decoded {
                     decoded.playout.push(packet.timestamp, packet.marker, packet.payload);
                 }
@@ -234,6 +239,8 @@ impl Shard {
             Item::Report { block, .. } if block.ssrc == own => {
                 reports.lost_out = Some(block.cumulative_lost.max(0) as u32);
                 fraction = Some(block.fraction_lost);
+                reports.far = Some((block.fraction_lost, block.jitter));
+                reports.max_far_jitter = reports.max_far_jitter.max(block.jitter);
                 if let Some(micros) = rtcp::round_trip_micros(ntp, &block) {
                     reports.round_trip = Some(Duration::from_micros(micros));
                 }

@@ -104,6 +104,7 @@ impl Shard {
             }
         }
         for slot in due {
+            self.assess(slot, false);
             self.send_report(slot, false);
         }
         for (slot, press) in pressed {
@@ -160,6 +161,9 @@ impl Call {
         for &(_, slot) in &self.legs {
             if let Some(decoded) = desk.legs.get_mut(slot).and_then(|l| l.decoded.as_deref_mut()) {
                 decoded.pulled = decoded.playout.pull(&mut *decoded.decoder, &mut decoded.frame);
+            }
+            if let Some(leg) = desk.legs.get_mut(slot) {
+                leg.look_at_frame();
             }
         }
         self.listen_in(micros / 1000, desk);

@@ -13,6 +13,7 @@ mod digits;
 mod ends;
 mod leg;
 mod presentation;
+mod quality;
 pub mod recover;
 mod refer;
 mod sound;
@@ -30,7 +31,7 @@ use strowger_core::call::{
     Accepted, ClickPlan, Conversation, Effect, Failure, ForwardPlan, Input, LegFact, NoticePlan, PlayId, Recorder,
     RecordingFile, Refusal, Sound, Step, Target,
 };
-use strowger_core::event::{Created, Event, Quality, Via};
+use strowger_core::event::{Created, Event, OneWay, Via};
 use strowger_core::resource::RecordingSettings;
 use strowger_core::{ApplicationId, Cause, ConversationId, LegSeq, Stamp, TenantId};
 use strowger_media::{CallKey, Command as MediaCommand, Event as MediaEvent, LocalWebRtc, MediaError, SoundRef};
@@ -58,6 +59,10 @@ pub trait World: Send + Sync {
     /// Seconds for which a browser that is not heard any more may come back.
     fn browser_grace_secs(&self) -> u64 {
         20
+    }
+    /// Counts a diagnosis of one-way audio.
+    fn one_way(&self, cause: OneWay) {
+        let _ = cause;
     }
     /// Ways to a target, best first.
     fn ways(&self, tenant: TenantId, target: &Target) -> Vec<Way>;
@@ -440,17 +445,10 @@ impl Owner {
             }
             MediaEvent::LegClosed { leg, stats } => {
                 self.closed_media += 1;
-                let quality = Quality {
-                    packets_in: stats.packets_in,
-                    packets_out: stats.packets_out,
-                    lost: stats.lost_in,
-                    jitter_us: (stats.jitter_ms * 1000.0) as u32,
-                    round_trip_us: stats
-                        .round_trip
-                        .map_or(0, |d| d.as_micros().min(u128::from(u32::MAX)) as u32),
-                };
+                let quality = quality::of(&stats);
                 self.fact(usize::from(leg), LegFact::Quality(quality), world, now);
             }
+            MediaEvent::OneWay { leg, cause } => self.one_way(usize::from(leg), cause, world, now),
             MediaEvent::TransportFailed { leg, why } => {
                 tracing::info!(conversation = %self.machine.id(), leg, "no media with a browser: {why}");
                 self.browser_gone(usize::from(leg), world, now);

@@ -367,6 +367,22 @@ fn summary(record: &Value) -> String {
                 "        media: {} in, {} out, {} lost, jitter {} µs\n",
                 q["packets_in"], q["packets_out"], q["lost"], q["jitter_us"]
             ));
+            let score = |name: &str| {
+                let (mean, worst) = (q[name]["mean"].as_f64()?, q[name]["worst"].as_f64()?);
+                Some(format!("{mean:.2} (worst {worst:.2})"))
+            };
+            let known = [("heard here", score("mos_in")), ("heard there", score("mos_out"))];
+            let known: Vec<String> = known
+                .into_iter()
+                .filter_map(|(w, s)| Some(format!("{w} {}", s?)))
+                .collect();
+            if !known.is_empty() {
+                out.push_str(&format!("        MOS: {}\n", known.join(", ")));
+            }
+        }
+        for found in leg["one_way"].as_array().into_iter().flatten() {
+            let (cause, advice) = (p(&found["cause"]), p(&found["advice"]));
+            out.push_str(&format!("        one-way audio ({cause}): {advice}\n"));
         }
     }
     for r in record["recordings"].as_array().into_iter().flatten() {
@@ -413,6 +429,19 @@ mod tests {
             progress.news(&record("2026-01-31T09:00:09.000Z".into())),
             ["09:00:09.000  leg 0 caller a: ended, busy by network (SIP 486)"]
         );
+    }
+
+    #[test]
+    fn the_summary_tells_how_it_sounded() {
+        let mut record = record(Value::Null);
+        record["legs"][0]["quality"] = json!({
+            "packets_in": 9, "packets_out": 8, "lost": 1, "jitter_us": 2, "mos_in": { "mean": 4.4, "worst": 3.9 },
+            "mos_out": null,
+        });
+        record["legs"][0]["one_way"] = json!([{ "cause": "muted", "advice": "unmute it" }]);
+        let text = summary(&record);
+        assert!(text.contains("MOS: heard here 4.40 (worst 3.90)\n"), "{text}");
+        assert!(text.contains("one-way audio (muted): unmute it"), "{text}");
     }
 
     #[test]

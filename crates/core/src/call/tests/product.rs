@@ -145,6 +145,7 @@ fn facts() -> Vec<LegFact> {
         LegFact::Digit('5'),
         LegFact::Digit('1'),
         LegFact::Digit('2'),
+        LegFact::OneWay(crate::event::OneWay::Muted),
         LegFact::Quality(crate::event::Quality::default()),
     ]
 }
