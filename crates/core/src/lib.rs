@@ -15,6 +15,7 @@ pub mod ivr;
 pub mod number;
 pub mod project;
 pub mod record;
+pub mod report;
 pub mod resource;
 pub mod route;
 pub mod routing;
