@@ -65,6 +65,16 @@ function jssip({ server, uri, password, expires, video, manual }) {
     restart: () =>
       session.renegotiate({ rtcOfferConstraints: { iceRestart: true } }, () => report("restarted")) ||
       report("unable", { text: "restart" }),
+    // A screen is shown, and taken back.
+    share() {
+      const track = sound.screen();
+      session.shared = session.connection.addTrack(track, new MediaStream([track]));
+      session.renegotiate({}, () => report("shared")) || report("unable", { text: "share" });
+    },
+    unshare() {
+      session.connection.removeTrack(session.shared);
+      session.renegotiate({}, () => report("unshared")) || report("unable", { text: "unshare" });
+    },
     // Both ways in which JsSIP sends digits.
     press: (digits, how = "RFC2833") => session.sendDTMF(digits, { transportType: how, duration: 120, interToneGap: 100 }),
   };

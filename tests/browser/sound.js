@@ -78,6 +78,46 @@ export const silence = () => watch("silent", (now) => now.level < QUIET, {});
 /** Reports what is heard at the moment. */
 export const look = () => report("peak", peak());
 
+/** The pictures that all open connections have decoded so far, of which encoding and size. */
+async function decoded() {
+  const sum = { frames: 0, codec: "", width: 0 };
+  for (const connection of connections) {
+    if (connection.connectionState === "closed") continue;
+    const all = await connection.getStats();
+    all.forEach((s) => {
+      if (s.type !== "inbound-rtp" || s.kind !== "video") return;
+      sum.frames += s.framesDecoded ?? 0;
+      sum.codec = all.get(s.codecId)?.mimeType ?? sum.codec;
+      sum.width = s.frameWidth ?? sum.width;
+    });
+  }
+  return sum;
+}
+
+/** Reports `seen` when so many more pictures were decoded. */
+export async function see(count) {
+  const { frames } = await decoded();
+  const timer = setInterval(async () => {
+    const now = await decoded();
+    if (now.frames < frames + count) return;
+    clearInterval(timer);
+    report("seen", now);
+  }, 100);
+}
+
+/** Reports `blind` when no picture was decoded for a second and a half. */
+export async function blind() {
+  let { frames } = await decoded();
+  let since = performance.now();
+  const timer = setInterval(async () => {
+    const now = await decoded();
+    if (now.frames !== frames) [frames, since] = [now.frames, performance.now()];
+    if (performance.now() - since < 1500) return;
+    clearInterval(timer);
+    report("blind", now);
+  }, 100);
+}
+
 /** Counters of all connections of the page, for a test's own words. */
 export async function stats() {
   for (const connection of connections) {
@@ -99,7 +139,7 @@ export async function stats() {
 
 export const newest = () => connections[connections.length - 1];
 
-export function install({ tone = 0, iceServers, relayOnly }) {
+export function install({ tone = 0, iceServers, relayOnly, codec }) {
   oscillator = microphone();
   say(tone);
   const Native = window.RTCPeerConnection;
@@ -109,26 +149,48 @@ export function install({ tone = 0, iceServers, relayOnly }) {
       connections.push(this);
       this.addEventListener("track", ({ track }) => {
         if (track.kind === "audio") listen(track);
+        else watch_pictures(track);
       });
       this.addEventListener("connectionstatechange", () => report("connection", { state: this.connectionState }));
     }
+
+    createOffer(...options) {
+      if (codec) {
+        const all = RTCRtpReceiver.getCapabilities("video").codecs;
+        const wanted = all.filter((c) => c.mimeType === `video/${codec}` || c.mimeType === "video/rtx");
+        const pictures = this.getTransceivers().filter((t) => t.receiver.track.kind === "video");
+        for (const t of pictures) t.setCodecPreferences(wanted);
+      }
+      return super.createOffer(...options);
+    }
   };
+  const native = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
   navigator.mediaDevices.getUserMedia = async ({ audio, video }) => {
     const tracks = audio ? oscillator.out.stream.getAudioTracks().map((t) => t.clone()) : [];
-    if (video) tracks.push(picture());
+    // Chromium's own camera for tests: a disc that turns.
+    if (video) tracks.push(...(await native({ video })).getVideoTracks());
     return new MediaStream(tracks);
   };
 }
 
-/** A picture that moves. */
-function picture() {
+/** Plays a remote picture, as a page does. */
+function watch_pictures(track) {
+  const element = document.createElement("video");
+  element.srcObject = new MediaStream([track]);
+  element.muted = true;
+  element.play().catch(() => {});
+  document.body.append(element);
+}
+
+/** A picture that changes, in place of a screen that is shared. */
+export function screen() {
   const canvas = document.createElement("canvas");
-  [canvas.width, canvas.height] = [320, 240];
+  [canvas.width, canvas.height] = [480, 360];
   const draw = canvas.getContext("2d");
   let n = 0;
   setInterval(() => {
     draw.fillStyle = `hsl(${(n += 5) % 360} 80% 50%)`;
-    draw.fillRect(0, 0, 320, 240);
+    draw.fillRect(0, 0, 480, 360);
     draw.fillStyle = "black";
     draw.fillRect(n % 300, 100, 20, 40);
   }, 50);

@@ -7,6 +7,7 @@ pub mod codec;
 pub mod comfort;
 pub mod dtmf;
 pub mod dtmf_tone;
+pub mod feedback;
 pub mod g711;
 pub mod listen;
 pub mod meter;

@@ -40,6 +40,8 @@ pub struct Rewriter {
     end: Option<u32>,
     /// Shifts the wall clock to this stream's random start (RFC 3550 section 5.1).
     offset: u32,
+    /// How far a relayed timestamp may be from the wall clock.
+    plausible: u32,
     source: Source,
 }
 
@@ -47,8 +49,10 @@ pub struct Rewriter {
 const MAX_LAG_PACKETS: u32 = 3;
 /// A relayed source that jumps further than this in sequence has restarted.
 const MAX_JUMP: u16 = 1000;
-/// Likewise in timestamp units beyond the wall clock (20 s at 8 kHz): a source that restarted with the same SSRC.
-const MAX_AHEAD: i32 = 160_000;
+/// Likewise in timestamp units away from the wall clock (20 s at 8 kHz): a source that restarted with the same SSRC.
+const MAX_AHEAD: u32 = 160_000;
+/// The same in seconds, for a stream whose clock is known.
+const MAX_AHEAD_SECS: u32 = 20;
 
 impl Rewriter {
     /// A new stream; both starting values should be random.
@@ -57,7 +61,29 @@ impl Rewriter {
             next_sequence: first_sequence,
             end: None,
             offset: first_timestamp,
+            plausible: MAX_AHEAD,
             source: Source::None,
+        }
+    }
+
+    /// A new stream whose clock has so many units a second.
+    pub fn with_clock(first_sequence: u16, first_timestamp: u32, clock: u32) -> Rewriter {
+        Rewriter {
+            plausible: clock.saturating_mul(MAX_AHEAD_SECS).min(i32::MAX as u32),
+            ..Rewriter::new(first_sequence, first_timestamp)
+        }
+    }
+
+    /// How far the numbers of this stream are ahead of those of the source that is relayed; `None` if `key` is not.
+    pub fn ahead_of(&self, key: u32) -> Option<(u16, u32)> {
+        match self.source {
+            Source::Relayed {
+                key: k,
+                sequence_offset,
+                timestamp_offset,
+                ..
+            } if k == key => Some((sequence_offset, timestamp_offset)),
+            _ => None,
         }
     }
 
@@ -98,7 +124,7 @@ impl Rewriter {
             let timestamp = packet.timestamp.wrapping_add(*timestamp_offset);
             let wall_now = wall.wrapping_add(self.offset);
             let plausible = ahead.unsigned_abs() < MAX_JUMP
-                && (timestamp.wrapping_sub(wall_now) as i32).unsigned_abs() < MAX_AHEAD as u32;
+                && (timestamp.wrapping_sub(wall_now) as i32).unsigned_abs() < self.plausible;
             if plausible {
                 if ahead < 0 && (packet.sequence.wrapping_sub(*first) as i16) < 0 {
                     return None;
@@ -310,6 +336,19 @@ mod tests {
         relay(&mut r, 0, 1, 100, 0, 5);
         r.skip(&Packet::parse(&packet(101, 160, 5)).unwrap());
         assert_eq!(relay(&mut r, 320, 1, 102, 320, 5).unwrap().sequence, 1);
+    }
+
+    #[test]
+    fn a_fast_clock_has_the_same_patience() {
+        let mut r = Rewriter::with_clock(5, 0, 90_000);
+        relay(&mut r, 0, 1, 100, 0, 5);
+        assert_eq!(r.ahead_of(1), Some((5u16.wrapping_sub(100), 0)));
+        assert_eq!(r.ahead_of(2), None);
+        // Ten seconds late: a retransmission after a long break of the network.
+        let late = relay(&mut r, 900_000, 1, 101, 3_000, 5).unwrap();
+        assert_eq!((late.sequence, late.timestamp, late.marker), (6, 3_000, false));
+        let restarted = relay(&mut r, 900_000 * 3, 1, 102, 6_000, 5).unwrap();
+        assert!(restarted.marker);
     }
 
     #[test]

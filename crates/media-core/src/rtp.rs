@@ -80,6 +80,44 @@ impl<'a> Packet<'a> {
     }
 }
 
+/// Gives the header extensions of a packet (RFC 8285) the numbers of another description: `numbers` holds the new number of
+/// each, 0 takes it out. The packet keeps its length; what is taken out becomes padding. Forms that are not read are emptied.
+/// The packet is one that [`Packet::parse`] takes.
+pub fn renumber_extensions(packet: &mut [u8], numbers: &[u8; 16]) {
+    let Some(first) = packet.first().copied().filter(|first| first & 0x10 != 0) else {
+        return;
+    };
+    let at = HEADER_LEN + 4 * usize::from(first & 0x0F);
+    let Some(head) = packet.get(at..at + 4) else { return };
+    let one_byte = head[..2] == [0xBE, 0xDE];
+    let length = 4 * usize::from(u16::from_be_bytes([head[2], head[3]]));
+    let Some(elements) = packet.get_mut(at + 4..at + 4 + length) else {
+        return;
+    };
+    let mut i = 0;
+    while one_byte && i < elements.len() {
+        let number = usize::from(elements[i] >> 4);
+        if elements[i] == 0 {
+            i += 1;
+            continue;
+        }
+        let end = i + 2 + usize::from(elements[i] & 0x0F);
+        // 15 ends the list; 0 with a length, and one that is cut short, are malformed.
+        if matches!(number, 0 | 15) || end > elements.len() {
+            break;
+        }
+        match numbers[number] {
+            0 => elements[i..end].fill(0),
+            new => elements[i] = new << 4 | elements[i] & 0x0F,
+        }
+        i = end;
+    }
+    elements[i..].fill(0);
+    if !one_byte {
+        packet[at..at + 2].copy_from_slice(&[0xBE, 0xDE]);
+    }
+}
+
 /// The fixed header of a packet without CSRC, extension and padding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
@@ -130,6 +168,51 @@ pub fn clock_units(micros: u64, clock: u32) -> u32 {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn extensions_get_other_numbers() {
+        let mut numbers = [0u8; 16];
+        (numbers[2], numbers[3]) = (5, 3);
+        let renumbered = |profile: [u8; 2], elements: &[u8]| {
+            let mut packet = vec![0x91, 96, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 7, 7, 7, 7];
+            packet.extend(profile);
+            packet.extend(((elements.len() / 4) as u16).to_be_bytes());
+            packet.extend(elements);
+            packet.extend([42, 42]);
+            renumber_extensions(&mut packet, &numbers);
+            assert_eq!(
+                (&packet[..16], &packet[16..18]),
+                (
+                    &[0x91, 96, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 7, 7, 7, 7][..],
+                    &[0xBE, 0xDE][..]
+                )
+            );
+            assert_eq!(packet[packet.len() - 2..], [42, 42]);
+            packet[20..packet.len() - 2].to_vec()
+        };
+        let one = [0xBE, 0xDE];
+        assert_eq!(
+            renumbered(one, &[0x22, 1, 2, 3, 0x10, 9, 0x30, 8]),
+            [0x52, 1, 2, 3, 0, 0, 0x30, 8]
+        );
+        assert_eq!(
+            renumbered(one, &[0, 0x30, 8, 0, 0xF0, 1, 0x30, 1]),
+            [0, 0x30, 8, 0, 0, 0, 0, 0]
+        );
+        assert_eq!(renumbered(one, &[0x30, 8, 0x3F, 1]), [0x30, 8, 0, 0], "cut short");
+        assert_eq!(renumbered([0x10, 0], &[3, 1, 8, 0]), [0, 0, 0, 0], "another form");
+    }
+
+    proptest! {
+        #[test]
+        fn renumbering_leaves_the_payload_alone(mut packet in proptest::collection::vec(any::<u8>(), 0..200), numbers: [u8; 16]) {
+            let before = packet.clone();
+            let numbers = numbers.map(|n| n % 15);
+            renumber_extensions(&mut packet, &numbers);
+            let parsed = Packet::parse(&before);
+            prop_assert_eq!(parsed.map(|p| (p.payload_offset, p.payload)), Packet::parse(&packet).map(|p| (p.payload_offset, p.payload)));
+        }
+    }
 
     #[test]
     fn header_and_view_agree() {

@@ -268,6 +268,38 @@ pub struct LegConfig {
     pub recv: bool,
 }
 
+/// Clock of all video in Hz.
+pub const VIDEO_CLOCK: u32 = 90_000;
+
+/// What was negotiated for the video of a WebRTC leg. It is passed on to the legs that hear this one and that have an encoding
+/// in common with it, and is never decoded. A leg gets the pictures of the first leg that it hears and that has any.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Video {
+    /// Encodings, most preferred first.
+    pub codecs: Vec<VideoCodec>,
+    /// Header extensions (RFC 8285): number and URI.
+    pub extensions: Vec<(u8, String)>,
+    /// The source of the packets that the leg is sent. Another one begins a new stream.
+    pub ssrc: u32,
+    /// The source of their repetitions (RFC 4588).
+    pub rtx_ssrc: u32,
+    /// We may send.
+    pub send: bool,
+    /// We expect to receive.
+    pub recv: bool,
+}
+
+/// An encoding of a leg's video: payload types of packets and of their repetitions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VideoCodec {
+    /// What it is: packets go to legs that have the same text.
+    pub encoding: String,
+    /// With which we send: the far side's.
+    pub send: (u8, Option<u8>),
+    /// With which we receive: ours.
+    pub receive: (u8, Option<u8>),
+}
+
 /// What a shard is asked to do with a call.
 #[derive(Clone, Debug)]
 pub enum Command {
@@ -278,6 +310,13 @@ pub enum Command {
         leg: u16,
         /// Its negotiated media.
         config: LegConfig,
+    },
+    /// Set the video of a leg, or take it away. It follows the leg's [`Command::Configure`].
+    Video {
+        /// The leg.
+        leg: u16,
+        /// Its negotiated video.
+        video: Option<Video>,
     },
     /// Replace the call's layout: who hears whom and what is played.
     Layout(Layout),

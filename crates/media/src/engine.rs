@@ -10,7 +10,7 @@ use crate::api::{CallKey, Command, Config, EventSink, MediaError, Metrics};
 use crate::ports::PortPool;
 use crate::queue::{Message, Queue};
 use crate::record::Recordings;
-use crate::secure::{Identity, LocalCandidate, LocalWebRtc, mint_credentials};
+use crate::secure::{Identity, LocalCandidate, LocalWebRtc, mint_credentials, mint_sources};
 use crate::shard::{Shard, ShardParts, SharedPort};
 use crate::sys;
 
@@ -206,6 +206,7 @@ impl Handle {
             fingerprint: fingerprint.clone(),
             candidates: candidates[self.shard(call)].clone(),
             lite: !self.shared.full_ice,
+            video: mint_sources().map_err(MediaError::Random)?,
         };
         self.queue(call)
             .push(call, Message::OpenShared { leg })

@@ -1,12 +1,15 @@
-//! Session descriptions (RFC 8866), and offer/answer for one audio stream (RFC 3264), plain, with keys or as browsers have it.
+//! Session descriptions (RFC 8866), and offer/answer for one audio stream (RFC 3264), plain, with keys or as browsers have it,
+//! and there for the video beside it.
 //!
 //! What this module does not understand it keeps, in order, and writes again.
 
 mod negotiate;
 mod secure;
+mod video;
 
 pub use negotiate::*;
 pub use secure::{Carriage, Crypto, IceDtls, KEY_MATERIAL, Protection, Setup, Srtp};
+pub use video::{AgreedVideo, AgreedVideoCodec, LocalVideo, VIDEO_CLOCK, VideoCodec, VideoSide};
 
 use std::fmt;
 use std::net::IpAddr;

@@ -95,6 +95,8 @@ pub struct LocalWebRtc {
     pub candidates: Vec<LocalCandidate>,
     /// We answer checks and make none (`a=ice-lite`).
     pub lite: bool,
+    /// Sources for the packets of a video that the leg may get, and for their repetitions.
+    pub video: [u32; 2],
 }
 
 /// What was agreed for a WebRTC leg. The same credentials again change nothing; other ones restart ICE (RFC 8445 section
@@ -171,6 +173,25 @@ pub(crate) fn mint_credentials() -> Result<IceCredentials, String> {
         ufrag: text(&random[..8]),
         pwd: text(&random[8..]),
     })
+}
+
+/// Two sources for a leg's video (RFC 3550 section 8).
+///
+/// # Errors
+/// The system has no randomness.
+pub(crate) fn mint_sources() -> Result<[u32; 2], String> {
+    let mut random = [0u8; 8];
+    getrandom::fill(&mut random).map_err(|e| e.to_string())?;
+    let both = u64::from_le_bytes(random);
+    let (first, second) = (both as u32, (both >> 32) as u32);
+    Ok([
+        first,
+        if first == second {
+            second.wrapping_add(1)
+        } else {
+            second
+        },
+    ])
 }
 
 /// What a datagram on a shared port is (RFC 7983).

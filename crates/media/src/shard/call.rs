@@ -153,6 +153,7 @@ impl Call {
                 leg.attach_decoder(need_samples.contains(&number));
             }
         }
+        self.plan_video(legs);
         frames
     }
 

@@ -23,6 +23,7 @@ use crate::ports::Pair;
 use crate::queue::{Counters, bump};
 
 use super::link::Link;
+use super::video::VideoLeg;
 
 /// Where packets of a leg are relayed to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -160,6 +161,8 @@ pub(super) struct Leg {
     pub(super) reports: Reports,
     pub(super) rewriter: Rewriter,
     pub(super) ssrc: u32,
+    /// The video beside it.
+    pub(super) video: Option<Box<VideoLeg>>,
     /// When its link's next deadline is, in µs of the shard's clock, if it has one.
     pub(super) timer_at: Option<u64>,
     /// Encoded samples of G.711 that do not fill a packet yet.
@@ -201,6 +204,7 @@ impl Leg {
             reports: Reports::default(),
             rewriter: Rewriter::new(random[0] as u16, random[1] as u32),
             ssrc: (random[0] >> 32) as u32,
+            video: None,
             timer_at: None,
             pending: Vec::new(),
             outgoing: None,

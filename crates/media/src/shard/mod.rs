@@ -14,6 +14,7 @@ mod play;
 mod quality;
 mod shared;
 mod tick;
+mod video;
 
 pub(crate) use shared::SharedPort;
 
@@ -307,6 +308,7 @@ impl Shard {
         };
         match command {
             Command::Configure { leg, config } => self.configure(key, leg, config),
+            Command::Video { leg, video } => self.configure_video(key, leg, video),
             Command::Layout(layout) => {
                 call.set_layout(layout);
                 self.replan(key);
@@ -532,6 +534,7 @@ impl Shard {
             }
             _ => {}
         }
+        self.ask_for_pictures(key);
     }
 
     fn close_leg(&mut self, key: CallKey, number: u16) {

@@ -74,6 +74,9 @@ impl Shard {
             leg.discarded_invalid += 1;
             return;
         };
+        if leg.is_video(&self.buffer[..length]) {
+            return self.take_video(slot, length, now);
+        }
         if let Some(packet) = self.accept(slot, length, from, now) {
             self.relay(slot, packet, now);
         }
@@ -233,8 +236,14 @@ impl Shard {
         };
         let own = leg.ssrc;
         let reports = &mut leg.reports;
+        let video = &mut leg.video;
         let mut fraction = None;
         rtcp::parse(&self.buffer[..length], |item| match item {
+            Item::Sender { ssrc, info } if video.as_ref().is_some_and(|v| v.is_heard(ssrc)) => {
+                if let Some(video) = video {
+                    video.sender_report(rtcp::ntp_middle(info.ntp), now);
+                }
+            }
             Item::Sender { info, .. } => reports.last_sr = Some((rtcp::ntp_middle(info.ntp), now)),
             Item::Report { block, .. } if block.ssrc == own => {
                 reports.lost_out = Some(block.cumulative_lost.max(0) as u32);
@@ -245,11 +254,19 @@ impl Shard {
                     reports.round_trip = Some(Duration::from_micros(micros));
                 }
             }
+            Item::Report { block, .. } => {
+                if let Some(video) = video {
+                    video.reported(&block);
+                }
+            }
             // The end of a stream is signalled by SIP; a BYE alone changes nothing.
-            Item::Report { .. } | Item::Bye { .. } => {}
+            Item::Bye { .. } => {}
         });
         if let Some(fraction) = fraction {
             leg.loss_reported(fraction);
+        }
+        if leg.video.is_some() {
+            self.take_feedback(slot, length);
         }
     }
 }

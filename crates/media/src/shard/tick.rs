@@ -81,7 +81,7 @@ impl Shard {
         let now = self.now();
         let inactivity = self.parts.config.inactivity.as_micros() as u64;
         // Empty, and without memory, in nearly every millisecond.
-        let (mut due, mut pressed) = (Vec::new(), Vec::new());
+        let (mut due, mut pressed, mut pictures) = (Vec::new(), Vec::new(), Vec::new());
         for key in &self.slow[phase] {
             let Some(call) = self.calls.get(key) else { continue };
             for &(number, slot) in &call.legs {
@@ -101,11 +101,17 @@ impl Shard {
                 if now >= leg.reports.due {
                     due.push(slot);
                 }
+                if leg.video.as_ref().is_some_and(|v| v.is_due(now)) {
+                    pictures.push(slot);
+                }
             }
         }
         for slot in due {
             self.assess(slot, false);
             self.send_report(slot, false);
+        }
+        for slot in pictures {
+            self.report_video(slot, now);
         }
         for (slot, press) in pressed {
             self.on_press(slot, press);

@@ -22,16 +22,23 @@ impl Owner {
         }
     }
 
-    /// Offers our codecs to a party that has one that we cannot decode.
+    /// Offers our codecs to a party that has one that we cannot decode, or the video that its partner has now.
     pub(super) fn offer_again(&mut self, i: usize) {
-        let codecs = self.codecs.clone();
+        let codecs = if self.is_relay_only(i) {
+            self.codecs.clone()
+        } else {
+            self.codecs_kept(i)
+        };
+        let video = self.video_to_offer(i, &self.legs[i].ends);
         let io = &mut self.legs[i];
         if !io.in_dialog || io.tries >= MAX_TRIES {
             return;
         }
         io.tries += 1;
         io.version += 1;
-        let Some(offer) = io.renewed_offer(codecs) else { return };
+        let Some(offer) = io.renewed_offer(codecs, video) else {
+            return;
+        };
         io.offering = true;
         io.offer = Some(offer.clone());
         let handle = io.handle;
@@ -62,17 +69,30 @@ impl Owner {
             self.take_answer(i, &body);
             self.hold_facts(i, world, now);
         }
+        self.answer_waiting(i, world, now);
     }
 
     /// Our offer was refused; one that met the peer's is repeated after the time that the stack drew.
-    pub(super) fn offer_refused(&mut self, i: usize, status: u16, retry_in: Option<u64>, now: Stamp) {
+    pub(super) fn offer_refused(
+        &mut self,
+        i: usize,
+        status: u16,
+        retry_in: Option<u64>,
+        world: &dyn World,
+        now: Stamp,
+    ) {
         let io = &mut self.legs[i];
         if !std::mem::take(&mut io.offering) {
             return;
         }
         match retry_in {
-            Some(micros) if status == 491 => io.retry_at = Some(now.plus_ms(micros.div_ceil(1000))),
-            _ => tracing::info!(conversation = %self.machine.id(), leg = i, status, "a party keeps its codec"),
+            Some(micros) if status == 491 && io.tries < MAX_TRIES => {
+                io.retry_at = Some(now.plus_ms(micros.div_ceil(1000)));
+            }
+            _ => {
+                tracing::info!(conversation = %self.machine.id(), leg = i, status, "a party keeps its media");
+                self.answer_waiting(i, world, now);
+            }
         }
     }
 }

@@ -8,7 +8,7 @@ use strowger_core::call::{Failure, Input, LegFact};
 use strowger_core::{LegSeq, Stamp};
 use strowger_media::{Codec as MediaCodec, CodecKind, Command as MediaCommand, LegConfig};
 use strowger_sip_core::Command as SipCommand;
-use strowger_sip_core::sdp::{self, Codec, Direction, Negotiated, Protection, Session};
+use strowger_sip_core::sdp::{self, Codec, Direction, LocalMedia, Negotiated, Protection, Session};
 
 impl LegIo {
     pub fn agreed_codec(&self) -> Option<&Codec> {
@@ -56,6 +56,7 @@ impl Owner {
         self.turn
             .out
             .push(Out::Media(MediaCommand::Configure { leg: i as u16, config }));
+        self.configure_video(i, agreed.video.as_ref());
         self.legs[i].agreed = Some(agreed);
         self.listen_for_digits(i);
     }
@@ -70,7 +71,15 @@ impl Owner {
             Some(offer) => self.codec_to_answer(i, offer, None),
             None => self.codecs_towards(LegSeq(i as u16)),
         };
-        let local = self.legs[i].local(codecs)?;
+        let ends = &self.legs[i].ends;
+        let video = match &self.legs[i].remote_offer {
+            Some(_) => self.video_to_answer(i, ends),
+            None => self.video_to_offer(i, ends),
+        };
+        let local = LocalMedia {
+            video,
+            ..self.legs[i].local(codecs)?
+        };
         let description = match &self.legs[i].remote_offer {
             Some(offer) => {
                 let (answer, agreed) = sdp::answer(offer, &local).ok()?;
@@ -144,19 +153,28 @@ impl Owner {
     pub(super) fn reinvite(&mut self, i: usize, body: Option<Bytes>, world: &dyn World, now: Stamp) {
         let leg = LegSeq(i as u16);
         if let Some(body) = body {
-            // Refused, the session stays as it was (RFC 3261 §14.2).
-            let (status, answer) = self.take_offer(i, &body, world);
-            self.respond(leg, status, Vec::new(), answer);
-            return self.hold_facts(i, world, now);
+            let changes = sdp::parse(&body).is_ok_and(|offer| self.ask_partner(i, &body, &offer));
+            if !changes {
+                self.answer_offer(i, &body, world, now);
+            }
+            return;
         }
         self.legs[i].version += 1;
-        let Some(offer) = self.legs[i].renewed_offer(self.codecs_kept(i)) else {
+        let video = self.video_to_offer(i, &self.legs[i].ends);
+        let Some(offer) = self.legs[i].renewed_offer(self.codecs_kept(i), video) else {
             return;
         };
         self.legs[i].offer = Some(offer.clone());
         self.legs[i].described = Some(offer.clone());
         self.legs[i].answer_in_ack = true;
         self.respond(leg, 200, Vec::new(), Some(offer));
+    }
+
+    /// Answers the offer of a re-INVITE. Refused, the session stays as it was (RFC 3261 §14.2).
+    pub(super) fn answer_offer(&mut self, i: usize, body: &Bytes, world: &dyn World, now: Stamp) {
+        let (status, answer) = self.take_offer(i, body, world);
+        self.respond(LegSeq(i as u16), status, Vec::new(), answer);
+        self.hold_facts(i, world, now);
     }
 
     /// The same by UPDATE (RFC 3311), also before the answer.
@@ -202,8 +220,11 @@ impl Owner {
         };
         let codecs = self.codec_to_answer(i, &offer, self.legs[i].agreed_codec());
         let ends = self.prepare_for(i, &offer, world);
+        let video = self.video_to_answer(i, &ends);
         let io = &mut self.legs[i];
-        let local = ends.local(codecs, io.session_id, io.version + 1);
+        let local = ends
+            .local(codecs, io.session_id, io.version + 1)
+            .map(|local| LocalMedia { video, ..local });
         let Some((answer, agreed)) = local.and_then(|local| sdp::answer_again(&offer, &local).ok()) else {
             return (488, None);
         };

@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 use strowger_core::call::{Failure, Input, LegFact, LegState, Target};
 use strowger_core::event::Via;
 use strowger_core::{Cause, LegSeq, Stamp};
-use strowger_sip_core::sdp::{self, Negotiated};
+use strowger_sip_core::sdp::{self, LocalMedia, Negotiated};
 use strowger_sip_core::{
     AckMode, Command as SipCommand, CommandKind, ConfirmedSnapshot, DialogHandle, Failure as SipFailure, FailureKind,
     Invite, Party, Reason, Refusal, Reliable, SipEvent,
@@ -82,11 +82,13 @@ impl Owner {
             }
         };
         let codecs = self.codecs_for(i, &way.codecs);
+        let video = self.video_to_offer(i, &ends);
         let presented = self.presented.as_deref();
         let io = &mut self.legs[i];
         let Some(local) = ends.local(codecs, io.session_id, 1) else {
             return false;
         };
+        let local = LocalMedia { video, ..local };
         let offer = sdp::offer(&local);
         let invite = invite_over(&way, io, offer.to_string().into(), presented, world);
         let dialog = Box::new(invite_ref(&invite.snapshot()));

@@ -9,7 +9,7 @@ use strowger_media::{
     CallKey, Fingerprint, IceCredentials, LocalWebRtc, MasterKey, MediaError, Security, Suite, WebRtc,
 };
 use strowger_sip_core::sdp::{
-    self, Carriage, Codec, IceDtls, KEY_MATERIAL, LocalMedia, Negotiated, Protection, Session, Setup, Srtp,
+    self, Carriage, Codec, IceDtls, KEY_MATERIAL, LocalMedia, LocalVideo, Negotiated, Protection, Session, Setup, Srtp,
 };
 use strowger_sip_core::{IncomingInvite, Transport};
 
@@ -20,6 +20,8 @@ pub(super) struct Web {
     pub side: IceDtls,
     /// The default candidate.
     pub address: SocketAddr,
+    /// The sources of a video that we send, and of its repetitions.
+    pub video: [u32; 2],
 }
 
 impl Web {
@@ -46,6 +48,7 @@ impl Web {
             }
         });
         Some(Web {
+            video: local.video,
             address,
             side: IceDtls {
                 candidates: candidates.collect(),
@@ -77,6 +80,7 @@ impl Ends {
         Ends {
             rtp: Some(address),
             web: Some(Web {
+                video: [0; 2],
                 address,
                 side: IceDtls {
                     ufrag: String::new(),
@@ -192,8 +196,11 @@ impl LegIo {
     }
 
     /// An offer of ours inside the session.
-    pub fn renewed_offer(&self, codecs: Vec<Codec>) -> Option<Session> {
-        let local = self.local(codecs)?;
+    pub fn renewed_offer(&self, codecs: Vec<Codec>, video: Option<Box<LocalVideo>>) -> Option<Session> {
+        let local = LocalMedia {
+            video,
+            ..self.local(codecs)?
+        };
         Some(match &self.described {
             Some(before) => sdp::offer_again(&local, before),
             None => sdp::offer(&local),
@@ -253,12 +260,15 @@ impl Owner {
                 });
                 if ends.web.is_none() || known != theirs {
                     let role = ends.web.as_ref().map_or(Setup::ActPass, |w| w.side.setup);
+                    let sources = ends.web.as_ref().map(|w| w.video);
                     match world.open_webrtc(key, leg.0) {
                         Ok(local) => ends.web = Web::of(local),
                         Err(error) => tracing::warn!(code = error.code(), "no media for a restart: {error}"),
                     }
                     if let Some(web) = &mut ends.web {
                         web.side.setup = role;
+                        // The streams go on under their names.
+                        web.video = sources.unwrap_or(web.video);
                     }
                 }
             }

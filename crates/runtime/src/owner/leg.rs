@@ -4,13 +4,14 @@ use super::branch::{Branch, Outcome};
 use super::ends::Ends;
 use super::way::Line;
 use super::{Incoming, Owner, Permit, World};
+use bytes::Bytes;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use strowger_core::Stamp;
 use strowger_core::call::LegFact;
 use strowger_core::event::Via;
 use strowger_media_core::press::Presses;
-use strowger_sip_core::sdp::{self, Negotiated, Session};
+use strowger_sip_core::sdp::{self, Negotiated, Session, VideoSide};
 use strowger_sip_core::{CommandKind, DialogHandle, EndCause, Reason, Refusal, SipEvent};
 
 /// A leg as the owner sees it.
@@ -79,6 +80,12 @@ pub(super) struct LegIo {
     pub presses: Presses,
     /// Digits are listened for in its sound.
     pub listens: bool,
+    /// What the far side has of video, for the party on the other side: as offered, then as agreed.
+    pub video: Option<VideoSide>,
+    /// The media engine has a video of this leg.
+    pub shows: bool,
+    /// The far side's offer, while its partner is asked about the video in it.
+    pub waiting: Option<Bytes>,
 }
 
 /// What a handle is to a leg.
@@ -109,6 +116,7 @@ impl LegIo {
             in_dialog: true,
             via: Some(incoming.via),
             permit: incoming.permit,
+            video: remote_offer.as_ref().and_then(VideoSide::of),
             remote_offer,
             opened: true,
             pair: ends.rtp,
@@ -152,6 +160,9 @@ impl LegIo {
             retry_at: None,
             presses: Presses::default(),
             listens: false,
+            video: None,
+            shows: false,
+            waiting: None,
         }
     }
 
@@ -192,16 +203,19 @@ impl Owner {
     pub(super) fn sip_event(&mut self, i: usize, event: SipEvent, world: &dyn World, now: Stamp) {
         if event.is_terminal() {
             self.legs[i].in_dialog = false;
+            self.legs[i].waiting = None;
+            self.answer_waiting(i, world, now);
         }
         match event {
             SipEvent::CancelledByPeer { .. } => self.fact(i, LegFact::Cancelled, world, now),
             SipEvent::AckReceived { sdp } => self.ack_received(i, sdp, world, now),
             SipEvent::NoAck => self.fact(i, LegFact::Lost, world, now),
             SipEvent::ReInviteReceived { sdp } => self.reinvite(i, sdp, world, now),
+            SipEvent::ReInviteCancelled => self.legs[i].waiting = None,
             SipEvent::UpdateReceived { tag, sdp } => self.update(i, tag, &sdp, world, now),
             SipEvent::PrackReceived { sdp, answer_needed } => self.pracked(i, sdp, answer_needed, world, now),
             SipEvent::ReInviteAnswered { sdp, ack_needed } => self.offer_answered(i, sdp, ack_needed, world, now),
-            SipEvent::ReInviteFailed { status, retry_in } => self.offer_refused(i, status, retry_in, now),
+            SipEvent::ReInviteFailed { status, retry_in } => self.offer_refused(i, status, retry_in, world, now),
             SipEvent::SessionRefreshed { sdp } => self.refreshed(i, sdp, world, now),
             SipEvent::ReferReceived {
                 id,
@@ -230,7 +244,6 @@ impl Owner {
             | SipEvent::Answered { .. }
             | SipEvent::Failed(_)
             | SipEvent::Incoming(_)
-            | SipEvent::ReInviteCancelled
             | SipEvent::InfoResult { .. }
             | SipEvent::OptionsResult { .. }
             | SipEvent::UpdateAnswered { .. }
@@ -258,7 +271,7 @@ impl Owner {
                 self.legs[i].in_dialog = false;
                 self.fact(i, LegFact::Lost, world, now);
             }
-            K::ReInvite => self.offer_refused(i, 491, Some(2_000_000), now),
+            K::ReInvite => self.offer_refused(i, 491, Some(2_000_000), world, now),
             _ => tracing::debug!(?command, ?why, "the stack refused a command"),
         }
     }

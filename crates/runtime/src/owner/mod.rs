@@ -17,6 +17,7 @@ mod quality;
 pub mod recover;
 mod refer;
 mod sound;
+mod video;
 mod way;
 
 pub use codecs::{CODECS, codec};

@@ -1,6 +1,8 @@
-//! Offer and answer (RFC 3264) for one audio stream. Other streams of an offer are refused with port 0 (§6).
+//! Offer and answer (RFC 3264) for one audio stream, and in a WebRTC session for one video stream beside it. Other streams of an
+//! offer are refused with port 0 (§6).
 
 use super::secure::{answer_crypto, cryptos};
+use super::video::{self, AgreedVideo, AgreedVideoCodec, LocalVideo, VideoSide, Written};
 use super::{Carriage, Codec, Connection, Direction, IceDtls, Media, Protection, Session, Setup, Srtp, attribute};
 use std::net::{IpAddr, SocketAddr};
 
@@ -14,6 +16,8 @@ pub struct LocalMedia {
     /// Our side of a WebRTC stream: what is offered, and what an offer of that kind is answered with. Its `setup` is the
     /// role that we have already, `actpass` if we have none. An answer to another kind of offer does not need it.
     pub webrtc: Option<Box<IceDtls>>,
+    /// The video beside a WebRTC audio stream; `None` offers and takes none.
+    pub video: Option<Box<LocalVideo>>,
     /// Codecs, most preferred first, without telephone events.
     pub codecs: Vec<Codec>,
     /// Payload type of telephone events (RFC 4733) at the first codec's clock; other clocks get free numbers. `None` does
@@ -36,6 +40,7 @@ impl LocalMedia {
             rtp,
             srtp: Srtp::Off,
             webrtc: None,
+            video: None,
             codecs: [8, 0].into_iter().filter_map(Codec::well_known).collect(),
             dtmf: Some(101),
             ptime: 20,
@@ -87,6 +92,8 @@ pub struct Negotiated {
     pub held: bool,
     /// What protects it.
     pub protection: Protection,
+    /// The video beside it.
+    pub video: Option<AgreedVideo>,
 }
 
 /// Why an offer cannot be accepted (respond 488), or an answer is useless (hang up).
@@ -120,7 +127,10 @@ pub fn offer(local: &LocalMedia) -> Session {
         attributes: local.webrtc.iter().map(|_| "mid:0".to_owned()).collect(),
         others: Vec::new(),
     };
-    offer_like(local, &like)
+    let mut session = offer_like(local, &like);
+    session.media.extend(offered_video(local, &session, None, "1"));
+    video::bundle(&mut session);
+    session
 }
 
 /// Writes an offer inside a session that a description of ours has begun: its streams keep their places and names, and
@@ -133,7 +143,86 @@ pub fn offer_again(local: &LocalMedia, before: &Session) -> Session {
     let audio = session.media.remove(0);
     session.media = before.media.iter().map(refused).collect();
     session.media[index] = audio;
+    // A stream that was refused comes back under another name (RFC 8829 section 5.2.2).
+    let fresh = format!("v{}", local.version);
+    let streams = || before.media.iter().enumerate().filter(|(_, m)| video::is_video(m));
+    let place = streams()
+        .find(|(_, m)| m.port != 0)
+        .or_else(|| streams().next())
+        .map(|(at, _)| at);
+    let known = place.map(|at| &before.media[at]).filter(|m| m.port != 0);
+    let mid = known.and_then(|m| m.attribute("mid")).unwrap_or(&fresh);
+    if let Some(media) = offered_video(local, &session, known.and(Some(before)), mid) {
+        match place {
+            Some(at) => session.media[at] = media,
+            None => session.media.push(media),
+        }
+    }
+    video::bundle(&mut session);
     session
+}
+
+/// The video of an offer whose audio is written already; `before` is our last description, if it had any.
+fn offered_video(local: &LocalMedia, session: &Session, before: Option<&Session>, mid: &str) -> Option<Media> {
+    let (own, wanted) = (local.webrtc.as_deref()?, local.video.as_deref()?);
+    let (_, audio) = session.audio()?;
+    let numbers: Vec<u8> = audio.formats.iter().filter_map(|f| f.parse().ok()).collect();
+    let before = before
+        .and_then(VideoSide::of)
+        .map(|side| side.codecs)
+        .unwrap_or_default();
+    let codecs = video::numbered(&wanted.codecs, &numbers, &before);
+    (!codecs.is_empty()).then(|| {
+        video::write(&Written {
+            codecs: &codecs,
+            extensions: &wanted.extensions,
+            direction: wanted.direction,
+            ssrcs: wanted.ssrcs,
+            port: local.rtp.port(),
+            mid,
+            transport: (own, Setup::ActPass),
+        })
+    })
+}
+
+/// Our answer to the video of an offer, by its index in the session.
+fn answered_video(offer: &Session, local: &LocalMedia, setup: Setup) -> Option<(usize, Media, AgreedVideo)> {
+    let (own, ours) = (local.webrtc.as_deref()?, local.video.as_deref()?);
+    let (index, media) = video::stream(offer)?;
+    let theirs = VideoSide::of(offer)?;
+    let codecs = video::common(&theirs, ours);
+    let extensions = video::common_extensions(&theirs.extensions, &ours.extensions);
+    let direction = theirs.direction.reversed().and(ours.direction);
+    if codecs.is_empty() {
+        return None;
+    }
+    let written = video::write(&Written {
+        codecs: &codecs,
+        extensions: &extensions,
+        direction,
+        ssrcs: ours.ssrcs,
+        port: local.rtp.port(),
+        mid: media.attribute("mid")?,
+        transport: (own, setup),
+    });
+    let agreed = |c: &video::VideoCodec| {
+        let same = |t: &&video::VideoCodec| t.codec.payload_type == c.codec.payload_type;
+        let parameters = theirs.codecs.iter().find(same)?.codec.fmtp.clone();
+        let mut theirs = c.clone();
+        theirs.codec.fmtp = parameters;
+        Some(AgreedVideoCodec {
+            receive: c.codec.payload_type,
+            receive_rtx: c.rtx,
+            theirs,
+        })
+    };
+    let agreed = AgreedVideo {
+        codecs: codecs.iter().filter_map(agreed).collect(),
+        extensions,
+        direction,
+        wanted: theirs.direction,
+    };
+    Some((index, written, agreed))
 }
 
 fn offer_like(local: &LocalMedia, like: &Media) -> Session {
@@ -160,9 +249,6 @@ fn offer_like(local: &LocalMedia, like: &Media) -> Session {
 fn describe_webrtc(session: &mut Session, media: &mut Media, own: &IceDtls, setup: Setup) {
     if own.lite {
         session.attributes.push("ice-lite".into());
-    }
-    if let Some(mid) = attribute(&media.attributes, "mid") {
-        session.attributes.push(format!("group:BUNDLE {mid}"));
     }
     own.write(setup, &mut media.attributes);
     media.attributes.push("msid:strowger audio".into());
@@ -282,6 +368,7 @@ pub fn answer_again(offer: &Session, local: &LocalMedia) -> Result<(Session, Neg
         let held = Negotiated {
             direction: Direction::Inactive,
             held: true,
+            video: None,
             ..negotiated
         };
         Ok((session, held))
@@ -335,9 +422,20 @@ fn answer_any(
     let their_direction = offer.direction_of(theirs);
     let direction = their_direction.reversed().and(local.direction);
     let mut session = skeleton(local);
+    let video = match own {
+        // Beside the first audio stream, whose transport it shares.
+        Own::Role(setup) if offer.audio().is_some_and(|(first, _)| first == index) => {
+            answered_video(offer, local, setup)
+        }
+        _ => None,
+    };
     for (i, media) in offer.media.iter().enumerate() {
         if i != index {
-            session.media.push(refused(media));
+            let ours = video
+                .as_ref()
+                .filter(|(at, ..)| *at == i)
+                .map(|(_, ours, _)| ours.clone());
+            session.media.push(ours.unwrap_or_else(|| refused(media)));
             continue;
         }
         let mut ours = audio(local, &common, event.as_slice(), direction, media);
@@ -348,6 +446,7 @@ fn answer_any(
         }
         session.media.push(ours);
     }
+    video::bundle(&mut session);
     let negotiated = Negotiated {
         codecs: common
             .iter()
@@ -366,6 +465,7 @@ fn answer_any(
             clock_rate: e.clock_rate,
         }),
         protection,
+        video: video.map(|(_, _, agreed)| agreed),
         ..remote_side(offer, theirs, direction)
     };
     Ok((session, negotiated))
@@ -414,6 +514,7 @@ pub fn apply_answer(offer: &Session, answer: &Session) -> Result<Negotiated, Neg
         codecs,
         dtmf,
         protection,
+        video: video::answered(offer, answer),
         ..remote_side(answer, theirs, direction)
     })
 }
@@ -498,6 +599,7 @@ fn remote_side(session: &Session, media: &Media, direction: Direction) -> Negoti
         direction,
         held: !session.direction_of(media).receives(),
         protection: Protection::None,
+        video: None,
     }
 }
 
