@@ -13,7 +13,7 @@ export STROWGER_BIN ?= $(CARGO_TARGET_DIR)/release/strowger
 STROWGER_DATA ?= $(CACHE)/demo
 PROFILE := $(if $(filter true,$(CI)),ci,default)
 
-.PHONY: help run test setup-test fmt fmt-check lint deny check-tests doc-test bench soak fuzz doc build
+.PHONY: help run test setup-test fmt fmt-check lint deny check-tests doc-test bench soak fuzz openapi doc build
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -79,6 +79,9 @@ fuzz: ## every fuzz target for 60 seconds (FUZZ_SECONDS=n), or n executions each
 			$(if $(FUZZ_RUNS),-runs=$(FUZZ_RUNS),-max_total_time=$(or $(FUZZ_SECONDS),60)) \
 			-rss_limit_mb=2048 -timeout=5 -dict=sip.dict -print_final_stats=1
 	done
+
+openapi: ## write docs/openapi.json from the code
+	@STROWGER_WRITE_OPENAPI=1 cargo nextest run -p strowger-api --locked the_file_in_the_repository
 
 doc: ## the crates' documentation, with every link checked
 	@RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked

@@ -1,18 +1,20 @@
 //! Accounts: API principals of a tenant, with tokens that can be replaced with an overlap.
 
+use crate::desk::Desk;
 use crate::error::Problem;
-use crate::request::{self, Answer, Body, OfTenant};
-use crate::{Api, rfc3339};
-use axum::extract::{Path, Query, State};
+use crate::request::{self, Answer, Body, Listing, Path, Query};
+use crate::rfc3339;
 use serde::{Deserialize, Serialize};
 use strowger_core::{AccountId, Stamp};
-use strowger_store::{Account, Resource, ResourceId, Secret, Token};
+use strowger_store::{Account, Secret, Token};
+use utoipa::ToSchema;
 
 /// Longest overlap of two tokens: 90 days.
 const MAX_OVERLAP: u64 = 90 * 86_400;
 
-#[derive(Serialize)]
-struct View {
+#[derive(Serialize, ToSchema)]
+#[schema(as = Account)]
+pub(crate) struct View {
     id: String,
     tenant: String,
     name: String,
@@ -27,8 +29,9 @@ struct View {
     token: Option<String>,
 }
 
-#[derive(Serialize)]
-struct TokenView {
+#[derive(Serialize, ToSchema)]
+#[schema(as = AccountToken)]
+pub(crate) struct TokenView {
     created_at: String,
     expires_at: Option<String>,
 }
@@ -57,15 +60,17 @@ impl View {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = AccountCreate)]
 pub(crate) struct Create {
     name: String,
     tenant: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = AccountChange)]
 pub(crate) struct Change {
     name: Option<String>,
     max_conversations: Option<u32>,
@@ -74,39 +79,38 @@ pub(crate) struct Change {
     disabled: Option<bool>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = TokenRotate)]
 pub(crate) struct Rotate {
     /// Seconds that the present tokens stay valid beside the new one.
     #[serde(default)]
     overlap: u64,
 }
 
-fn find(api: &Api, text: &str) -> Result<Account, Problem> {
+fn find(api: &Desk, text: &str) -> Result<Account, Problem> {
     let id: AccountId = request::id("account", text)?;
-    let config = api.store.snapshot();
+    let config = api.config();
     let account = config.account(id).ok_or_else(|| Problem::not_found("account", id))?;
     Ok(Account::clone(account))
 }
 
-pub(crate) async fn list(State(api): State<Api>, Query(of): Query<OfTenant>) -> Answer {
-    let config = api.store.snapshot();
-    let filter = of.resolve(&config)?;
+pub(crate) async fn list(api: Desk, Query(asked): Query<Listing>) -> Answer {
+    let config = api.config();
+    let filter = asked.tenant(&api)?;
     let now = (api.now)();
-    request::list(
-        config
-            .accounts()
-            .filter(|a| request::shows(filter, a.tenant))
-            .map(|a| View::of(a, now)),
-    )
+    let accounts = config.accounts().filter(|a| request::shows(filter, a.tenant));
+    asked.page(accounts.map(|a| (a.id.to_string(), View::of(a, now))))
 }
 
-pub(crate) async fn show(State(api): State<Api>, Path(id): Path<String>) -> Answer {
-    request::ok(View::of(&find(&api, &id)?, (api.now)()))
+pub(crate) async fn show(api: Desk, Path(id): Path<String>) -> Answer {
+    let account = find(&api, &id)?;
+    let view = View::of(&account, (api.now)());
+    api.shown(account, view)
 }
 
-pub(crate) async fn create(State(api): State<Api>, Body(create): Body<Create>) -> Answer {
-    let tenant = request::tenant(&api.store.snapshot(), create.tenant.as_deref())?;
+pub(crate) async fn create(api: Desk, Body(create): Body<Create>) -> Answer {
+    let tenant = request::tenant(&api.config(), create.tenant.as_deref())?;
     let now = (api.now)();
     let token = request::random_hex::<16>()?;
     // Integrators write the id as a user name; random, so that one cannot be guessed from another.
@@ -123,13 +127,13 @@ pub(crate) async fn create(State(api): State<Api>, Body(create): Body<Create>) -
         token: Some(token),
         ..View::of(&account, now)
     };
-    api.store.create(Resource::Account(account)).await?;
-    request::created(view)
+    api.create(account, view).await
 }
 
-pub(crate) async fn change(State(api): State<Api>, Path(id): Path<String>, Body(change): Body<Change>) -> Answer {
+pub(crate) async fn change(api: Desk, Path(id): Path<String>, Body(change): Body<Change>) -> Answer {
     let _one = api.changing.lock().await;
     let mut account = find(&api, &id)?;
+    api.expects(&account)?;
     if let Some(name) = change.name {
         account.name = request::name("name", &name)?;
     }
@@ -138,11 +142,10 @@ pub(crate) async fn change(State(api): State<Api>, Path(id): Path<String>, Body(
     account.max_daily_spend = change.max_daily_spend.unwrap_or(account.max_daily_spend);
     account.disabled = change.disabled.unwrap_or(account.disabled);
     let view = View::of(&account, (api.now)());
-    api.store.put(Resource::Account(account)).await?;
-    request::ok(view)
+    api.replace(account, view).await
 }
 
-pub(crate) async fn rotate(State(api): State<Api>, Path(id): Path<String>, Body(rotate): Body<Rotate>) -> Answer {
+pub(crate) async fn rotate(api: Desk, Path(id): Path<String>, Body(rotate): Body<Rotate>) -> Answer {
     if rotate.overlap > MAX_OVERLAP {
         return Err(Problem::parameter(
             "overlap",
@@ -162,8 +165,8 @@ pub(crate) async fn rotate(State(api): State<Api>, Path(id): Path<String>, Body(
     request::created(view)
 }
 
-pub(crate) async fn remove(State(api): State<Api>, Path(id): Path<String>) -> Answer {
+pub(crate) async fn remove(api: Desk, Path(id): Path<String>) -> Answer {
+    let _one = api.changing.lock().await;
     let account = find(&api, &id)?;
-    api.store.remove(ResourceId::Account(account.id)).await?;
-    request::done()
+    api.remove(&account).await
 }

@@ -1,17 +1,18 @@
 //! Applications: what calls are accounted to, with named settings seeded from a profile.
 
-use crate::Api;
+use crate::desk::Desk;
 use crate::error::Problem;
 use crate::notice_settings;
-use crate::request::{self, Answer, Body, OfTenant};
-use axum::extract::{Path, Query, State};
+use crate::request::{self, Answer, Body, Listing, Path, Query};
 use serde::{Deserialize, Serialize};
 use strowger_core::ApplicationId;
 use strowger_core::resource::ApplicationSettings;
-use strowger_store::config::{Application, Resource, ResourceId, Secret};
+use strowger_store::config::{Application, Secret};
+use utoipa::ToSchema;
 
-#[derive(Serialize)]
-struct View {
+#[derive(Serialize, ToSchema)]
+#[schema(as = Application)]
+pub(crate) struct View {
     id: String,
     tenant: String,
     account: Option<String>,
@@ -22,8 +23,9 @@ struct View {
     disabled: bool,
 }
 
-#[derive(Serialize)]
-struct SettingsView {
+#[derive(Serialize, ToSchema)]
+#[schema(as = ApplicationSettings)]
+pub(crate) struct SettingsView {
     ring_timeout: u32,
     media_timeout: u32,
     zone_minutes: i32,
@@ -79,8 +81,9 @@ impl View {
     }
 }
 
-#[derive(Deserialize, Default)]
+#[derive(Deserialize, Default, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = ApplicationSettingsChange)]
 pub(crate) struct SettingsChange {
     ring_timeout: Option<u32>,
     media_timeout: Option<u32>,
@@ -176,8 +179,9 @@ pub(crate) fn url(member: &str, text: String) -> Result<String, Problem> {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = ApplicationCreate)]
 pub(crate) struct Create {
     name: String,
     tenant: Option<String>,
@@ -188,8 +192,9 @@ pub(crate) struct Create {
     push_secret: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = ApplicationChange)]
 pub(crate) struct Change {
     name: Option<String>,
     #[serde(default)]
@@ -203,32 +208,30 @@ fn push_secret(text: String) -> Option<Secret> {
     (!text.is_empty()).then(|| Secret::new(text))
 }
 
-fn find(api: &Api, text: &str) -> Result<Application, Problem> {
+fn find(api: &Desk, text: &str) -> Result<Application, Problem> {
     let id: ApplicationId = request::id("application", text)?;
-    let config = api.store.snapshot();
+    let config = api.config();
     let found = config
         .application(id)
         .ok_or_else(|| Problem::not_found("application", id))?;
     Ok(Application::clone(found))
 }
 
-pub(crate) async fn list(State(api): State<Api>, Query(of): Query<OfTenant>) -> Answer {
-    let config = api.store.snapshot();
-    let filter = of.resolve(&config)?;
-    request::list(
-        config
-            .applications()
-            .filter(|a| request::shows(filter, a.tenant))
-            .map(|a| View::of(a)),
-    )
+pub(crate) async fn list(api: Desk, Query(asked): Query<Listing>) -> Answer {
+    let config = api.config();
+    let filter = asked.tenant(&api)?;
+    let applications = config.applications().filter(|a| request::shows(filter, a.tenant));
+    asked.page(applications.map(|a| (a.id.to_string(), View::of(a))))
 }
 
-pub(crate) async fn show(State(api): State<Api>, Path(id): Path<String>) -> Answer {
-    request::ok(View::of(&find(&api, &id)?))
+pub(crate) async fn show(api: Desk, Path(id): Path<String>) -> Answer {
+    let application = find(&api, &id)?;
+    let view = View::of(&application);
+    api.shown(application, view)
 }
 
-pub(crate) async fn create(State(api): State<Api>, Body(create): Body<Create>) -> Answer {
-    let config = api.store.snapshot();
+pub(crate) async fn create(api: Desk, Body(create): Body<Create>) -> Answer {
+    let config = api.config();
     let tenant = request::tenant(&config, create.tenant.as_deref())?;
     let profile = match &create.profile {
         None => api.profiles.first(),
@@ -260,13 +263,13 @@ pub(crate) async fn create(State(api): State<Api>, Body(create): Body<Create>) -
     };
     create.settings.apply(&mut application.settings)?;
     let view = View::of(&application);
-    api.store.create(Resource::Application(application)).await?;
-    request::created(view)
+    api.create(application, view).await
 }
 
-pub(crate) async fn change(State(api): State<Api>, Path(id): Path<String>, Body(change): Body<Change>) -> Answer {
+pub(crate) async fn change(api: Desk, Path(id): Path<String>, Body(change): Body<Change>) -> Answer {
     let _one = api.changing.lock().await;
     let mut application = find(&api, &id)?;
+    api.expects(&application)?;
     if let Some(name) = change.name {
         application.name = request::name("name", &name)?;
     }
@@ -276,12 +279,11 @@ pub(crate) async fn change(State(api): State<Api>, Path(id): Path<String>, Body(
     }
     application.disabled = change.disabled.unwrap_or(application.disabled);
     let view = View::of(&application);
-    api.store.put(Resource::Application(application)).await?;
-    request::ok(view)
+    api.replace(application, view).await
 }
 
-pub(crate) async fn remove(State(api): State<Api>, Path(id): Path<String>) -> Answer {
+pub(crate) async fn remove(api: Desk, Path(id): Path<String>) -> Answer {
+    let _one = api.changing.lock().await;
     let application = find(&api, &id)?;
-    api.store.remove(ResourceId::Application(application.id)).await?;
-    request::done()
+    api.remove(&application).await
 }

@@ -1,20 +1,30 @@
 //! Backup while running.
 
-use crate::Api;
+use crate::desk::Desk;
 use crate::error::{Code, Problem};
 use crate::request::{self, Answer, Body};
-use axum::extract::State;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
+use utoipa::ToSchema;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = BackupTo)]
 pub(crate) struct To {
     /// Absolute path of a file that does not exist yet, on the server's machine.
+    #[schema(value_type = String)]
     path: PathBuf,
 }
 
-pub(crate) async fn make(State(api): State<Api>, Body(to): Body<To>) -> Answer {
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Backup {
+    /// Where it is.
+    #[schema(value_type = String)]
+    path: PathBuf,
+    bytes: u64,
+}
+
+pub(crate) async fn make(api: Desk, Body(to): Body<To>) -> Answer {
     if !to.path.is_absolute() {
         return Err(Problem::parameter(
             "path",
@@ -32,5 +42,5 @@ pub(crate) async fn make(State(api): State<Api>, Body(to): Body<To>) -> Answer {
         .await
         .map_err(|e| Problem::new(Code::Storage, format!("the backup was not made: {e}")))?;
     let bytes = tokio::fs::metadata(&to.path).await.map(|m| m.len()).unwrap_or(0);
-    request::ok(serde_json::json!({ "path": to.path, "bytes": bytes }))
+    request::ok(Backup { path: to.path, bytes })
 }

@@ -1,9 +1,9 @@
 //! Calls: place one, look at one, end one.
 
+use crate::desk::Desk;
 use crate::error::{Code, Problem};
-use crate::request::{self, Answer, Body};
-use crate::{Api, rfc3339};
-use axum::extract::{Path, Query, State};
+use crate::request::{self, Answer, Body, Path, Query};
+use crate::rfc3339;
 use axum::http::HeaderMap;
 use axum::response::IntoResponse;
 use serde::{Deserialize, Serialize};
@@ -16,13 +16,15 @@ use strowger_core::{By, ConversationId, ConversationRecord, Number, Role, Tenant
 use strowger_runtime::CallError;
 use strowger_store::CommandId;
 use strowger_store::config::{Application, Config, PromptState};
+use utoipa::{IntoParams, ToSchema};
 
 /// Most calls in one list.
 const LIST_LIMIT: usize = 1000;
 
 /// A conversation as operators see it: the fold of its events, running or over.
-#[derive(Serialize)]
-struct View {
+#[derive(Serialize, ToSchema)]
+#[schema(as = Call)]
+pub(crate) struct View {
     id: String,
     tenant: String,
     application: String,
@@ -45,8 +47,9 @@ struct View {
     seq: u32,
 }
 
-#[derive(Serialize)]
-struct LegView {
+#[derive(Serialize, ToSchema)]
+#[schema(as = CallLeg)]
+pub(crate) struct LegView {
     seq: u16,
     role: &'static str,
     from: String,
@@ -76,15 +79,17 @@ struct OneWayView {
     advice: &'static str,
 }
 
-#[derive(Serialize)]
-struct Attempt {
+#[derive(Serialize, ToSchema)]
+#[schema(as = CallAttempt)]
+pub(crate) struct Attempt {
     via: String,
     /// The SIP status of a failed one; 0 for silence.
     failed: Option<u16>,
 }
 
-#[derive(Serialize)]
-struct QualityView {
+#[derive(Serialize, ToSchema)]
+#[schema(as = CallQuality)]
+pub(crate) struct QualityView {
     packets_in: u64,
     packets_out: u64,
     lost: u64,
@@ -116,8 +121,9 @@ impl ScoreView {
     }
 }
 
-#[derive(Serialize)]
-struct RecordingView {
+#[derive(Serialize, ToSchema)]
+#[schema(as = CallRecording)]
+pub(crate) struct RecordingView {
     state: &'static str,
     name: Option<String>,
     millis: u64,
@@ -269,15 +275,15 @@ impl View {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Filter {
     tenant: Option<String>,
     limit: Option<usize>,
 }
 
-pub(crate) async fn list(State(api): State<Api>, Query(filter): Query<Filter>) -> Answer {
-    let config = api.store.snapshot();
+pub(crate) async fn list(api: Desk, Query(filter): Query<Filter>) -> Answer {
+    let config = api.config();
     let tenant = filter
         .tenant
         .as_deref()
@@ -302,7 +308,7 @@ pub(crate) async fn list(State(api): State<Api>, Query(filter): Query<Filter>) -
 
 /// A running conversation's record; operators see every tenant's, so each is asked in turn.
 async fn running_record(
-    api: &Api,
+    api: &Desk,
     config: &Config,
     only: Option<TenantId>,
     id: ConversationId,
@@ -318,8 +324,8 @@ async fn running_record(
 }
 
 /// Running or over.
-pub(crate) async fn find(api: &Api, id: ConversationId) -> Result<ConversationRecord, Problem> {
-    let config = api.store.snapshot();
+pub(crate) async fn find(api: &Desk, id: ConversationId) -> Result<ConversationRecord, Problem> {
+    let config = api.config();
     if let Some(record) = running_record(api, &config, None, id).await? {
         return Ok(record);
     }
@@ -331,13 +337,13 @@ pub(crate) async fn find(api: &Api, id: ConversationId) -> Result<ConversationRe
     Err(Problem::not_found("conversation", id))
 }
 
-pub(crate) async fn show(State(api): State<Api>, Path(id): Path<String>) -> Answer {
+pub(crate) async fn show(api: Desk, Path(id): Path<String>) -> Answer {
     let id = request::id("conversation", &id)?;
     let record = find(&api, id).await?;
-    request::ok(View::of(&record, &api.store.snapshot()))
+    request::ok(View::of(&record, &api.config()))
 }
 
-pub(crate) async fn cancel(State(api): State<Api>, Path(id): Path<String>) -> Answer {
+pub(crate) async fn cancel(api: Desk, Path(id): Path<String>) -> Answer {
     let id = request::id("conversation", &id)?;
     let tenant = find(&api, id).await?.head.tenant;
     match api.calls.command(tenant, id, Command::Cancel { leg: None }, None).await {
@@ -348,8 +354,9 @@ pub(crate) async fn cancel(State(api): State<Api>, Path(id): Path<String>) -> An
     }
 }
 
-#[derive(Clone, Deserialize, Serialize)]
+#[derive(Clone, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = CallPlace)]
 pub(crate) struct Place {
     /// Called first.
     from: String,
@@ -480,12 +487,12 @@ fn once(headers: &HeaderMap, a: &Application, place: &Place) -> Result<Option<Co
 
 /// 202: it is accepted and durable, and nothing has been dialled yet when this is read.
 fn accepted(id: ConversationId) -> Answer {
-    let body = axum::Json(serde_json::json!({ "id": id.to_string() }));
+    let body = axum::Json(request::Made { id: id.to_string() });
     Ok((axum::http::StatusCode::ACCEPTED, body).into_response())
 }
 
-pub(crate) async fn place(State(api): State<Api>, headers: HeaderMap, Body(place): Body<Place>) -> Answer {
-    let config = api.store.snapshot();
+pub(crate) async fn place(api: Desk, headers: HeaderMap, Body(place): Body<Place>) -> Answer {
+    let config = api.config();
     let a = application(&config, place.application.as_deref())?;
     let once = once(&headers, a, &place)?;
     // What was done is answered before anything is checked that may have changed since.

@@ -1,15 +1,17 @@
 //! Deliveries: pushes that were made, wait or failed, and sending them again.
 
+use crate::desk::Desk;
 use crate::error::Problem;
-use crate::request::{self, Answer, Body};
-use crate::{Api, rfc3339, time};
-use axum::extract::{Query, State};
+use crate::request::{self, Answer, Body, Query};
+use crate::{rfc3339, time};
 use serde::{Deserialize, Serialize};
 use strowger_core::project::Topic;
 use strowger_store::{DeliveryFilter, DeliveryInfo, DeliveryState, Repush};
+use utoipa::{IntoParams, ToSchema};
 
-#[derive(Serialize)]
-struct View {
+#[derive(Serialize, ToSchema)]
+#[schema(as = Delivery)]
+pub(crate) struct View {
     id: u64,
     conversation: String,
     application: String,
@@ -57,7 +59,7 @@ fn without_secrets(url: &str) -> String {
     format!("{scheme}://{host}{path}{more}")
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Filter {
     tenant: Option<String>,
@@ -67,8 +69,8 @@ pub(crate) struct Filter {
     limit: Option<u32>,
 }
 
-pub(crate) async fn list(State(api): State<Api>, Query(filter): Query<Filter>) -> Answer {
-    let tenant = request::tenant(&api.store.snapshot(), filter.tenant.as_deref())?;
+pub(crate) async fn list(api: Desk, Query(filter): Query<Filter>) -> Answer {
+    let tenant = request::tenant(&api.config(), filter.tenant.as_deref())?;
     let state = match filter.state.as_deref() {
         None => None,
         Some(text) => {
@@ -98,8 +100,9 @@ pub(crate) async fn list(State(api): State<Api>, Query(filter): Query<Filter>) -
 }
 
 /// What to send again; exactly one of the three.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = Repush)]
 pub(crate) struct Again {
     tenant: Option<String>,
     deliveries: Option<Vec<u64>>,
@@ -108,8 +111,8 @@ pub(crate) struct Again {
     to: Option<String>,
 }
 
-pub(crate) async fn repush(State(api): State<Api>, Body(again): Body<Again>) -> Answer {
-    let tenant = request::tenant(&api.store.snapshot(), again.tenant.as_deref())?;
+pub(crate) async fn repush(api: Desk, Body(again): Body<Again>) -> Answer {
+    let tenant = request::tenant(&api.config(), again.tenant.as_deref())?;
     let moment = |member: &str, text: &str| {
         time::parse_rfc3339(text).ok_or_else(|| {
             Problem::parameter(
@@ -137,7 +140,7 @@ pub(crate) async fn repush(State(api): State<Api>, Body(again): Body<Again>) -> 
         }
     };
     let count = api.store.repush(tenant, what, (api.now)()).await?;
-    request::ok(serde_json::json!({ "queued": count }))
+    request::ok(request::Queued { queued: count as u64 })
 }
 
 #[cfg(test)]

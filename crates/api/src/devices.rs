@@ -1,17 +1,18 @@
 //! Devices: telephones of a tenant.
 
-use crate::Api;
+use crate::desk::Desk;
 use crate::error::{Code, Problem};
-use crate::request::{self, Answer, Body, OfTenant};
-use axum::extract::{Path, Query, State};
+use crate::request::{self, Answer, Body, Listing, Path, Query};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use strowger_core::resource::{Device, DeviceMedia};
 use strowger_core::{ApplicationId, DeviceId, Number, TenantId};
-use strowger_store::config::{Config, DeviceEntry, Resource, ResourceId, Secret};
+use strowger_store::config::{Config, DeviceEntry, Secret};
+use utoipa::ToSchema;
 
-#[derive(Serialize)]
-struct View {
+#[derive(Serialize, ToSchema)]
+#[schema(as = Device)]
+pub(crate) struct View {
     id: String,
     tenant: String,
     username: String,
@@ -44,8 +45,9 @@ impl View {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = DeviceCreate)]
 pub(crate) struct Create {
     username: String,
     tenant: Option<String>,
@@ -57,8 +59,9 @@ pub(crate) struct Create {
     media: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = DeviceChange)]
 pub(crate) struct Change {
     contact: Option<String>,
     password: Option<String>,
@@ -119,8 +122,8 @@ fn cli(config: &Config, tenant: TenantId, text: &str) -> Result<Option<Number>, 
 }
 
 /// A device by id, or by user name if no two tenants have it.
-fn find(api: &Api, text: &str) -> Result<DeviceEntry, Problem> {
-    let config = api.store.snapshot();
+fn find(api: &Desk, text: &str) -> Result<DeviceEntry, Problem> {
+    let config = api.config();
     let by_id = text.parse::<DeviceId>().ok().and_then(|id| config.device(id));
     let found = by_id.or_else(|| config.device_by_username_anywhere(text));
     found.map(|d| DeviceEntry::clone(d)).ok_or_else(|| {
@@ -136,23 +139,21 @@ fn find(api: &Api, text: &str) -> Result<DeviceEntry, Problem> {
     })
 }
 
-pub(crate) async fn list(State(api): State<Api>, Query(of): Query<OfTenant>) -> Answer {
-    let config = api.store.snapshot();
-    let filter = of.resolve(&config)?;
-    request::list(
-        config
-            .devices()
-            .filter(|d| request::shows(filter, d.device.tenant))
-            .map(|d| View::of(d)),
-    )
+pub(crate) async fn list(api: Desk, Query(asked): Query<Listing>) -> Answer {
+    let config = api.config();
+    let filter = asked.tenant(&api)?;
+    let devices = config.devices().filter(|d| request::shows(filter, d.device.tenant));
+    asked.page(devices.map(|d| (d.device.id.to_string(), View::of(d))))
 }
 
-pub(crate) async fn show(State(api): State<Api>, Path(id): Path<String>) -> Answer {
-    request::ok(View::of(&find(&api, &id)?))
+pub(crate) async fn show(api: Desk, Path(id): Path<String>) -> Answer {
+    let entry = find(&api, &id)?;
+    let view = View::of(&entry);
+    api.shown(entry, view)
 }
 
-pub(crate) async fn create(State(api): State<Api>, Body(create): Body<Create>) -> Answer {
-    let config = api.store.snapshot();
+pub(crate) async fn create(api: Desk, Body(create): Body<Create>) -> Answer {
+    let config = api.config();
     let tenant = request::tenant(&config, create.tenant.as_deref())?;
     let username = create.username;
     let good = (1..=64).contains(&username.len())
@@ -193,20 +194,20 @@ pub(crate) async fn create(State(api): State<Api>, Body(create): Body<Create>) -
         password: shown,
         ..View::of(&entry)
     };
-    api.store.create(Resource::Device(entry)).await?;
-    request::created(view)
+    api.create(entry, view).await
 }
 
-pub(crate) async fn change(State(api): State<Api>, Path(id): Path<String>, Body(change): Body<Change>) -> Answer {
+pub(crate) async fn change(api: Desk, Path(id): Path<String>, Body(change): Body<Change>) -> Answer {
     let _one = api.changing.lock().await;
     let mut entry = find(&api, &id)?;
+    api.expects(&entry)?;
     if let Some(text) = change.contact {
         entry.device.contact = contact(&text)?;
     }
     if let Some(text) = change.password {
         entry.password = Some(password(text)?);
     }
-    let config = api.store.snapshot();
+    let config = api.config();
     let tenant = entry.device.tenant;
     if let Some(text) = change.application {
         entry.device.application = application(&config, tenant, &text)?;
@@ -219,12 +220,11 @@ pub(crate) async fn change(State(api): State<Api>, Path(id): Path<String>, Body(
     }
     entry.disabled = change.disabled.unwrap_or(entry.disabled);
     let view = View::of(&entry);
-    api.store.put(Resource::Device(entry)).await?;
-    request::ok(view)
+    api.replace(entry, view).await
 }
 
-pub(crate) async fn remove(State(api): State<Api>, Path(id): Path<String>) -> Answer {
+pub(crate) async fn remove(api: Desk, Path(id): Path<String>) -> Answer {
+    let _one = api.changing.lock().await;
     let entry = find(&api, &id)?;
-    api.store.remove(ResourceId::Device(entry.device.id)).await?;
-    request::done()
+    api.remove(&entry).await
 }

@@ -5,6 +5,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use strowger_runtime::CallError;
 use strowger_store::{AppendError, StoreError};
+use utoipa::ToSchema;
 
 /// Whose fault it is, which decides what a client does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +60,13 @@ codes! {
     BadParameter, "request.parameter", Request, 400, "A parameter is missing or has a wrong value";
     TenantRequired, "request.tenant", Request, 400, "There are several tenants and none was named";
     MediaType, "request.media-type", Request, 415, "The body has a type that is not accepted here";
+    Unfinished, "request.unfinished", State, 409, "What became of the request with this idempotency key is not known";
+    Unauthenticated, "auth.required", Request, 401, "No valid key or access token was sent";
+    SecondFactor, "auth.second-factor", Request, 401, "A one-time password is needed";
+    RefreshToken, "auth.refresh", Request, 401, "The refresh token is not valid";
+    Forbidden, "auth.forbidden", Request, 403, "The role or the key does not allow this";
+    RateLimited, "rate-limited", Later, 429, "More requests than this key or user may send";
+    Stale, "stale", State, 412, "It has changed since it was read";
     TooLarge, "request.too-large", Request, 413, "The body is larger than allowed";
     NoPath, "request.path", Request, 404, "There is nothing at this path";
     NoMethod, "request.method", Request, 405, "The path does not know this method";
@@ -135,17 +143,28 @@ impl Problem {
     }
 }
 
-#[derive(Serialize)]
-struct Wire<'a> {
+/// A problem as it is written (RFC 9457).
+#[derive(Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub(crate) struct ProblemBody {
+    /// Where the code is explained.
     r#type: String,
-    title: &'a str,
+    /// What the code means.
+    title: &'static str,
     status: u16,
-    code: &'a str,
-    detail: &'a str,
+    /// The stable code.
+    code: &'static str,
+    /// What happened this time, why, and what to do.
+    detail: String,
+    /// The parameter that is wrong.
     #[serde(skip_serializing_if = "Option::is_none")]
-    parameter: Option<&'a str>,
+    parameter: Option<String>,
+    /// Seconds after which trying again makes sense.
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_after: Option<u32>,
+    /// The request's id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request: Option<String>,
 }
 
 impl IntoResponse for Problem {
@@ -153,14 +172,15 @@ impl IntoResponse for Problem {
         if self.code.category() == Category::Platform {
             tracing::error!(code = self.code.text(), detail = self.detail, "a request failed");
         }
-        let wire = Wire {
+        let wire = ProblemBody {
             r#type: format!("docs/errors.md#{}", self.code.anchor()),
             title: self.code.title(),
             status: self.code.status(),
             code: self.code.text(),
-            detail: &self.detail,
-            parameter: self.parameter.as_deref(),
+            detail: self.detail,
+            parameter: self.parameter,
             retry_after: self.retry_after,
+            request: crate::guard::request_id(),
         };
         let body = serde_json::to_vec(&wire).unwrap_or_default();
         let status = StatusCode::from_u16(wire.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -170,6 +190,11 @@ impl IntoResponse for Problem {
                 .headers_mut()
                 .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
+        if status == StatusCode::UNAUTHORIZED {
+            let headers = response.headers_mut();
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response.extensions_mut().insert(self.code);
         response
     }
 }

@@ -3,9 +3,11 @@
 //! HMAC-SHA1 of that name under the secret that both servers know.
 
 use crate::Api;
+use crate::desk::Desk;
 use crate::error::{Code, Problem};
-use crate::request::{self, Answer};
-use axum::extract::{Query, State};
+use crate::identity;
+use crate::request::{self, Answer, Query};
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
@@ -18,6 +20,7 @@ use std::time::Duration;
 use strowger_core::{AccountId, Stamp};
 use strowger_store::Secret;
 use strowger_store::config::Config;
+use utoipa::{IntoParams, ToSchema};
 
 /// Longest header value that is looked at; a name and a password fit several times over.
 const MAX_HEADER: usize = 1024;
@@ -55,16 +58,18 @@ impl IceServers {
 }
 
 /// As `RTCPeerConnection` takes it.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct View {
+#[schema(as = IceServers)]
+pub(crate) struct View {
     ice_servers: Vec<Server>,
     /// Seconds for which the credentials are good. An allocation that was made meanwhile lives on.
     ttl: u64,
 }
 
-#[derive(Serialize)]
-struct Server {
+#[derive(Serialize, ToSchema)]
+#[schema(as = IceServer)]
+pub(crate) struct Server {
     urls: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     username: Option<String>,
@@ -107,7 +112,7 @@ fn view(settings: &IceServers, user: &str, now: Stamp) -> Result<View, Problem> 
     Ok(View { ice_servers, ttl })
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct For {
     /// Whose credentials they are, for the TURN server's log and limits.
@@ -126,7 +131,7 @@ impl For {
 }
 
 /// For operators, on the admin socket.
-pub(crate) async fn show(State(api): State<Api>, Query(of): Query<For>) -> Answer {
+pub(crate) async fn show(api: Desk, Query(of): Query<For>) -> Answer {
     let user = of.or(|| "operator".into())?;
     request::ok(view(&api.ice, &user, (api.now)())?)
 }
@@ -184,9 +189,14 @@ fn answer(api: &Api, of: For, headers: &HeaderMap) -> Result<View, Problem> {
     let refused = || {
         Problem::new(
             Code::Unauthorized,
-            "sign in by HTTP Basic with an account's id and token, or a device's user name and password",
+            "sign in by HTTP Basic with an account's id and token, or a device's user name and password; or send the \
+             access token of a login, or an API key",
         )
     };
+    if let Ok(known) = identity::identify(api, headers) {
+        // Only its own: nobody else pays for what it relays.
+        return view(&api.ice, &known.described().1, now);
+    }
     let (name, password) = basic(headers).ok_or_else(refused)?;
     let failures = &api.ice.failures;
     if failures.is_closed(&name, now) {

@@ -1,8 +1,8 @@
 //! The native API: what operators and the command line use.
 //!
 //! [`admin_router`] is served on the local socket of the data folder, whose mode is its only guard: whoever may open the
-//! socket owns the installation. [`public_router`] has health, readiness and metrics, and no data of any
-//! tenant; ICE servers only for those who sign in.
+//! socket owns the installation. [`public_router`] is for users and programs of tenants, who show who they are; it has
+//! health, readiness and metrics beside it. Both are made from one table of operations, and so is the OpenAPI file.
 //!
 //! Every error is `application/problem+json` (RFC 9457) with a code from one table, [`error::Code`].
 //!
@@ -15,25 +15,29 @@ mod backup;
 mod batches;
 mod calls;
 mod deliveries;
+mod desk;
 mod devices;
 pub mod error;
+mod guard;
 mod health;
 mod ice_servers;
+mod identity;
 mod notice_settings;
 mod numbers;
+mod op;
 pub mod operations;
 mod prompts;
 mod recordings;
 mod request;
 mod routes;
 mod speech;
+mod table;
 mod tenants;
 mod time;
 mod trunks;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
-use axum::routing::{delete, get, post};
+use guard::Face;
 use std::path::PathBuf;
 use std::sync::Arc;
 use strowger_core::Stamp;
@@ -43,6 +47,7 @@ use strowger_store::Store;
 
 pub use error::{Code, Problem};
 pub use ice_servers::IceServers;
+pub use identity::Identity;
 pub use operations::{BanInfo, Direction, LadderStep, Operations, RegistrationInfo, Reply};
 pub use speech::{Speech, TranscriptEntry, TranscriptKind, Transcription, TranscriptionError, TranscriptionStats};
 pub use time::rfc3339;
@@ -108,75 +113,25 @@ pub struct Api {
     pub ice: Arc<IceServers>,
     /// What new applications may be seeded from. The first is the default.
     pub profiles: Arc<[Profile]>,
+    /// Who may ask.
+    pub identity: Arc<Identity>,
     /// One change of an existing resource at a time: a change reads the resource, alters it and puts it back.
     pub changing: Arc<tokio::sync::Mutex<()>>,
 }
 
+impl Api {
+    /// Reads what tokens are signed with. Once, before requests are taken.
+    ///
+    /// # Errors
+    /// [`Problem`] if the store cannot be read or written.
+    pub async fn prepare(&self) -> Result<(), Problem> {
+        self.identity.signer.load(self).await
+    }
+}
+
 /// The admin API, for the local socket.
 pub fn admin_router(api: Api) -> Router {
-    let v1 = Router::new()
-        .route("/tenants", get(tenants::list).post(tenants::create))
-        .route(
-            "/tenants/{id}",
-            get(tenants::show).patch(tenants::change).delete(tenants::remove),
-        )
-        .route("/accounts", get(accounts::list).post(accounts::create))
-        .route(
-            "/accounts/{id}",
-            get(accounts::show).patch(accounts::change).delete(accounts::remove),
-        )
-        .route("/accounts/{id}/tokens", post(accounts::rotate))
-        .route("/applications", get(applications::list).post(applications::create))
-        .route(
-            "/applications/{id}",
-            get(applications::show)
-                .patch(applications::change)
-                .delete(applications::remove),
-        )
-        .route("/trunks", get(trunks::list).post(trunks::create))
-        .route(
-            "/trunks/{id}",
-            get(trunks::show).patch(trunks::change).delete(trunks::remove),
-        )
-        .route("/numbers", get(numbers::list).post(numbers::create))
-        .route(
-            "/numbers/{number}",
-            get(numbers::show).patch(numbers::change).delete(numbers::remove),
-        )
-        .route("/routes", get(routes::list).post(routes::create))
-        .route("/routes/{id}", get(routes::show).delete(routes::remove))
-        .route("/devices", get(devices::list).post(devices::create))
-        .route(
-            "/devices/{id}",
-            get(devices::show).patch(devices::change).delete(devices::remove),
-        )
-        .route(
-            "/prompts",
-            // The handler counts what it takes in, up to `PROMPT_LIMIT`.
-            get(prompts::list)
-                .post(prompts::upload)
-                .layer(DefaultBodyLimit::disable()),
-        )
-        .route("/prompts/{name}", delete(prompts::remove).patch(prompts::review))
-        .route("/speech/prompts", post(speech::synthesise))
-        .route("/batches", get(batches::list))
-        .route("/batches/{id}", get(batches::show))
-        .route("/batches/{id}/cancel", post(batches::cancel))
-        .route("/deliveries", get(deliveries::list))
-        .route("/deliveries/repush", post(deliveries::repush))
-        .route("/calls", get(calls::list).post(calls::place))
-        .route("/calls/{id}", get(calls::show).delete(calls::cancel))
-        .route("/calls/{id}/recording", post(recordings::change))
-        .route("/calls/{id}/ladder", get(operations::ladder))
-        .route("/calls/{id}/transcription", post(speech::start).delete(speech::stop))
-        .route("/calls/{id}/transcript", get(speech::transcript))
-        .route("/registrations", get(operations::registrations))
-        .route("/registrations/{username}", delete(operations::unregister))
-        .route("/bans", get(operations::bans).post(operations::ban))
-        .route("/bans/{*source}", delete(operations::unban))
-        .route("/certificates/reload", post(operations::reload_certificates))
-        .route("/ice-servers", get(ice_servers::show))
-        .route("/backup", post(backup::make));
+    let v1 = op::router(table::operations(), &api, Face::Admin);
     Router::new()
         .nest("/api/v1", v1)
         .merge(health::routes())
@@ -185,8 +140,25 @@ pub fn admin_router(api: Api) -> Router {
         .with_state(api)
 }
 
-/// Health, readiness and metrics, and ICE servers for those who sign in, for the public listener.
+/// The native API for users and programs of tenants, with health, readiness and metrics, for the public listener. Needs
+/// [`Api::prepare`] before it, and the peers' addresses as `ConnectInfo<SocketAddr>`.
 pub fn public_router(api: Api) -> Router {
-    let ice = get(ice_servers::ask).options(ice_servers::preflight);
-    health::routes().route("/api/v1/ice-servers", ice).with_state(api)
+    let v1 = op::router(table::operations(), &api, Face::Public);
+    Router::new()
+        .nest("/api/v1", v1)
+        .merge(health::routes())
+        .with_state(api)
+}
+
+/// The OpenAPI 3.1 file of the public listener's operations, as JSON.
+pub fn openapi() -> String {
+    let mut text = op::document(table::operations()).to_pretty_json().unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+/// `GET /api/v1/openapi.json`.
+async fn openapi_file() -> impl axum::response::IntoResponse {
+    static FILE: std::sync::LazyLock<String> = std::sync::LazyLock::new(openapi);
+    ([(axum::http::header::CONTENT_TYPE, "application/json")], FILE.as_str())
 }

@@ -5,8 +5,10 @@ use crate::error::Problem;
 use serde::{Deserialize, Serialize};
 use strowger_core::resource::NoticeSettings;
 use strowger_core::spoken::Language;
+use utoipa::ToSchema;
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = NoticeSettings)]
 pub(crate) struct View {
     result_url: Option<String>,
     language: &'static str,
@@ -43,8 +45,9 @@ impl View {
     }
 }
 
-#[derive(Deserialize, Default)]
+#[derive(Deserialize, Default, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = NoticeSettingsChange)]
 pub(crate) struct Change {
     result_url: Option<String>,
     language: Option<String>,

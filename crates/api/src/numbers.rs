@@ -1,15 +1,16 @@
 //! Numbers of the installation: who may show them, and whether they may be called.
 
+use crate::desk::Desk;
 use crate::error::Problem;
-use crate::request::{self, Answer, Body, OfTenant};
-use crate::{Api, tenants};
-use axum::extract::{Path, Query, State};
+use crate::request::{self, Answer, Body, Listing, Path, Query};
+use crate::tenants;
 use serde::{Deserialize, Serialize};
 use strowger_core::resource::OwnedNumber;
-use strowger_store::config::{Resource, ResourceId};
+use utoipa::ToSchema;
 
-#[derive(Serialize)]
-struct View {
+#[derive(Serialize, ToSchema)]
+#[schema(as = Number)]
+pub(crate) struct View {
     number: String,
     tenant: String,
     /// Empty for all of the tenant's.
@@ -30,8 +31,9 @@ impl View {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = NumberCreate)]
 pub(crate) struct Create {
     number: String,
     tenant: Option<String>,
@@ -40,8 +42,9 @@ pub(crate) struct Create {
     incoming: Option<bool>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = NumberChange)]
 pub(crate) struct Change {
     applications: Option<Vec<String>>,
     outgoing: Option<bool>,
@@ -49,9 +52,9 @@ pub(crate) struct Change {
 }
 
 impl Change {
-    fn apply(self, api: &Api, n: &mut OwnedNumber) -> Result<(), Problem> {
+    fn apply(self, api: &Desk, n: &mut OwnedNumber) -> Result<(), Problem> {
         if let Some(applications) = self.applications {
-            let config = api.store.snapshot();
+            let config = api.config();
             n.applications = applications
                 .iter()
                 .map(|text| {
@@ -67,36 +70,33 @@ impl Change {
     }
 }
 
-fn find(api: &Api, text: &str) -> Result<OwnedNumber, Problem> {
+fn find(api: &Desk, text: &str) -> Result<OwnedNumber, Problem> {
     let number = request::number("number", text)?;
-    let config = api.store.snapshot();
+    let config = api.config();
     let found = config
         .number(&number)
         .ok_or_else(|| Problem::not_found("number", number.as_str()))?;
     Ok(OwnedNumber::clone(found))
 }
 
-pub(crate) async fn list(State(api): State<Api>, Query(of): Query<OfTenant>) -> Answer {
-    let config = api.store.snapshot();
-    let filter = of.resolve(&config)?;
-    let mut views: Vec<View> = config
-        .numbers()
-        .filter(|n| request::shows(filter, n.tenant))
-        .map(|n| View::of(n))
-        .collect();
-    views.sort_by(|a, b| a.number.cmp(&b.number));
-    request::list(views)
+pub(crate) async fn list(api: Desk, Query(asked): Query<Listing>) -> Answer {
+    let config = api.config();
+    let filter = asked.tenant(&api)?;
+    let numbers = config.numbers().filter(|n| request::shows(filter, n.tenant));
+    asked.page(numbers.map(|n| (n.number.as_str().to_owned(), View::of(n))))
 }
 
-pub(crate) async fn show(State(api): State<Api>, Path(number): Path<String>) -> Answer {
-    request::ok(View::of(&find(&api, &number)?))
+pub(crate) async fn show(api: Desk, Path(number): Path<String>) -> Answer {
+    let owned = find(&api, &number)?;
+    let view = View::of(&owned);
+    api.shown(owned, view)
 }
 
-pub(crate) async fn create(State(api): State<Api>, Body(create): Body<Create>) -> Answer {
-    let tenant = request::tenant(&api.store.snapshot(), create.tenant.as_deref())?;
+pub(crate) async fn create(api: Desk, Body(create): Body<Create>) -> Answer {
+    let tenant = request::tenant(&api.config(), create.tenant.as_deref())?;
     let number = request::number("number", &create.number)?;
     tenants::may_own(&api, tenant, &number)?;
-    if api.store.snapshot().number(&number).is_some() {
+    if api.config().number(&number).is_some() {
         return Err(Problem::new(
             crate::Code::Exists,
             "the number is there already; change it with PATCH",
@@ -116,21 +116,20 @@ pub(crate) async fn create(State(api): State<Api>, Body(create): Body<Create>) -
     };
     change.apply(&api, &mut owned)?;
     let view = View::of(&owned);
-    api.store.create(Resource::Number(owned)).await?;
-    request::created(view)
+    api.create(owned, view).await
 }
 
-pub(crate) async fn change(State(api): State<Api>, Path(number): Path<String>, Body(change): Body<Change>) -> Answer {
+pub(crate) async fn change(api: Desk, Path(number): Path<String>, Body(change): Body<Change>) -> Answer {
     let _one = api.changing.lock().await;
     let mut owned = find(&api, &number)?;
+    api.expects(&owned)?;
     change.apply(&api, &mut owned)?;
     let view = View::of(&owned);
-    api.store.put(Resource::Number(owned)).await?;
-    request::ok(view)
+    api.replace(owned, view).await
 }
 
-pub(crate) async fn remove(State(api): State<Api>, Path(number): Path<String>) -> Answer {
+pub(crate) async fn remove(api: Desk, Path(number): Path<String>) -> Answer {
+    let _one = api.changing.lock().await;
     let owned = find(&api, &number)?;
-    api.store.remove(ResourceId::Number(owned.number)).await?;
-    request::done()
+    api.remove(&owned).await
 }

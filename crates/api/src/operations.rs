@@ -1,16 +1,16 @@
 //! What operators see of the running process and can do to it, apart from calls and stored resources: who is registered,
 //! who is banned, which messages a call's dialogs exchanged, certificates.
 
-use crate::Api;
 use crate::calls;
+use crate::desk::Desk;
 use crate::error::{Code, Problem};
-use crate::request::{self, Answer, Body, OfTenant};
-use axum::extract::{Path, Query, State};
+use crate::request::{self, Answer, Body, OfTenant, Path, Query};
 use serde::{Deserialize, Serialize};
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use strowger_core::{AddressRange, ConversationId, NoticeBatchId, TenantId, TrunkId};
+use utoipa::ToSchema;
 
 /// A boxed answer of the process: most of these questions go to the thread that owns the signalling.
 pub type Reply<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -136,8 +136,9 @@ impl std::fmt::Debug for LadderStep {
     }
 }
 
-#[derive(Serialize)]
-struct RegistrationView {
+#[derive(Serialize, ToSchema)]
+#[schema(as = Registration)]
+pub(crate) struct RegistrationView {
     tenant: String,
     username: String,
     contact: String,
@@ -148,8 +149,8 @@ struct RegistrationView {
     path: bool,
 }
 
-pub(crate) async fn registrations(State(api): State<Api>, Query(of): Query<OfTenant>) -> Answer {
-    let tenant = of.resolve(&api.store.snapshot())?;
+pub(crate) async fn registrations(api: Desk, Query(of): Query<OfTenant>) -> Answer {
+    let tenant = of.resolve(&api)?;
     let mut all = api.operations.registrations(tenant).await;
     all.sort_by(|a, b| (a.tenant, &a.username, &a.contact).cmp(&(b.tenant, &b.username, &b.contact)));
     request::list(all.into_iter().map(|r| RegistrationView {
@@ -164,25 +165,23 @@ pub(crate) async fn registrations(State(api): State<Api>, Query(of): Query<OfTen
     }))
 }
 
-#[derive(Serialize)]
-struct Removed {
+#[derive(Serialize, ToSchema)]
+#[schema(as = RegistrationsRemoved)]
+pub(crate) struct Removed {
     removed: usize,
 }
 
-pub(crate) async fn unregister(
-    State(api): State<Api>,
-    Path(username): Path<String>,
-    Query(of): Query<OfTenant>,
-) -> Answer {
-    let tenant = request::tenant(&api.store.snapshot(), of.tenant.as_deref())?;
+pub(crate) async fn unregister(api: Desk, Path(username): Path<String>, Query(of): Query<OfTenant>) -> Answer {
+    let tenant = request::tenant(&api.config(), of.tenant.as_deref())?;
     match api.operations.unregister(tenant, &username).await {
         0 => Err(Problem::not_found("registration of", format!("{username:?}"))),
         removed => request::ok(Removed { removed }),
     }
 }
 
-#[derive(Serialize)]
-struct BanView {
+#[derive(Serialize, ToSchema)]
+#[schema(as = Ban)]
+pub(crate) struct BanView {
     source: String,
     since_seconds: u64,
     until_seconds: u64,
@@ -190,7 +189,7 @@ struct BanView {
     manual: bool,
 }
 
-pub(crate) async fn bans(State(api): State<Api>) -> Answer {
+pub(crate) async fn bans(api: Desk) -> Answer {
     let all = api.operations.bans().await;
     request::list(all.into_iter().map(|b| BanView {
         source: match b.source.single() {
@@ -204,8 +203,9 @@ pub(crate) async fn bans(State(api): State<Api>) -> Answer {
     }))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = BanCreate)]
 pub(crate) struct BanRequest {
     source: String,
     #[serde(default = "an_hour")]
@@ -221,7 +221,7 @@ fn source(text: &str) -> Result<IpAddr, Problem> {
         .map_err(|_| Problem::parameter("source", "source is an IP address, such as 192.0.2.7 or 2001:db8::7"))
 }
 
-pub(crate) async fn ban(State(api): State<Api>, Body(ban): Body<BanRequest>) -> Answer {
+pub(crate) async fn ban(api: Desk, Body(ban): Body<BanRequest>) -> Answer {
     let source = source(&ban.source)?;
     if !(1..=LONGEST_BAN).contains(&ban.seconds) {
         return Err(Problem::parameter(
@@ -233,7 +233,7 @@ pub(crate) async fn ban(State(api): State<Api>, Body(ban): Body<BanRequest>) -> 
     request::done()
 }
 
-pub(crate) async fn unban(State(api): State<Api>, Path(text): Path<String>) -> Answer {
+pub(crate) async fn unban(api: Desk, Path(text): Path<String>) -> Answer {
     // The list shows an IPv6 source as its /64, which is also a way to name it here.
     let ip = match text.parse::<AddressRange>() {
         Ok(range) => range.address,
@@ -246,8 +246,9 @@ pub(crate) async fn unban(State(api): State<Api>, Path(text): Path<String>) -> A
     }
 }
 
-#[derive(Serialize)]
-struct StepView {
+#[derive(Serialize, ToSchema)]
+#[schema(as = LadderStep)]
+pub(crate) struct StepView {
     at_ms: i64,
     at: String,
     direction: &'static str,
@@ -257,7 +258,7 @@ struct StepView {
     text: String,
 }
 
-pub(crate) async fn ladder(State(api): State<Api>, Path(id): Path<String>) -> Answer {
+pub(crate) async fn ladder(api: Desk, Path(id): Path<String>) -> Answer {
     let id = request::id("conversation", &id)?;
     let tenant = calls::find(&api, id).await?.head.tenant;
     let mut steps = api.operations.ladder(tenant, id).await;
@@ -276,12 +277,13 @@ pub(crate) async fn ladder(State(api): State<Api>, Path(id): Path<String>) -> An
     }))
 }
 
-#[derive(Serialize)]
-struct Reloaded {
+#[derive(Serialize, ToSchema)]
+#[schema(as = CertificatesReloaded)]
+pub(crate) struct Reloaded {
     listeners: usize,
 }
 
-pub(crate) async fn reload_certificates(State(api): State<Api>) -> Answer {
+pub(crate) async fn reload_certificates(api: Desk) -> Answer {
     match api.operations.reload_certificates().await {
         Ok(listeners) => request::ok(Reloaded { listeners }),
         Err(why) => Err(Problem::new(Code::BadCertificate, why)),

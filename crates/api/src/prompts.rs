@@ -1,10 +1,9 @@
 //! Prompts: sounds that flows refer to by name. Uploaded as WAV, MP3 or Ogg, checked and converted before they are usable.
 
-use crate::Api;
+use crate::desk::Desk;
 use crate::error::{Code, Problem};
-use crate::request::{self, Answer, OfTenant};
+use crate::request::{self, Answer, Listing, Path, Query};
 use axum::body::Body;
-use axum::extract::{Path, Query, State};
 use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -14,8 +13,10 @@ use strowger_core::{ApplicationId, TenantId};
 use strowger_speech::import::{ImportError, import, to_wav};
 use strowger_store::config::{Config, Prompt, PromptState, Resource, ResourceId};
 use tokio::io::AsyncWriteExt;
+use utoipa::{IntoParams, ToSchema};
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Prompt)]
 pub(crate) struct View {
     name: String,
     tenant: String,
@@ -45,7 +46,7 @@ impl View {
 }
 
 /// Whose prompt it is.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Place {
     name: Option<String>,
@@ -80,15 +81,15 @@ impl Place {
     }
 }
 
-pub(crate) async fn list(State(api): State<Api>, Query(of): Query<OfTenant>) -> Answer {
-    let config = api.store.snapshot();
-    let filter = of.resolve(&config)?;
-    request::list(
-        config
-            .prompts()
-            .filter(|p| request::shows(filter, p.tenant))
-            .map(|p| View::of(p)),
-    )
+pub(crate) async fn list(api: Desk, Query(asked): Query<Listing>) -> Answer {
+    let config = api.config();
+    let filter = asked.tenant(&api)?;
+    let prompts = config.prompts().filter(|p| request::shows(filter, p.tenant));
+    let key = |p: &Prompt| {
+        let application = p.application.map_or_else(String::new, |a| a.to_string());
+        format!("{}/{application}/{}", p.tenant, p.name)
+    };
+    asked.page(prompts.map(|p| (key(p), View::of(p))))
 }
 
 /// A prompt's name: 1 to 128 bytes, nothing that a path could be made of.
@@ -140,8 +141,8 @@ async fn receive(body: Body, path: &std::path::Path) -> Result<(), Problem> {
 }
 
 /// Takes a file in: checked, converted once to what the media engine plays, named by its content.
-pub(crate) async fn upload(State(api): State<Api>, Query(place): Query<Place>, body: Body) -> Answer {
-    let (tenant, application) = place.resolve(&api.store.snapshot())?;
+pub(crate) async fn upload(api: Desk, Query(place): Query<Place>, body: Body) -> Answer {
+    let (tenant, application) = place.resolve(&api.config())?;
     let name = checked_name(place.name.as_deref())?.to_owned();
     let part = api.prompts.join(format!("{}.part", request::random_hex::<8>()?));
     let cleaned = Part(Some(part.clone()));
@@ -169,7 +170,7 @@ pub(crate) async fn upload(State(api): State<Api>, Query(place): Query<Place>, b
 /// Stores samples under a name. The file is named by its content: a new version never changes a file that a call is
 /// playing. It is ready at once, or waits for approval where the configuration asks for it.
 pub(crate) async fn keep(
-    api: &Api,
+    api: &Desk,
     (tenant, application): (TenantId, Option<ApplicationId>),
     name: String,
     samples: &[i16],
@@ -196,7 +197,7 @@ pub(crate) async fn keep(
 }
 
 /// Written beside, synced and renamed, so that a half-written prompt is never played.
-async fn write_file(api: &Api, file: &str, wav: Vec<u8>) -> Result<(), Problem> {
+async fn write_file(api: &Desk, file: &str, wav: Vec<u8>) -> Result<(), Problem> {
     let path = api.prompts.join(file);
     let part = api.prompts.join(format!("{file}.{}.part", request::random_hex::<8>()?));
     let work = move || -> std::io::Result<()> {
@@ -219,28 +220,30 @@ async fn write_file(api: &Api, file: &str, wav: Vec<u8>) -> Result<(), Problem> 
 }
 
 /// What somebody thinks of a prompt after listening to it.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = PromptReview)]
 pub(crate) struct Review {
     state: ReviewState,
 }
 
-#[derive(Clone, Copy, Deserialize)]
+#[derive(Clone, Copy, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-enum ReviewState {
+#[schema(as = PromptReviewState)]
+pub(crate) enum ReviewState {
     Ready,
     Rejected,
 }
 
 /// Approves a prompt or rejects it. A prompt that calls are playing goes on to its end.
 pub(crate) async fn review(
-    State(api): State<Api>,
+    api: Desk,
     Path(name): Path<String>,
     Query(place): Query<Place>,
     request::Body(review): request::Body<Review>,
 ) -> Answer {
     let _one = api.changing.lock().await;
-    let config = api.store.snapshot();
+    let config = api.config();
     let (tenant, application) = place.resolve(&config)?;
     let found = config
         .prompts()
@@ -258,13 +261,12 @@ pub(crate) async fn review(
         (_, ReviewState::Rejected) => PromptState::Rejected,
     };
     let view = View::of(&prompt);
-    api.store.put(Resource::Prompt(prompt)).await?;
-    request::ok(view)
+    api.replace(prompt, view).await
 }
 
 /// Takes the name away. The file stays: a running call may be playing it, and other names may mean it.
-pub(crate) async fn remove(State(api): State<Api>, Path(name): Path<String>, Query(place): Query<Place>) -> Answer {
-    let (tenant, application) = place.resolve(&api.store.snapshot())?;
+pub(crate) async fn remove(api: Desk, Path(name): Path<String>, Query(place): Query<Place>) -> Answer {
+    let (tenant, application) = place.resolve(&api.config())?;
     api.store.remove(ResourceId::Prompt(tenant, application, name)).await?;
     request::done()
 }

@@ -1,17 +1,18 @@
 //! The recording of a running conversation: begin, pause, go on, end.
 
-use crate::Api;
 use crate::calls::find;
+use crate::desk::Desk;
 use crate::error::{Code, Problem};
-use crate::request::{self, Answer, Body};
-use axum::extract::{Path, State};
+use crate::request::{self, Answer, Body, Path};
 use serde::Deserialize;
 use strowger_core::call::{Command, RecordingCommand, RecordingPause};
 use strowger_runtime::CallError;
+use utoipa::ToSchema;
 
 /// What is asked of the recording.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = RecordingChange)]
 pub(crate) struct Change {
     /// `start`, `stop`, `pause`, `mask` or `resume`.
     action: String,
@@ -36,7 +37,7 @@ impl Change {
 }
 
 /// `POST /calls/{id}/recording`.
-pub(crate) async fn change(State(api): State<Api>, Path(id): Path<String>, Body(change): Body<Change>) -> Answer {
+pub(crate) async fn change(api: Desk, Path(id): Path<String>, Body(change): Body<Change>) -> Answer {
     let id = request::id("conversation", &id)?;
     let command = change.command()?;
     let tenant = find(&api, id).await?.head.tenant;

@@ -1,16 +1,19 @@
 //! Reading requests: bodies, ids, tenants, secrets; and answering lists.
 
 use crate::Api;
+use crate::desk::Desk;
 use crate::error::{Code, Problem};
 use axum::extract::rejection::JsonRejection;
-use axum::extract::{FromRequest, Request};
+use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::StatusCode;
+use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use strowger_core::number::CHINA;
 use strowger_core::{Number, TenantId};
 use strowger_store::config::Config;
+use utoipa::{IntoParams, ToSchema};
 
 /// What every handler returns.
 pub(crate) type Answer = Result<Response, Problem>;
@@ -34,15 +37,96 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     }
 }
 
-/// A list of everything.
-pub(crate) fn list<T: Serialize>(items: impl IntoIterator<Item = T>) -> Answer {
+/// The parameters of a query. What is wrong with them is answered as a problem.
+pub(crate) struct Query<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        match axum::extract::Query::from_request_parts(parts, state).await {
+            Ok(axum::extract::Query(query)) => Ok(Query(query)),
+            Err(e) => Err(Problem::parameter("query", e.body_text())),
+        }
+    }
+}
+
+/// The variable parts of a path. One that is no text names nothing.
+pub(crate) struct Path<T>(pub T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        match axum::extract::Path::from_request_parts(parts, state).await {
+            Ok(axum::extract::Path(path)) => Ok(Path(path)),
+            Err(e) => Err(Problem::new(Code::NotFound, e.body_text())),
+        }
+    }
+}
+
+/// Most items of a page, and as many as there are without a limit.
+const PAGE: usize = 1000;
+
+/// Which part of a list.
+#[derive(Deserialize, IntoParams)]
+pub(crate) struct Listing {
+    /// Only of this tenant, by name or id.
+    tenant: Option<String>,
+    /// `next` of the page before.
+    after: Option<String>,
+    /// Items of a page, 1 to 1000; 1000 without it.
+    #[param(minimum = 1, maximum = 1000)]
+    limit: Option<usize>,
+}
+
+impl Listing {
+    /// The tenant that the list is confined to, if it is.
+    pub fn tenant(&self, api: &Desk) -> Result<Option<TenantId>, Problem> {
+        let named = self.tenant.as_deref();
+        let named = named.map(|t| tenant(&api.config(), Some(t))).transpose()?;
+        Ok(named.or(api.only()))
+    }
+
+    /// A page of items, each with the key that it is sorted by; no two have the same key.
+    pub fn page<T: Serialize>(&self, items: impl IntoIterator<Item = (String, T)>) -> Answer {
+        let limit = self.limit.unwrap_or(PAGE);
+        if !(1..=PAGE).contains(&limit) {
+            return Err(Problem::parameter("limit", format!("limit is 1 to {PAGE}")));
+        }
+        let after = match &self.after {
+            None => None,
+            Some(text) => {
+                let key = hex::decode(text).ok().and_then(|k| String::from_utf8(k).ok());
+                Some(key.ok_or_else(|| Problem::parameter("after", "after is the 'next' of a page"))?)
+            }
+        };
+        let mut items: Vec<(String, T)> = items
+            .into_iter()
+            .filter(|(key, _)| after.as_ref().is_none_or(|a| key > a))
+            .collect();
+        items.sort_by(|a, b| a.0.cmp(&b.0));
+        let more = items.len() > limit;
+        items.truncate(limit);
+        let next = items.last().filter(|_| more).map(|(key, _)| hex::encode(key));
+        listed(items.into_iter().map(|(_, item)| item).collect(), next)
+    }
+}
+
+/// A page of a list, with what to ask for to get the next one.
+pub(crate) fn listed<T: Serialize>(items: Vec<T>, next: Option<String>) -> Answer {
     #[derive(Serialize)]
     struct List<T> {
         items: Vec<T>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        next: Option<String>,
     }
-    ok(List {
-        items: items.into_iter().collect(),
-    })
+    ok(List { items, next })
+}
+
+/// A list of everything.
+pub(crate) fn list<T: Serialize>(items: impl IntoIterator<Item = T>) -> Answer {
+    listed(items.into_iter().collect(), None)
 }
 
 /// 200 with a body.
@@ -127,16 +211,33 @@ pub(crate) fn tenant(config: &Config, named: Option<&str>) -> Result<TenantId, P
 }
 
 /// Restricts a list to a tenant.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 pub(crate) struct OfTenant {
+    /// Tenant, by name or id; needed only by who can see several.
     pub tenant: Option<String>,
 }
 
 impl OfTenant {
-    /// The tenant named, if one is.
-    pub fn resolve(&self, config: &Config) -> Result<Option<TenantId>, Problem> {
-        self.tenant.as_deref().map(|t| tenant(config, Some(t))).transpose()
+    /// The tenant named, or the only one that the principal can see.
+    pub fn resolve(&self, api: &Desk) -> Result<Option<TenantId>, Problem> {
+        let named = self.tenant.as_deref();
+        let named = named.map(|t| tenant(&api.config(), Some(t))).transpose()?;
+        Ok(named.or(api.only()))
     }
+}
+
+/// An id that was made.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Made)]
+pub(crate) struct Made {
+    pub id: String,
+}
+
+/// How many things it did.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Queued)]
+pub(crate) struct Queued {
+    pub queued: u64,
 }
 
 /// True if a list of this filter shows something of `owner`.

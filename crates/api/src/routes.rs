@@ -1,25 +1,27 @@
 //! Static routes: calls to a number go to a number, a device or a trunk.
 
-use crate::Api;
+use crate::desk::Desk;
 use crate::error::{Code, Problem};
-use crate::request::{self, Answer, Body, OfTenant};
-use axum::extract::{Path, Query, State};
+use crate::request::{self, Answer, Body, Listing, Path, Query};
 use serde::{Deserialize, Serialize};
 use strowger_core::resource::{Route, RouteTarget};
 use strowger_core::{RouteId, TenantId, TrunkId};
-use strowger_store::config::{Config, Resource, ResourceId};
+use strowger_store::config::Config;
+use utoipa::ToSchema;
 
-#[derive(Serialize)]
-struct View {
+#[derive(Serialize, ToSchema)]
+#[schema(as = Route)]
+pub(crate) struct View {
     id: String,
     application: String,
     number: String,
     target: Target,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
-enum Target {
+#[schema(as = RouteTarget)]
+pub(crate) enum Target {
     Number(String),
     Device(String),
     /// By name or id; as answered, the id.
@@ -41,36 +43,36 @@ impl View {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = RouteCreate)]
 pub(crate) struct Create {
     application: String,
     number: String,
     target: Target,
 }
 
-pub(crate) async fn list(State(api): State<Api>, Query(of): Query<OfTenant>) -> Answer {
-    let config = api.store.snapshot();
-    let filter = of.resolve(&config)?;
+pub(crate) async fn list(api: Desk, Query(asked): Query<Listing>) -> Answer {
+    let config = api.config();
+    let filter = asked.tenant(&api)?;
     let owner = |r: &Route| config.application(r.application).map(|a| a.tenant);
-    let mut views: Vec<View> = config
+    let routes = config
         .routes()
-        .filter(|r| owner(r).is_some_and(|o| request::shows(filter, o)))
-        .map(|r| View::of(r))
-        .collect();
-    views.sort_by(|a, b| a.number.cmp(&b.number));
-    request::list(views)
+        .filter(|r| owner(r).is_some_and(|o| request::shows(filter, o)));
+    asked.page(routes.map(|r| (r.number.as_str().to_owned(), View::of(r))))
 }
 
-fn find(api: &Api, text: &str) -> Result<Route, Problem> {
+fn find(api: &Desk, text: &str) -> Result<Route, Problem> {
     let id: RouteId = request::id("route", text)?;
-    let config = api.store.snapshot();
+    let config = api.config();
     let found = config.routes().find(|r| r.id == id);
     Ok(Route::clone(found.ok_or_else(|| Problem::not_found("route", id))?))
 }
 
-pub(crate) async fn show(State(api): State<Api>, Path(id): Path<String>) -> Answer {
-    request::ok(View::of(&find(&api, &id)?))
+pub(crate) async fn show(api: Desk, Path(id): Path<String>) -> Answer {
+    let route = find(&api, &id)?;
+    let view = View::of(&route);
+    api.shown(route, view)
 }
 
 /// A trunk that the tenant may use, by id or by name; its own goes before one of the platform's.
@@ -89,8 +91,8 @@ fn trunk(config: &Config, tenant: TenantId, text: &str) -> Result<TrunkId, Probl
     }
 }
 
-pub(crate) async fn create(State(api): State<Api>, Body(create): Body<Create>) -> Answer {
-    let config = api.store.snapshot();
+pub(crate) async fn create(api: Desk, Body(create): Body<Create>) -> Answer {
+    let config = api.config();
     let id = request::body_id("application", &create.application)?;
     let application = config
         .application(id)
@@ -140,12 +142,11 @@ pub(crate) async fn create(State(api): State<Api>, Body(create): Body<Create>) -
         target,
     };
     let view = View::of(&route);
-    api.store.create(Resource::Route(route)).await?;
-    request::created(view)
+    api.create(route, view).await
 }
 
-pub(crate) async fn remove(State(api): State<Api>, Path(id): Path<String>) -> Answer {
+pub(crate) async fn remove(api: Desk, Path(id): Path<String>) -> Answer {
+    let _one = api.changing.lock().await;
     let route = find(&api, &id)?;
-    api.store.remove(ResourceId::Route(route.id)).await?;
-    request::done()
+    api.remove(&route).await
 }

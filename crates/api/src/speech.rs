@@ -1,10 +1,10 @@
 //! Prompts from text, and live transcription.
 
+use crate::desk::Desk;
 use crate::error::{Code, Problem};
 use crate::operations::Reply;
-use crate::request::{self, Answer, Body};
-use crate::{Api, Metric, MetricKind, calls, prompts};
-use axum::extract::{Path, State};
+use crate::request::{self, Answer, Body, Path};
+use crate::{Metric, MetricKind, calls, prompts};
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use serde::{Deserialize, Serialize};
@@ -14,6 +14,7 @@ use strowger_core::{ConversationId, Stamp};
 use strowger_speech::import::Limits;
 use strowger_speech::synthesis::{SynthesisError, Synthesiser, Utterance};
 use tokio::sync::Semaphore;
+use utoipa::ToSchema;
 
 /// Settings and engines of prompts and speech.
 pub struct Speech {
@@ -113,7 +114,7 @@ pub struct TranscriptEntry {
 }
 
 /// Kinds of [`TranscriptEntry`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TranscriptKind {
     /// Words so far.
@@ -131,8 +132,9 @@ pub enum TranscriptKind {
 }
 
 /// A prompt from text.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = PromptSynthesis)]
 pub(crate) struct Synthesis {
     name: String,
     text: String,
@@ -153,9 +155,9 @@ fn problem(error: &SynthesisError) -> Problem {
 }
 
 /// Has a text said and keeps it as a prompt.
-pub(crate) async fn synthesise(State(api): State<Api>, Body(asked): Body<Synthesis>) -> Answer {
+pub(crate) async fn synthesise(api: Desk, Body(asked): Body<Synthesis>) -> Answer {
     let place = prompts::Place::named(asked.tenant, asked.application);
-    let owner = place.resolve(&api.store.snapshot())?;
+    let owner = place.resolve(&api.config())?;
     let name = prompts::checked_name(Some(&asked.name))?.to_owned();
     let language = Language::from_code(&asked.language)
         .ok_or_else(|| Problem::parameter("language", "language is \"zh\" or \"en\""))?;
@@ -168,19 +170,20 @@ pub(crate) async fn synthesise(State(api): State<Api>, Body(asked): Body<Synthes
 }
 
 /// How a conversation is listened to.
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = TranscriptionStart)]
 pub(crate) struct Listening {
     language: Option<String>,
 }
 
-fn transcription(api: &Api) -> Result<&Arc<dyn Transcription>, Problem> {
+fn transcription(api: &Desk) -> Result<&Arc<dyn Transcription>, Problem> {
     let none = || Problem::new(Code::SpeechOff, TranscriptionError::None.to_string());
     api.speech.transcription.as_ref().ok_or_else(none)
 }
 
 /// Begins to listen to a running conversation.
-pub(crate) async fn start(State(api): State<Api>, Path(id): Path<String>, Body(asked): Body<Listening>) -> Answer {
+pub(crate) async fn start(api: Desk, Path(id): Path<String>, Body(asked): Body<Listening>) -> Answer {
     let id = request::id("conversation", &id)?;
     let tenant = calls::find(&api, id).await?.head.tenant;
     // Only what runs can be listened to.
@@ -210,39 +213,42 @@ pub(crate) async fn start(State(api): State<Api>, Path(id): Path<String>, Body(a
 }
 
 /// Ends it.
-pub(crate) async fn stop(State(api): State<Api>, Path(id): Path<String>) -> Answer {
+pub(crate) async fn stop(api: Desk, Path(id): Path<String>) -> Answer {
     let id = request::id("conversation", &id)?;
     calls::find(&api, id).await?;
     transcription(&api)?.stop(id);
     request::done()
 }
 
+#[derive(Serialize, ToSchema)]
+#[schema(as = Transcript)]
+pub(crate) struct TranscriptView {
+    running: bool,
+    items: Vec<TranscriptItem>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct TranscriptItem {
+    sequence: u64,
+    leg: u16,
+    at: String,
+    kind: TranscriptKind,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    text: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    begin_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    end_ms: Option<u64>,
+}
+
 /// What was recognised.
-pub(crate) async fn transcript(State(api): State<Api>, Path(id): Path<String>) -> Answer {
-    #[derive(Serialize)]
-    struct View {
-        running: bool,
-        items: Vec<Item>,
-    }
-    #[derive(Serialize)]
-    struct Item {
-        sequence: u64,
-        leg: u16,
-        at: String,
-        kind: TranscriptKind,
-        #[serde(skip_serializing_if = "String::is_empty")]
-        text: String,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        begin_ms: Option<u64>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        end_ms: Option<u64>,
-    }
+pub(crate) async fn transcript(api: Desk, Path(id): Path<String>) -> Answer {
     let id = request::id("conversation", &id)?;
     calls::find(&api, id).await?;
     let (running, entries) = transcription(&api)?
         .transcript(id)
         .ok_or_else(|| Problem::not_found("transcript", id))?;
-    let items = entries.into_iter().map(|e| Item {
+    let items = entries.into_iter().map(|e| TranscriptItem {
         sequence: e.sequence,
         leg: e.leg,
         at: crate::rfc3339(e.at),
@@ -251,7 +257,7 @@ pub(crate) async fn transcript(State(api): State<Api>, Path(id): Path<String>) -
         begin_ms: e.span.map(|s| s.0),
         end_ms: e.span.map(|s| s.1),
     });
-    request::ok(View {
+    request::ok(TranscriptView {
         running,
         items: items.collect(),
     })

@@ -1,15 +1,16 @@
 //! Tenants: customers of the installation.
 
-use crate::Api;
+use crate::desk::Desk;
 use crate::error::{Code, Problem};
-use crate::request::{self, Answer, Body};
-use axum::extract::{Path, State};
+use crate::request::{self, Answer, Body, Listing, Path, Query};
 use serde::{Deserialize, Serialize};
 use strowger_core::{Number, TenantId, TrunkId};
-use strowger_store::config::{AddressRange, Config, Resource, ResourceId, Tenant};
+use strowger_store::config::{AddressRange, Config, Tenant};
+use utoipa::ToSchema;
 
-#[derive(Serialize)]
-struct View {
+#[derive(Serialize, ToSchema)]
+#[schema(as = Tenant)]
+pub(crate) struct View {
     id: String,
     name: String,
     push_allowed: Vec<String>,
@@ -45,8 +46,9 @@ impl View {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = TenantChange)]
 pub(crate) struct Change {
     name: Option<String>,
     push_allowed: Option<Vec<String>>,
@@ -151,8 +153,8 @@ fn emergency(tenant: TenantId, text: &str, config: &Config) -> Result<Option<Tru
     Ok(Some(trunk.id))
 }
 
-fn find(api: &Api, text: &str) -> Result<Tenant, Problem> {
-    let config = api.store.snapshot();
+fn find(api: &Desk, text: &str) -> Result<Tenant, Problem> {
+    let config = api.config();
     let id = request::tenant(&config, Some(text))?;
     config
         .tenant(id)
@@ -160,50 +162,54 @@ fn find(api: &Api, text: &str) -> Result<Tenant, Problem> {
         .ok_or_else(|| Problem::not_found("tenant", text))
 }
 
-pub(crate) async fn list(State(api): State<Api>) -> Answer {
-    request::list(api.store.snapshot().tenants().map(|t| View::of(t)))
+pub(crate) async fn list(api: Desk, Query(asked): Query<Listing>) -> Answer {
+    let config = api.config();
+    let filter = asked.tenant(&api)?;
+    let tenants = config.tenants().filter(|t| request::shows(filter, t.id));
+    asked.page(tenants.map(|t| (t.id.to_string(), View::of(t))))
 }
 
-pub(crate) async fn show(State(api): State<Api>, Path(id): Path<String>) -> Answer {
-    request::ok(View::of(&find(&api, &id)?))
+pub(crate) async fn show(api: Desk, Path(id): Path<String>) -> Answer {
+    let tenant = find(&api, &id)?;
+    let view = View::of(&tenant);
+    api.shown(tenant, view)
 }
 
-pub(crate) async fn create(State(api): State<Api>, Body(change): Body<Change>) -> Answer {
+pub(crate) async fn create(api: Desk, Body(change): Body<Change>) -> Answer {
     if change.name.is_none() {
         return Err(Problem::parameter("name", "name is required"));
     }
     let mut tenant = Tenant::new(TenantId(request::mint(&api)?), "");
-    change.apply(&mut tenant, &api.store.snapshot())?;
-    if api.store.snapshot().tenants().any(|t| t.name == tenant.name) {
+    change.apply(&mut tenant, &api.config())?;
+    if api.config().tenants().any(|t| t.name == tenant.name) {
         return Err(Problem::new(
             Code::Exists,
             format!("there is a tenant {:?} already", tenant.name),
         ));
     }
     let view = View::of(&tenant);
-    api.store.create(Resource::Tenant(tenant)).await?;
-    request::created(view)
+    api.create(tenant, view).await
 }
 
-pub(crate) async fn change(State(api): State<Api>, Path(id): Path<String>, Body(change): Body<Change>) -> Answer {
+pub(crate) async fn change(api: Desk, Path(id): Path<String>, Body(change): Body<Change>) -> Answer {
     let _one = api.changing.lock().await;
     let mut tenant = find(&api, &id)?;
-    change.apply(&mut tenant, &api.store.snapshot())?;
+    api.expects(&tenant)?;
+    change.apply(&mut tenant, &api.config())?;
     let view = View::of(&tenant);
-    api.store.put(Resource::Tenant(tenant)).await?;
-    request::ok(view)
+    api.replace(tenant, view).await
 }
 
 /// Destroys the tenant's key: what was stored under it can never be read again.
-pub(crate) async fn remove(State(api): State<Api>, Path(id): Path<String>) -> Answer {
+pub(crate) async fn remove(api: Desk, Path(id): Path<String>) -> Answer {
+    let _one = api.changing.lock().await;
     let tenant = find(&api, &id)?;
-    api.store.remove(ResourceId::Tenant(tenant.id)).await?;
-    request::done()
+    api.remove(&tenant).await
 }
 
 /// Whether a tenant may own this number: it must not be another one's.
-pub(crate) fn may_own(api: &Api, tenant: TenantId, number: &Number) -> Result<(), Problem> {
-    match api.store.snapshot().number(number) {
+pub(crate) fn may_own(api: &Desk, tenant: TenantId, number: &Number) -> Result<(), Problem> {
+    match api.config().number(number) {
         Some(n) if n.tenant != tenant => Err(Problem::new(Code::Exists, "the number belongs to another tenant")),
         _ => Ok(()),
     }

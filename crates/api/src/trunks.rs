@@ -1,9 +1,8 @@
 //! Trunks to carriers.
 
-use crate::Api;
+use crate::desk::Desk;
 use crate::error::Problem;
-use crate::request::{self, Answer, Body, OfTenant};
-use axum::extract::{Path, Query, State};
+use crate::request::{self, Answer, Body, Listing, Path, Query};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use strowger_core::address::BadRange;
@@ -12,13 +11,15 @@ use strowger_core::resource::{
 };
 use strowger_core::{AddressRange, TrunkId};
 use strowger_runtime::owner::CODECS;
-use strowger_store::config::{Config, PLATFORM, Resource, ResourceId};
+use strowger_store::config::{Config, PLATFORM};
+use utoipa::ToSchema;
 
 /// What a new trunk takes unless it says otherwise: what every carrier has.
 const DEFAULT_CODECS: [&str; 2] = ["PCMA", "PCMU"];
 
-#[derive(Serialize)]
-struct View {
+#[derive(Serialize, ToSchema)]
+#[schema(as = Trunk)]
+pub(crate) struct View {
     id: String,
     /// `null` for one of the platform's.
     tenant: Option<String>,
@@ -53,8 +54,9 @@ struct View {
     healthy: Option<bool>,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = TrunkRule)]
 pub(crate) struct Rule {
     #[serde(default)]
     prefix: String,
@@ -74,7 +76,7 @@ fn yes() -> bool {
 }
 
 impl View {
-    fn of(t: &Trunk, api: &Api) -> View {
+    fn of(t: &Trunk, api: &Desk) -> View {
         View {
             id: t.id.to_string(),
             tenant: t.tenant.map(|t| t.to_string()),
@@ -122,8 +124,9 @@ impl View {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = TrunkChange)]
 pub(crate) struct Change {
     name: Option<String>,
     /// Only when it is created; `"platform"` for one that all tenants share.
@@ -398,8 +401,17 @@ impl Change {
     }
 }
 
-fn find(api: &Api, text: &str) -> Result<Trunk, Problem> {
-    named(&api.store.snapshot(), text).cloned()
+/// A tenant may send calls to the platform's trunks, and sees nothing of how they are set.
+fn visible(api: &Desk, t: &Trunk) -> bool {
+    t.tenant.is_some() || api.only().is_none()
+}
+
+fn find(api: &Desk, text: &str) -> Result<Trunk, Problem> {
+    let trunk = named(&api.config(), text).cloned()?;
+    if !visible(api, &trunk) {
+        return Err(Problem::not_found("trunk", format!("{text:?}")));
+    }
+    Ok(trunk)
 }
 
 /// A trunk by id or by name.
@@ -411,24 +423,22 @@ pub(crate) fn named<'c>(config: &'c Config, text: &str) -> Result<&'c Trunk, Pro
         .ok_or_else(|| Problem::not_found("trunk", format!("{text:?}")))
 }
 
-pub(crate) async fn list(State(api): State<Api>, Query(of): Query<OfTenant>) -> Answer {
-    let config = api.store.snapshot();
-    let filter = of.resolve(&config)?;
-    request::list(
-        config
-            .trunks()
-            .iter()
-            .filter(|t| request::shows(filter, t.tenant.unwrap_or(PLATFORM)) || t.tenant.is_none())
-            .map(|t| View::of(t, &api)),
-    )
+pub(crate) async fn list(api: Desk, Query(asked): Query<Listing>) -> Answer {
+    let config = api.config();
+    let filter = asked.tenant(&api)?;
+    let shows = |t: &Trunk| request::shows(filter, t.tenant.unwrap_or(PLATFORM)) || t.tenant.is_none();
+    let trunks = config.trunks().iter().filter(|t| shows(t) && visible(&api, t));
+    asked.page(trunks.map(|t| (t.id.to_string(), View::of(t, &api))))
 }
 
-pub(crate) async fn show(State(api): State<Api>, Path(id): Path<String>) -> Answer {
-    request::ok(View::of(&find(&api, &id)?, &api))
+pub(crate) async fn show(api: Desk, Path(id): Path<String>) -> Answer {
+    let trunk = find(&api, &id)?;
+    let view = View::of(&trunk, &api);
+    api.shown(trunk, view)
 }
 
-pub(crate) async fn create(State(api): State<Api>, Body(mut change): Body<Change>) -> Answer {
-    let config = api.store.snapshot();
+pub(crate) async fn create(api: Desk, Body(mut change): Body<Change>) -> Answer {
+    let config = api.config();
     let tenant = match change.tenant.take().as_deref() {
         Some("platform") => None,
         named => Some(request::tenant(&config, named)?),
@@ -452,11 +462,10 @@ pub(crate) async fn create(State(api): State<Api>, Body(mut change): Body<Change
     };
     change.apply(&mut trunk)?;
     let view = View::of(&trunk, &api);
-    api.store.create(Resource::Trunk(trunk)).await?;
-    request::created(view)
+    api.create(trunk, view).await
 }
 
-pub(crate) async fn change(State(api): State<Api>, Path(id): Path<String>, Body(change): Body<Change>) -> Answer {
+pub(crate) async fn change(api: Desk, Path(id): Path<String>, Body(change): Body<Change>) -> Answer {
     let _one = api.changing.lock().await;
     if change.tenant.is_some() {
         return Err(Problem::parameter(
@@ -465,14 +474,14 @@ pub(crate) async fn change(State(api): State<Api>, Path(id): Path<String>, Body(
         ));
     }
     let mut trunk = find(&api, &id)?;
+    api.expects(&trunk)?;
     change.apply(&mut trunk)?;
     let view = View::of(&trunk, &api);
-    api.store.put(Resource::Trunk(trunk)).await?;
-    request::ok(view)
+    api.replace(trunk, view).await
 }
 
-pub(crate) async fn remove(State(api): State<Api>, Path(id): Path<String>) -> Answer {
+pub(crate) async fn remove(api: Desk, Path(id): Path<String>) -> Answer {
+    let _one = api.changing.lock().await;
     let trunk = find(&api, &id)?;
-    api.store.remove(ResourceId::Trunk(trunk.id)).await?;
-    request::done()
+    api.remove(&trunk).await
 }

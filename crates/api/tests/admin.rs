@@ -453,7 +453,7 @@ async fn a_backup_is_made_and_never_overwrites() {
 }
 
 #[tokio::test]
-async fn the_public_listener_has_health_readiness_and_metrics_and_nothing_else() {
+async fn the_public_listener_has_health_readiness_and_metrics_and_nothing_else_for_nobody() {
     let h = house();
     let get = |path: &str| send(&h.public, Request::get(path.to_owned()).body(Body::empty()).unwrap());
     assert_eq!(get("/health").await.1["status"], "ok");
@@ -474,7 +474,7 @@ async fn the_public_listener_has_health_readiness_and_metrics_and_nothing_else()
         .oneshot(Request::get("/api/v1/tenants").body(Body::empty()).unwrap())
         .await
         .unwrap();
-    assert_eq!(response.status(), 404);
+    assert_eq!(response.status(), 401);
 }
 
 #[tokio::test]

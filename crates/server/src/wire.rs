@@ -81,6 +81,9 @@ pub enum StartError {
         /// The system's reason.
         why: std::io::Error,
     },
+    /// What access tokens are signed with.
+    #[error("identity: {0}. The database is untouched; check it with a backup before you go on")]
+    Identity(String),
     /// What an earlier process left could not be read.
     #[error("recovery: {0}. The database is untouched; check it with a backup before you go on")]
     Recovery(#[from] strowger_store::StoreError),
@@ -163,7 +166,7 @@ pub async fn start(config: &Config, data: DataFolder) -> Result<Running, StartEr
         tokio::spawn(recovery::heartbeat(switch.clone())),
         tokio::spawn(health::watch(switch.clone())),
         tokio::spawn(carriers::keep(switch.clone(), telephony::resolver(config)?)),
-        tokio::spawn(retention(store.clone(), config.storage.keep_days, recordings.clone())),
+        tokio::spawn(retention(store.clone(), config.storage.clone(), recordings.clone())),
     ];
 
     switch.resume_batches().await?;
@@ -171,6 +174,7 @@ pub async fn start(config: &Config, data: DataFolder) -> Result<Running, StartEr
     let (stop, stopped) = watch::channel(false);
     let speech = speech::open(config, &switch, data.sub("speech")?).await?;
     let api = api_of(config, &switch, &store, prompts, speech);
+    api.prepare().await.map_err(|p| StartError::Identity(p.to_string()))?;
     // Readiness is told over HTTP, so the socket of the operators comes first.
     let (socket, admin) = listen_admin(&data, api.clone(), stopped.clone())?;
     let (http, public) = listen_http(config, &switch, &store, &api, recordings, stopped).await?;
@@ -300,6 +304,7 @@ fn api_of(config: &Config, switch: &Arc<Switch>, store: &Store, prompts: PathBuf
             config.sip.origins.clone(),
         )),
         profiles: vec![voice].into(),
+        identity: Arc::new(strowger_api::Identity::new(config.http.api_rate)),
         changing: Arc::default(),
     }
 }
@@ -337,6 +342,8 @@ async fn listen_http(
         .merge(recordings::router(recordings))
         .merge(dialect);
     let served = tokio::spawn(async move {
+        // The audit log says where a request came from.
+        let app = app.into_make_service_with_connect_info::<SocketAddr>();
         let serve = axum::serve(listener, app).with_graceful_shutdown(until(stopped));
         if let Err(error) = serve.await {
             tracing::error!("the HTTP listener ended: {error}");
@@ -375,11 +382,20 @@ fn listen_admin(
 
 /// Once an hour, takes away what is older than the setting. The first time is an hour after the start, so that a server
 /// that is restarted in a hurry does not begin with the least urgent of its work.
-async fn retention(store: Store, days: u64, recordings: PathBuf) {
-    let age = days.saturating_mul(86_400_000);
+async fn retention(store: Store, keep: config::Storage, recordings: PathBuf) {
+    let ago = |days: u64| Stamp(now().0.saturating_sub_unsigned(days.saturating_mul(86_400_000)));
     loop {
         tokio::time::sleep(Duration::from_secs(3600)).await;
-        let before = Stamp(now().0.saturating_sub_unsigned(age));
+        let before = ago(keep.keep_days);
+        // Idempotency keys are good for a day, and so are the tokens of a login that is over.
+        for done in [
+            store.prune_logins(ago(1)).await,
+            store.prune_audit(ago(keep.audit_days)).await,
+        ] {
+            if let Err(error) = done {
+                tracing::warn!("old logins or audit rows could not be taken away: {error}");
+            }
+        }
         match store.prune(before).await {
             Ok(pruned) => tracing::debug!(?pruned, "took old rows away"),
             Err(error) => tracing::warn!("old rows could not be taken away: {error}"),

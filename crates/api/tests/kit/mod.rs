@@ -198,6 +198,7 @@ fn furnished(speech: Speech, ice: strowger_api::IceServers) -> House {
             settings: ApplicationSettings::default(),
         }]
         .into(),
+        identity: Arc::default(),
         changing: Arc::default(),
     };
     House {
@@ -245,6 +246,49 @@ impl House {
         self.post("/trunks", json!({ "name": "lab", "address": "127.0.0.1:5090" }))
             .await;
         (account, application)
+    }
+}
+
+/// An answer with its headers.
+pub struct Full {
+    pub status: u16,
+    pub headers: axum::http::HeaderMap,
+    pub body: Value,
+}
+
+impl House {
+    /// A request to the public listener: bearer token, more headers, body.
+    pub async fn public(&self, method: &str, path: &str, token: &str, more: &[(&str, &str)], body: Value) -> Full {
+        let mut request = Request::builder().method(method).uri(format!("/api/v1{path}"));
+        if !token.is_empty() {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        for (name, value) in more {
+            request = request.header(*name, *value);
+        }
+        let body = if body.is_null() {
+            Body::empty()
+        } else {
+            request = request.header("content-type", "application/json");
+            Body::from(body.to_string())
+        };
+        let response = self.public.clone().oneshot(request.body(body).unwrap()).await.unwrap();
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let bytes = response.into_body().collect().await.unwrap().to_bytes();
+        Full {
+            status,
+            headers,
+            body: serde_json::from_slice(&bytes).unwrap_or(Value::Null),
+        }
+    }
+
+    /// A tenant and a key of it with these scopes.
+    pub async fn tenant_with_key(&self, name: &str, scopes: &[&str]) -> (String, String) {
+        let tenant = self.post("/tenants", json!({ "name": name })).await;
+        let body = json!({ "name": "k", "tenant": name, "scopes": scopes });
+        let key = self.post("/keys", body).await;
+        let text = |v: &Value| v.as_str().unwrap().to_owned();
+        (text(&tenant["id"]), text(&key["key"]))
     }
 }
 

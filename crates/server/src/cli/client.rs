@@ -86,13 +86,34 @@ impl Client {
 
     /// Sends a request and prints its answer.
     pub async fn run(&self, request: Request, json: bool) -> Result<(), Failure> {
-        let answer = self.send(request.method, &request.path, request.body).await?;
+        let mut answer = self.send(request.method, &request.path, request.body).await?;
+        self.rest(&request.path, &mut answer).await?;
         if json {
             if !answer.is_null() {
                 output::json(&answer);
             }
         } else {
             output::show(&answer, &request.view);
+        }
+        Ok(())
+    }
+
+    /// Fetches the pages that follow, unless the request said how long a page is.
+    async fn rest(&self, path: &str, answer: &mut Value) -> Result<(), Failure> {
+        if path.contains("limit=") {
+            return Ok(());
+        }
+        while let Some(next) = answer["next"].as_str() {
+            let page = with_query(path, &[("after", Some(next))]);
+            let mut page = self.send("GET", &page, Body::Empty).await?;
+            let more = page["items"].as_array_mut().map(std::mem::take).unwrap_or_default();
+            if let Some(items) = answer["items"].as_array_mut() {
+                items.extend(more);
+            }
+            answer["next"] = page["next"].take();
+        }
+        if let Some(answer) = answer.as_object_mut() {
+            answer.remove("next");
         }
         Ok(())
     }

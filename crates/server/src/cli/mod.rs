@@ -4,6 +4,7 @@
 mod batch;
 mod call;
 mod client;
+mod identity;
 mod ladder;
 mod lines;
 mod output;
@@ -75,6 +76,18 @@ pub enum Command {
     /// Tenants: customers of the installation
     #[command(subcommand)]
     Tenant(resources::Tenant),
+    /// Users: people who may use a tenant's part of the platform
+    #[command(subcommand)]
+    User(identity::User),
+    /// API keys: programs that may
+    #[command(subcommand)]
+    Key(identity::Key),
+    /// Who did what
+    #[command(
+        after_help = "Example:\n  strowger audit --tenant acme --from 2026-01-31T00:00:00Z\n\n\
+        Without a tenant, the log of what the installation's owner did."
+    )]
+    Audit(identity::Audit),
     /// Accounts: who may use the integrators' API
     #[command(subcommand)]
     Account(resources::Account),
@@ -228,6 +241,12 @@ pub async fn run(common: &Common, command: Command) -> ExitCode {
     let client = Client::new(data::admin_socket(&data));
     let done = match command {
         Command::Tenant(c) => client.run(c.request(), common.json).await,
+        Command::User(c) => match c.request() {
+            Ok(request) => client.run(request, common.json).await,
+            Err(failure) => Err(failure),
+        },
+        Command::Key(c) => client.run(c.request(), common.json).await,
+        Command::Audit(c) => client.run(c.request(), common.json).await,
         Command::Account(c) => client.run(c.request(), common.json).await,
         Command::Application(c) => client.run(c.request(), common.json).await,
         Command::Trunk(c) => client.run(c.request(), common.json).await,

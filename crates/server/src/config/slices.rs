@@ -177,6 +177,8 @@ pub struct Http {
     pub public_url: Option<String>,
     /// Largest request body in bytes.
     pub body_limit: usize,
+    /// Requests per second of an API key or user that has no limit of its own; 0 is no limit.
+    pub api_rate: u32,
 }
 
 impl Http {
@@ -199,6 +201,7 @@ impl Http {
                 },
             ),
             body_limit: s.integer("body_limit", 256 << 10, 1024..=64 << 20, "bytes") as usize,
+            api_rate: s.integer("api_rate", 50, 0..=100_000, "requests per second") as u32,
         };
         s.close();
         read
@@ -232,6 +235,8 @@ pub struct Storage {
     pub min_free_mb: u64,
     /// Days that finished pushes and the journals of closed conversations are kept; records stay.
     pub keep_days: u64,
+    /// Days that rows of the audit log are kept.
+    pub audit_days: u64,
 }
 
 impl Storage {
@@ -245,6 +250,7 @@ impl Storage {
             queue: s.integer("queue", 8192, 64..=1_000_000, "batches") as usize,
             min_free_mb: s.integer("min_free_mb", 256, 0..=1_000_000, "MiB"),
             keep_days: s.integer("keep_days", 180, 1..=3650, "days"),
+            audit_days: s.integer("audit_days", 400, 1..=36_500, "days"),
         };
         s.close();
         read
