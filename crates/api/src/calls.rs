@@ -72,8 +72,9 @@ pub(crate) struct LegView {
     one_way: Vec<OneWayView>,
 }
 
-#[derive(Serialize)]
-struct OneWayView {
+#[derive(Serialize, ToSchema)]
+#[schema(as = CallOneWay)]
+pub(crate) struct OneWayView {
     cause: &'static str,
     /// What it means and what to do.
     advice: &'static str,
@@ -106,8 +107,9 @@ pub(crate) struct QualityView {
 }
 
 /// Mean opinion scores, 1 to 4.5.
-#[derive(Serialize)]
-struct ScoreView {
+#[derive(Serialize, ToSchema)]
+#[schema(as = CallScore)]
+pub(crate) struct ScoreView {
     mean: f64,
     worst: f64,
 }
