@@ -4,6 +4,7 @@
 //! A target is a function that must return for any bytes, soon, without a panic; its assertions say what must hold.
 
 mod codec;
+mod flows;
 mod frame;
 mod media;
 pub mod mutate;
@@ -43,6 +44,8 @@ pub const TARGETS: &[Target] = &[
     target("spoken", media::spoken, seeds::spoken),
     target("import", media::import, seeds::audio_files),
     target("transcript", media::transcript, seeds::transcripts),
+    target("flow", flows::flow, flows::seeds),
+    target("regions", flows::regions, flows::region_seeds),
 ];
 
 const fn target(name: &'static str, run: fn(&[u8]), seeds: fn() -> Vec<Vec<u8>>) -> Target {

@@ -74,8 +74,8 @@ impl std::fmt::Debug for Input {
 pub struct Answer {
     /// HTTP status.
     pub status: u16,
-    /// What was to be taken from the body, by the name of the value; what was not there is left out.
-    pub values: BTreeMap<Name, String>,
+    /// What is at the pointers that were asked for, as text; what is not there is left out.
+    pub values: BTreeMap<String, String>,
 }
 
 /// How a call comes back to its flow.
@@ -188,8 +188,8 @@ pub struct Outgoing {
     pub headers: Vec<(String, String)>,
     /// Body, JSON.
     pub body: Option<String>,
-    /// What to take from the answer: names and JSON pointers.
-    pub take: Vec<(Name, String)>,
+    /// What is wanted of the answer: JSON pointers (RFC 6901).
+    pub pointers: Vec<String>,
     /// How long it may take.
     pub timeout_ms: u32,
 }

@@ -301,7 +301,7 @@ impl Run {
                         .map(|(name, value)| (name.clone(), self.render(value, Place::Header)))
                         .collect(),
                     body: request.body.as_ref().map(|b| self.render(b, Place::Json)),
-                    take: request.take.clone(),
+                    pointers: request.take.iter().map(|(_, pointer)| pointer.clone()).collect(),
                     timeout_ms: request.timeout_ms,
                 };
                 step.actions.push(Action::Send(outgoing));

@@ -19,10 +19,10 @@ impl Run {
         self.set("http.status", &text, false);
         let good = status.is_some_and(|s| (200..300).contains(&s));
         // What is not in the answer is not left over from another.
-        let mut values = answer.map(|a| a.values).unwrap_or_default();
-        for (name, _) in &request.take {
-            let value = values.remove(name).unwrap_or_default();
-            self.set(name, &value, false);
+        let values = answer.map(|a| a.values).unwrap_or_default();
+        for (name, pointer) in &request.take {
+            let value = values.get(pointer).map(String::as_str).unwrap_or_default();
+            self.set(name, value, false);
         }
         self.go(if good { next } else { failed }, now, step);
     }

@@ -316,7 +316,10 @@ fn the_tenants_server_is_asked_and_its_answer_used() {
     assert!(!format!("{step:?}").contains("138"));
 
     let answer = |status, level: Option<&str>| {
-        let values: BTreeMap<_, _> = level.map(|l| ("level".to_owned(), l.to_owned())).into_iter().collect();
+        let values: BTreeMap<_, _> = level
+            .map(|l| ("/customer/level".to_owned(), l.to_owned()))
+            .into_iter()
+            .collect();
         Given::Answers(Some(Answer { status, values }))
     };
     let said = |given| lines(&dry(http(), &[given])).get(2).cloned();
