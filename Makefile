@@ -69,7 +69,7 @@ soak: ## the same load for an hour (SOAK_SECONDS=n), with memory and descriptors
 	cargo run --release --locked -p strowger-benches -- soak --seconds $(or $(SOAK_SECONDS),3600)
 
 # cargo-fuzz asks for a nightly compiler's sanitizer flags; the variable lets the stable one accept them.
-fuzz: ## every fuzz target for 60 seconds (FUZZ_SECONDS=n), or n executions each (FUZZ_RUNS=n); FUZZ_TARGETS="a b"
+fuzz: ## schemathesis for five minutes, and every fuzz target for 60 seconds (FUZZ_SECONDS=n), or n executions each (FUZZ_RUNS=n); FUZZ_TARGETS="a b"
 	@scripts/setup fuzz
 	cargo run --quiet --locked -p strowger-fuzz-targets --example seeds -- fuzz/corpus
 	cd fuzz
@@ -79,6 +79,13 @@ fuzz: ## every fuzz target for 60 seconds (FUZZ_SECONDS=n), or n executions each
 			$(if $(FUZZ_RUNS),-runs=$(FUZZ_RUNS),-max_total_time=$(or $(FUZZ_SECONDS),60)) \
 			-rss_limit_mb=2048 -timeout=5 -dict=sip.dict -print_final_stats=1
 	done
+	if [ -z "$(FUZZ_TARGETS)$(FUZZ_RUNS)" ]; then
+		echo "== schemathesis"
+		cd ..
+		cargo build --release --locked -p strowger-server
+		STROWGER_SCHEMATHESIS_SECONDS=$(or $(FUZZ_SECONDS),300) \
+			cargo test -p strowger-tests --locked --test native_api -- --nocapture schemathesis
+	fi
 
 openapi: ## write docs/openapi.json from the code
 	@STROWGER_WRITE_OPENAPI=1 cargo nextest run -p strowger-api --locked the_file_in_the_repository
