@@ -1,13 +1,18 @@
 //! Resources of tenants, and the immutable snapshot of all of them that the hot path reads.
 
+use crate::centre::{Centre, Centres};
 use crate::devices::Devices;
 use crate::identity::{ApiKey, User};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 pub use strowger_core::address::{AddressRange, BadRange};
+use strowger_core::centre::resource::{Agent, Queue, SkillGroup};
 use strowger_core::resource::{ApplicationSettings, Device, OwnedNumber, Route, Trunk};
 use strowger_core::routing::TollRules;
-use strowger_core::{AccountId, ApplicationId, DeviceId, KeyId, Number, RouteId, Stamp, TenantId, TrunkId, UserId};
+use strowger_core::{
+    AccountId, AgentId, ApplicationId, DeviceId, GroupId, KeyId, Number, QueueId, RouteId, Stamp, TenantId, TrunkId,
+    UserId,
+};
 use subtle::ConstantTimeEq;
 
 /// The owner of what belongs to the platform and to no tenant: shared trunks.
@@ -257,6 +262,14 @@ pub enum Resource {
     User(User),
     /// An API key.
     Key(ApiKey),
+    /// An agent.
+    Agent(Agent),
+    /// A skill group.
+    Group(SkillGroup),
+    /// A queue.
+    Queue(Queue),
+    /// The contact centre of an application.
+    Centre(Centre),
 }
 
 macro_rules! resource_from {
@@ -269,7 +282,8 @@ macro_rules! resource_from {
     )*};
 }
 resource_from!(Tenant => Tenant, Account => Account, Application => Application, Trunk => Trunk,
-    OwnedNumber => Number, Route => Route, DeviceEntry => Device, Prompt => Prompt, User => User, ApiKey => Key);
+    OwnedNumber => Number, Route => Route, DeviceEntry => Device, Prompt => Prompt, User => User, ApiKey => Key,
+    Agent => Agent, SkillGroup => Group, Queue => Queue, Centre => Centre);
 
 /// The name of a resource, for [`Store::remove`](crate::Store::remove).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -294,6 +308,14 @@ pub enum ResourceId {
     User(UserId),
     /// An API key.
     Key(KeyId),
+    /// An agent.
+    Agent(AgentId),
+    /// A skill group.
+    Group(GroupId),
+    /// A queue.
+    Queue(QueueId),
+    /// The contact centre of this application.
+    Centre(ApplicationId),
 }
 
 /// All resources at one moment. Immutable: a change makes a new one.
@@ -311,6 +333,7 @@ pub struct Config {
     prompts: BTreeMap<PromptKey, Arc<Prompt>>,
     users: BTreeMap<UserId, Arc<User>>,
     keys: BTreeMap<KeyId, Arc<ApiKey>>,
+    centre: Centres,
 }
 
 type PromptKey = (TenantId, Option<ApplicationId>, String);
@@ -452,6 +475,11 @@ impl Config {
         self.keys.values()
     }
 
+    /// Agents, skill groups, queues and the settings of contact centres.
+    pub fn centre(&self) -> &Centres {
+        &self.centre
+    }
+
     /// What a tenant can see: its own resources and the platform's trunks, and nothing of any other tenant. A handler
     /// that looks in here cannot find what is another's (domain-model I20).
     pub fn confined(&self, tenant: TenantId) -> Config {
@@ -465,6 +493,7 @@ impl Config {
                 .cloned()
                 .collect(),
             devices: self.devices.of_tenant(tenant),
+            centre: self.centre.kept(own),
             ..Config::default()
         };
         seen.tenants
@@ -508,6 +537,9 @@ impl Config {
             ResourceId::Prompt(t, a, n) => self.prompts.contains_key(&(*t, *a, n.clone())),
             ResourceId::User(id) => self.users.contains_key(id),
             ResourceId::Key(id) => self.keys.contains_key(id),
+            ResourceId::Agent(_) | ResourceId::Group(_) | ResourceId::Queue(_) | ResourceId::Centre(_) => {
+                self.owner(id).is_some()
+            }
         }
     }
 
@@ -527,6 +559,10 @@ impl Config {
             ResourceId::Prompt(t, a, n) => self.prompts.get(&(*t, *a, n.clone())).map(|p| p.tenant),
             ResourceId::User(id) => self.users.get(id).map(|u| u.tenant),
             ResourceId::Key(id) => self.keys.get(id).map(|k| k.tenant),
+            ResourceId::Agent(id) => self.centre.agent(*id).map(|a| a.tenant),
+            ResourceId::Group(id) => self.centre.group(*id).map(|g| g.tenant),
+            ResourceId::Queue(id) => self.centre.queue(*id).map(|q| q.tenant),
+            ResourceId::Centre(id) => self.centre.centre(*id).map(|c| c.tenant),
         }
     }
 
@@ -572,6 +608,10 @@ impl Config {
             Resource::Key(k) => {
                 self.keys.insert(k.id, Arc::new(k));
             }
+            Resource::Agent(a) => self.centre.insert_agent(a),
+            Resource::Group(g) => self.centre.insert_group(g),
+            Resource::Queue(q) => self.centre.insert_queue(q),
+            Resource::Centre(c) => self.centre.insert_centre(c),
         }
     }
 
@@ -593,6 +633,7 @@ impl Config {
                 self.prompts.retain(|_, p| p.tenant != *id);
                 self.users.retain(|_, u| u.tenant != *id);
                 self.keys.retain(|_, k| k.tenant != *id);
+                self.centre = self.centre.kept(|tenant| tenant != *id);
             }
             ResourceId::Account(id) => {
                 self.accounts.remove(id);
@@ -617,6 +658,10 @@ impl Config {
             ResourceId::Key(id) => {
                 self.keys.remove(id);
             }
+            ResourceId::Agent(id) => self.centre.remove_agent(*id),
+            ResourceId::Group(id) => self.centre.remove_group(*id),
+            ResourceId::Queue(id) => self.centre.remove_queue(*id),
+            ResourceId::Centre(id) => self.centre.remove_centre(*id),
         }
     }
 }
@@ -635,6 +680,10 @@ impl Resource {
             Resource::Prompt(p) => ResourceId::Prompt(p.tenant, p.application, p.name.clone()),
             Resource::User(u) => ResourceId::User(u.id),
             Resource::Key(k) => ResourceId::Key(k.id),
+            Resource::Agent(a) => ResourceId::Agent(a.id),
+            Resource::Group(g) => ResourceId::Group(g.id),
+            Resource::Queue(q) => ResourceId::Queue(q.id),
+            Resource::Centre(c) => ResourceId::Centre(c.application),
         }
     }
 }

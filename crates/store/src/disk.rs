@@ -3,6 +3,7 @@
 //! A member that is added later gets a default here. Text forms: ids 32 hexadecimal digits, addresses and numbers as
 //! they are written.
 
+mod centre;
 mod identity;
 mod trunk;
 
@@ -17,6 +18,7 @@ use strowger_core::resource::{
 use strowger_core::spoken::Language;
 use strowger_core::{AccountId, ApplicationId, DeviceId, Number, RouteId, Stamp, TenantId, TrunkId};
 
+use centre::{DiskAgent, DiskCentre, DiskGroup, DiskQueue};
 use identity::{DiskKey, DiskUser};
 use trunk::DiskTrunk;
 
@@ -55,6 +57,10 @@ enum Disk {
     Prompt(DiskPrompt),
     User(DiskUser),
     Key(DiskKey),
+    Agent(DiskAgent),
+    Group(DiskGroup),
+    Queue(DiskQueue),
+    Centre(DiskCentre),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -374,6 +380,10 @@ fn to_disk(resource: &Resource) -> Disk {
         Resource::Trunk(t) => Disk::Trunk(DiskTrunk::of(t)),
         Resource::User(u) => Disk::User(DiskUser::of(u)),
         Resource::Key(k) => Disk::Key(DiskKey::of(k)),
+        Resource::Agent(a) => Disk::Agent(DiskAgent::of(a)),
+        Resource::Group(g) => Disk::Group(DiskGroup::of(g)),
+        Resource::Queue(q) => Disk::Queue(DiskQueue::of(q)),
+        Resource::Centre(c) => Disk::Centre(DiskCentre::of(c)),
         Resource::Number(n) => Disk::Number(DiskNumber {
             number: n.number.as_str().to_owned(),
             tenant: Id(n.tenant.0),
@@ -466,6 +476,10 @@ fn from_disk(disk: Disk) -> Option<Resource> {
         Disk::Trunk(t) => Resource::Trunk(t.trunk()?),
         Disk::User(u) => Resource::User(u.user()?),
         Disk::Key(k) => Resource::Key(k.key()?),
+        Disk::Agent(a) => Resource::Agent(a.agent()?),
+        Disk::Group(g) => Resource::Group(g.group()),
+        Disk::Queue(q) => Resource::Queue(q.queue()?),
+        Disk::Centre(c) => Resource::Centre(c.centre()?),
         Disk::Number(n) => Resource::Number(OwnedNumber {
             number: Number::from_canonical(n.number),
             tenant: TenantId(n.tenant.0),

@@ -20,6 +20,7 @@
 mod answers;
 mod audit;
 mod batch;
+pub mod centre;
 pub mod codec;
 pub mod config;
 mod crypto;

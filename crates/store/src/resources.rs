@@ -8,8 +8,9 @@ use crate::store::Store;
 use rusqlite::{Connection, params};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
+use strowger_core::centre::resource::{Agent, Overflow, Queue, Skill};
 use strowger_core::resource::RouteTarget;
-use strowger_core::{AccountId, Stamp, TenantId, TrunkId};
+use strowger_core::{AccountId, DeviceId, Number, Stamp, TenantId, TrunkId};
 use tokio::sync::watch;
 
 /// The kind and the id under which a resource is stored.
@@ -22,6 +23,10 @@ fn row_key(id: &ResourceId) -> (&'static str, String) {
         ResourceId::Number(n) => ("number", n.as_str().to_owned()),
         ResourceId::Route(id) => ("route", id.to_string()),
         ResourceId::Device(id) => ("device", id.to_string()),
+        ResourceId::Agent(id) => ("agent", id.to_string()),
+        ResourceId::Group(id) => ("group", id.to_string()),
+        ResourceId::Queue(id) => ("queue", id.to_string()),
+        ResourceId::Centre(id) => ("centre", id.to_string()),
         ResourceId::User(id) => ("user", id.to_string()),
         ResourceId::Key(id) => ("key", id.to_string()),
         ResourceId::Prompt(t, a, name) => {
@@ -138,6 +143,29 @@ fn check(config: &Config, resource: &Resource) -> Result<TenantId, StoreError> {
             tenant(u.tenant)?
         }
         Resource::Key(k) => tenant(k.tenant)?,
+        Resource::Agent(a) => {
+            application_of(a.application, a.tenant)?;
+            check_agent(config, a)?;
+            tenant(a.tenant)?
+        }
+        Resource::Group(g) => {
+            application_of(g.application, g.tenant)?;
+            let mut others = config.centre().groups().filter(|o| o.application == g.application);
+            if others.any(|o| o.id != g.id && o.name == g.name) {
+                return Err(StoreError::Exists("a skill group of this name"));
+            }
+            own_numbers(config, g.tenant, &g.numbers)?;
+            tenant(g.tenant)?
+        }
+        Resource::Queue(q) => {
+            application_of(q.application, q.tenant)?;
+            check_queue(config, q)?;
+            tenant(q.tenant)?
+        }
+        Resource::Centre(c) => {
+            application_of(c.application, c.tenant)?;
+            tenant(c.tenant)?
+        }
         Resource::Prompt(p) => {
             p.application.map_or(Ok(()), |a| application_of(a, p.tenant))?;
             tenant(p.tenant)?
@@ -147,6 +175,80 @@ fn check(config: &Config, resource: &Resource) -> Result<TenantId, StoreError> {
     match config.owner(&resource.id()) {
         Some(other) if other != owner => Err(StoreError::Exists("a resource with this id")),
         _ => Ok(owner),
+    }
+}
+
+/// Numbers that are shown are the tenant's own.
+fn own_numbers(config: &Config, tenant: TenantId, numbers: &[Number]) -> Result<(), StoreError> {
+    let own = |n: &Number| config.number(n).is_some_and(|n| n.tenant == tenant);
+    match numbers.iter().all(own) {
+        true => Ok(()),
+        false => Err(StoreError::NotFound("number")),
+    }
+}
+
+/// An agent's names are its own in its application, and so are its devices and its user.
+fn check_agent(config: &Config, a: &Agent) -> Result<(), StoreError> {
+    for other in config.centre().agents().filter(|o| o.id != a.id) {
+        if other.application == a.application {
+            if other.login == a.login {
+                return Err(StoreError::Exists("an agent of this login"));
+            }
+            if other.extension == a.extension {
+                return Err(StoreError::Exists("an agent of this extension"));
+            }
+            if a.user.is_some() && other.user == a.user {
+                return Err(StoreError::Exists("an agent of this user"));
+            }
+        }
+        if a.devices.iter().any(|d| other.devices.contains(d)) {
+            return Err(StoreError::Exists("an agent of this device"));
+        }
+    }
+    let user = a.user.map(|u| config.user(u).is_some_and(|u| u.tenant == a.tenant));
+    if user == Some(false) {
+        return Err(StoreError::NotFound("user"));
+    }
+    let group = |s: &Skill| {
+        config
+            .centre()
+            .group(s.group)
+            .is_some_and(|g| g.application == a.application)
+    };
+    if !a.skills.iter().all(group) {
+        return Err(StoreError::NotFound("skill group"));
+    }
+    let device = |d: &DeviceId| config.device(*d).is_some_and(|d| d.device.tenant == a.tenant);
+    if !a.devices.iter().all(device) {
+        return Err(StoreError::NotFound("device"));
+    }
+    own_numbers(config, a.tenant, &a.numbers)
+}
+
+/// A queue's name is its own, and its group and the queue that it overflows into are its application's.
+fn check_queue(config: &Config, q: &Queue) -> Result<(), StoreError> {
+    let mut others = config.centre().queues().filter(|o| o.application == q.application);
+    if others.any(|o| o.id != q.id && o.name == q.name) {
+        return Err(StoreError::Exists("a queue of this name"));
+    }
+    if config
+        .centre()
+        .group(q.group)
+        .is_none_or(|g| g.application != q.application)
+    {
+        return Err(StoreError::NotFound("skill group"));
+    }
+    match &q.overflow {
+        Overflow::Queue(next)
+            if *next == q.id
+                || config
+                    .centre()
+                    .queue(*next)
+                    .is_none_or(|n| n.application != q.application) =>
+        {
+            Err(StoreError::NotFound("queue"))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -160,12 +262,31 @@ fn check_removal(config: &Config, id: &ResourceId) -> Result<TenantId, StoreErro
                 || config.numbers().any(|n| n.applications.contains(a))
                 || config.prompts().any(|p| p.application == Some(*a))
                 || config.devices().any(|d| d.device.application == Some(*a))
+                || config.centre().agents().any(|g| g.application == *a)
+                || config.centre().groups().any(|g| g.application == *a)
+                || config.centre().queues().any(|q| q.application == *a)
+                || config.centre().centre(*a).is_some()
         }
         ResourceId::Trunk(t) => {
             config.routes().any(|r| r.target == RouteTarget::Trunk(*t))
                 || config.tenants().any(|tenant| tenant.emergency == Some(*t))
         }
-        ResourceId::Device(d) => config.routes().any(|r| r.target == RouteTarget::Device(*d)),
+        ResourceId::Device(d) => {
+            config.routes().any(|r| r.target == RouteTarget::Device(*d))
+                || config.centre().agents().any(|a| a.devices.contains(d))
+        }
+        ResourceId::Number(n) => {
+            config.centre().agents().any(|a| a.numbers.contains(n))
+                || config.centre().groups().any(|g| g.numbers.contains(n))
+        }
+        ResourceId::User(u) => config.centre().agents().any(|a| a.user == Some(*u)),
+        ResourceId::Group(g) => {
+            config.centre().agents().any(|a| a.level(*g).is_some()) || config.centre().queues().any(|q| q.group == *g)
+        }
+        ResourceId::Queue(q) => {
+            let into = |other: &Queue| matches!(&other.overflow, Overflow::Queue(next) if next == q);
+            config.centre().queues().any(|other| into(other))
+        }
         _ => false,
     };
     if needed {

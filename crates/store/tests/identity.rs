@@ -253,3 +253,126 @@ async fn a_named_request_is_carried_out_once() {
         Earlier::Taken(_)
     ));
 }
+
+/// What contact centres are made of, kept and with their references whole.
+#[tokio::test]
+async fn agents_groups_and_queues_are_kept_and_hold_together() {
+    use strowger_core::centre::resource::{Agent, NoAnswer, Overflow, Queue, Skill, SkillGroup, Strategy, WrapUp};
+    use strowger_core::resource::{ApplicationSettings, Device};
+    use strowger_core::{AgentId, ApplicationId, DeviceId, GroupId, QueueId};
+    use strowger_store::Application;
+    use strowger_store::centre::{BreakReason, Centre};
+    use strowger_store::config::ResourceId;
+
+    let (folder, store) = house().await;
+    let application = |id, tenant| Application {
+        id: ApplicationId(id),
+        tenant,
+        account: None,
+        name: format!("app {id}"),
+        profile: String::new(),
+        settings: ApplicationSettings::default(),
+        push_secret: None,
+        disabled: false,
+    };
+    store.create(application(1, A)).await.unwrap();
+    store.create(application(2, B)).await.unwrap();
+    let group = |id, app, tenant| SkillGroup {
+        id: GroupId(id),
+        tenant,
+        application: ApplicationId(app),
+        name: format!("group {id}"),
+        numbers: Vec::new(),
+    };
+    store.create(group(1, 1, A)).await.unwrap();
+    store.create(group(2, 2, B)).await.unwrap();
+    store.create(User::new(UserId(5), A, "li", Role::Agent)).await.unwrap();
+    for (id, tenant) in [(1, A), (2, B)] {
+        let device = DeviceEntry {
+            device: Device::new(DeviceId(id), tenant, format!("d{id}")),
+            password: None,
+            disabled: false,
+        };
+        store.create(device).await.unwrap();
+    }
+    let agent = Agent {
+        user: Some(UserId(5)),
+        extension: "8001".into(),
+        skills: vec![Skill {
+            group: GroupId(1),
+            level: 7,
+        }],
+        devices: vec![DeviceId(1)],
+        wrap_up: Some(WrapUp::Manual),
+        chat_capacity: Some(3),
+        ..Agent::new(AgentId(1), A, ApplicationId(1), "li")
+    };
+    store.create(agent.clone()).await.unwrap();
+    let like = |id, login: &str, extension: &str| Agent {
+        extension: extension.into(),
+        ..Agent::new(AgentId(id), A, ApplicationId(1), login)
+    };
+    let of = |group, device| Agent {
+        skills: vec![Skill {
+            group: GroupId(group),
+            level: 1,
+        }],
+        devices: vec![DeviceId(device)],
+        ..like(3, "wang", "8003")
+    };
+    for (bad, why) in [
+        (like(2, "li", "8002"), StoreError::Exists("an agent of this login")),
+        (
+            like(2, "wang", "8001"),
+            StoreError::Exists("an agent of this extension"),
+        ),
+        (of(1, 1), StoreError::Exists("an agent of this device")),
+        (of(2, 9), StoreError::NotFound("skill group")),
+        (of(1, 2), StoreError::NotFound("device")),
+    ] {
+        assert_eq!(store.create(bad).await.unwrap_err(), why);
+    }
+    let queue = |id: u128, group, overflow| Queue {
+        overflow,
+        strategy: Strategy::RingAll,
+        priority: 4,
+        music: Some("waltz".into()),
+        ..Queue::new(QueueId(id), A, ApplicationId(1), format!("queue {id}"), GroupId(group))
+    };
+    store.create(queue(1, 1, Overflow::End)).await.unwrap();
+    let second = queue(2, 1, Overflow::Queue(QueueId(1)));
+    store.create(second.clone()).await.unwrap();
+    for bad in [queue(3, 2, Overflow::End), queue(3, 1, Overflow::Queue(QueueId(3)))] {
+        assert!(matches!(store.create(bad).await, Err(StoreError::NotFound(_))));
+    }
+    let mut centre = Centre::new(ApplicationId(1), A);
+    centre.settings.no_answer = NoAnswer::NotReady;
+    centre.settings.wrap_up = WrapUp::Off;
+    centre.settings.grace_secs = 17;
+    centre.break_reasons = vec![BreakReason {
+        code: "lunch".into(),
+        name: "Lunch".into(),
+    }];
+    store.put(centre.clone()).await.unwrap();
+    for id in [
+        ResourceId::Group(GroupId(1)),
+        ResourceId::Queue(QueueId(1)),
+        ResourceId::User(UserId(5)),
+        ResourceId::Device(DeviceId(1)),
+        ResourceId::Application(ApplicationId(1)),
+    ] {
+        assert!(matches!(store.remove(id).await, Err(StoreError::Reference(_))));
+    }
+    drop(store);
+    let store = open(&folder);
+    let config = store.snapshot();
+    assert_eq!(**config.centre().agent(AgentId(1)).unwrap(), agent);
+    assert_eq!(**config.centre().queue(QueueId(2)).unwrap(), second);
+    assert_eq!(**config.centre().centre(ApplicationId(1)).unwrap(), centre);
+    let seen = config.confined(B);
+    assert_eq!(seen.centre().agents().count() + seen.centre().queues().count(), 0);
+    assert_eq!(seen.centre().groups().map(|g| g.id).collect::<Vec<_>>(), [GroupId(2)]);
+    store.erase_tenant(A).await.unwrap();
+    assert_eq!(store.snapshot().centre().agents().count(), 0);
+    assert_eq!(store.snapshot().centre().groups().count(), 1);
+}

@@ -3,7 +3,7 @@
 //! Limits and defaults are those of domain-model §4, §8 and §10; each setting that a dialect wants otherwise is seeded from
 //! the application's profile.
 
-use crate::id::{AgentId, ApplicationId, DeviceId, GroupId, QueueId, TenantId};
+use crate::id::{AgentId, ApplicationId, DeviceId, GroupId, QueueId, TenantId, UserId};
 use crate::number::Number;
 
 /// The most skill groups that one sign-in may name (domain-model 4, M26).
@@ -60,6 +60,8 @@ pub struct Agent {
     pub tenant: TenantId,
     /// The application that it works for.
     pub application: ApplicationId,
+    /// The person, who logs in as a user of the tenant; `None` for a post that several people share.
+    pub user: Option<UserId>,
     /// Name that it signs in with; no other agent of the application has it.
     pub login: String,
     /// Name, for people.
@@ -92,6 +94,7 @@ impl Agent {
             id,
             tenant,
             application,
+            user: None,
             name: login.clone(),
             login,
             extension: String::new(),
@@ -284,6 +287,25 @@ pub enum NoAnswer {
     NotReady,
 }
 
+impl NoAnswer {
+    /// All of them.
+    pub const ALL: [NoAnswer; 3] = [NoAnswer::Break, NoAnswer::Ready, NoAnswer::NotReady];
+
+    /// As the API and the store write it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            NoAnswer::Break => "break",
+            NoAnswer::Ready => "ready",
+            NoAnswer::NotReady => "not-ready",
+        }
+    }
+
+    /// Of a name.
+    pub fn of_name(name: &str) -> Option<NoAnswer> {
+        NoAnswer::ALL.into_iter().find(|v| v.name() == name)
+    }
+}
+
 /// Third party fails in a consultation (K53).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ConsultFailure {
@@ -291,6 +313,24 @@ pub enum ConsultFailure {
     Retrieve,
     /// It stays on hold.
     StayHeld,
+}
+
+impl ConsultFailure {
+    /// All of them.
+    pub const ALL: [ConsultFailure; 2] = [ConsultFailure::Retrieve, ConsultFailure::StayHeld];
+
+    /// As the API and the store write it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            ConsultFailure::Retrieve => "retrieve",
+            ConsultFailure::StayHeld => "stay-held",
+        }
+    }
+
+    /// Of a name.
+    pub fn of_name(name: &str) -> Option<ConsultFailure> {
+        ConsultFailure::ALL.into_iter().find(|v| v.name() == name)
+    }
 }
 
 /// The agent is lost in an inbound talk (K54).
@@ -302,6 +342,24 @@ pub enum AgentLost {
     End,
 }
 
+impl AgentLost {
+    /// All of them.
+    pub const ALL: [AgentLost; 2] = [AgentLost::RequeueFront, AgentLost::End];
+
+    /// As the API and the store write it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            AgentLost::RequeueFront => "requeue-front",
+            AgentLost::End => "end",
+        }
+    }
+
+    /// Of a name.
+    pub fn of_name(name: &str) -> Option<AgentLost> {
+        AgentLost::ALL.into_iter().find(|v| v.name() == name)
+    }
+}
+
 /// An agent that is in a call signs in from another client (K45, K52).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SecondSignIn {
@@ -311,6 +369,25 @@ pub enum SecondSignIn {
     TakeOver,
     /// The call of the older client breaks.
     Break,
+}
+
+impl SecondSignIn {
+    /// All of them.
+    pub const ALL: [SecondSignIn; 3] = [SecondSignIn::Refuse, SecondSignIn::TakeOver, SecondSignIn::Break];
+
+    /// As the API and the store write it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            SecondSignIn::Refuse => "refuse",
+            SecondSignIn::TakeOver => "take-over",
+            SecondSignIn::Break => "break",
+        }
+    }
+
+    /// Of a name.
+    pub fn of_name(name: &str) -> Option<SecondSignIn> {
+        SecondSignIn::ALL.into_iter().find(|v| v.name() == name)
+    }
 }
 
 /// Settings of an application's contact centre. Times in seconds.
