@@ -153,7 +153,13 @@ fn the_table_of_edges_itself_never_points_up() {
     // Engines meet in runtime; the pure crates and the faces do not know one another.
     assert_eq!(
         inside,
-        ["notify → store", "runtime → sip", "runtime → media", "runtime → store"]
+        [
+            "notify → store",
+            "runtime → sip",
+            "runtime → media",
+            "runtime → store",
+            "runtime → flows"
+        ]
     );
 }
 

@@ -18,6 +18,7 @@ mod deliveries;
 mod desk;
 mod devices;
 pub mod error;
+mod flows;
 mod guard;
 mod health;
 mod ice_servers;

@@ -6,7 +6,7 @@ use crate::identity::{audit, keys, login, me, users};
 use crate::op::{Needs, Op};
 use crate::request::{Listing, Made, OfTenant, Queued};
 use crate::{
-    PROMPT_LIMIT, accounts, applications, backup, batches, calls, deliveries, devices, ice_servers, numbers,
+    PROMPT_LIMIT, accounts, applications, backup, batches, calls, deliveries, devices, flows, ice_servers, numbers,
     operations, prompts, recordings, routes, speech, tenants, trunks,
 };
 use strowger_store::identity::Scope::{
@@ -23,6 +23,7 @@ pub(crate) fn operations() -> Vec<Op> {
     all.extend(resources());
     all.extend(sounds());
     all.extend(of_calls());
+    all.extend(of_flows());
     all.extend(of_the_process());
     all
 }
@@ -433,6 +434,42 @@ fn sounds() -> Vec<Op> {
             .body::<speech::Synthesis>()
             .gives::<prompts::View>(201)
             .may(&[Code::SpeechOff, Code::SpeechEngine]),
+    ]
+}
+
+/// Checks and dry runs: they change nothing.
+fn of_flows() -> Vec<Op> {
+    vec![
+        Op::post("/flows/validate", "flows.validate", flows::validate)
+            .says(
+                "Check an IVR flow",
+                "Every finding names the node, why, and what to do.",
+            )
+            .scope(ResourcesRead)
+            .unaudited()
+            .body::<flows::Validate>()
+            .gives::<flows::Checked>(200),
+        Op::post("/flows/dry-run", "flows.dry-run", flows::dry_run)
+            .says("Take an IVR flow without a call through a list of inputs", "")
+            .scope(ResourcesRead)
+            .unaudited()
+            .body::<flows::DryRun>()
+            .gives::<flows::Walked>(200),
+        Op::post("/routing/validate", "routing.validate", flows::validate_plan)
+            .says("Check the rules of a number", "")
+            .scope(ResourcesRead)
+            .unaudited()
+            .body::<flows::ValidatePlan>()
+            .gives::<flows::Checked>(200),
+        Op::post("/routing/dry-run", "routing.dry-run", flows::decide)
+            .says(
+                "Say where the rules of a number lead a call, and why",
+                "The same call, time and rules decide the same: a decision can be asked again against changed rules.",
+            )
+            .scope(ResourcesRead)
+            .unaudited()
+            .body::<flows::Decide>()
+            .gives::<flows::Decided>(200),
     ]
 }
 

@@ -20,7 +20,8 @@ pub struct Malformed {
 
 impl Malformed {
     /// The same, seen from further out.
-    pub(crate) fn under(mut self, place: &str) -> Malformed {
+    #[must_use]
+    pub fn under(mut self, place: &str) -> Malformed {
         self.place = match self.place.as_str() {
             "" => place.to_owned(),
             inner if inner.starts_with('[') => format!("{place}{inner}"),

@@ -277,7 +277,8 @@ fn way(value: Value) -> Result<Way, Malformed> {
     typed::<WireTarget>(value).map(|t| Way::To(t.into()))
 }
 
-fn way_of(way: &Way) -> Value {
+/// Writes what a rule says.
+pub fn way_of(way: &Way) -> Value {
     match way {
         Way::To(target) => serde_json::to_value(WireTarget::from(target)).unwrap_or_default(),
         Way::Ask(ask) => serde_json::json!({ "ask": WireAsk {
