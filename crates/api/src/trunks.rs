@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use strowger_core::address::BadRange;
 use strowger_core::resource::{
-    Asserted, DiversionTo, PrefixRule, PrivacyTo, Registering, Trunk, TrunkAuth, TrunkTransport,
+    Asserted, DiversionTo, PrefixRule, PrivacyTo, Registering, Trunk, TrunkAuth, TrunkSrtp, TrunkTransport,
 };
 use strowger_core::{AddressRange, TrunkId};
 use strowger_runtime::owner::CODECS;
@@ -44,6 +44,8 @@ pub(crate) struct View {
     privacy: &'static str,
     diversion: &'static str,
     codecs: Vec<String>,
+    /// `off`, `optional` or `required`.
+    srtp: &'static str,
     max_channels: u32,
     max_rate: u32,
     priority: u16,
@@ -103,6 +105,7 @@ impl View {
             privacy: word(&PRIVACY, t.identity.privacy),
             diversion: word(&DIVERSION, t.identity.diversion),
             codecs: t.codecs.clone(),
+            srtp: t.srtp.name(),
             max_channels: t.max_channels,
             max_rate: t.max_rate,
             priority: t.priority,
@@ -151,6 +154,7 @@ pub(crate) struct Change {
     privacy: Option<String>,
     diversion: Option<String>,
     codecs: Option<Vec<String>>,
+    srtp: Option<String>,
     max_channels: Option<u32>,
     max_rate: Option<u32>,
     priority: Option<u16>,
@@ -367,6 +371,10 @@ impl Change {
                 ));
             }
             t.codecs = codecs;
+        }
+        if let Some(text) = &self.srtp {
+            t.srtp = TrunkSrtp::of_name(text)
+                .ok_or_else(|| Problem::parameter("srtp", "srtp is off, optional or required"))?;
         }
         if let Some(rules) = self.rules {
             for r in &rules {

@@ -269,6 +269,37 @@ pub enum DiversionTo {
     HistoryInfo,
 }
 
+/// What a trunk is offered and what is taken from it: RTP, or SRTP with keys in the description (RFC 4568).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum TrunkSrtp {
+    /// RTP is offered. Keys that the carrier offers by itself are taken.
+    #[default]
+    Off,
+    /// RTP with keys beside it: SRTP if the carrier has it.
+    Optional,
+    /// SRTP and nothing else, both ways.
+    Required,
+}
+
+impl TrunkSrtp {
+    /// All of them.
+    pub const ALL: [TrunkSrtp; 3] = [TrunkSrtp::Off, TrunkSrtp::Optional, TrunkSrtp::Required];
+
+    /// As the API, the command line and the store write it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            TrunkSrtp::Off => "off",
+            TrunkSrtp::Optional => "optional",
+            TrunkSrtp::Required => "required",
+        }
+    }
+
+    /// Of a name.
+    pub fn of_name(name: &str) -> Option<TrunkSrtp> {
+        TrunkSrtp::ALL.into_iter().find(|s| s.name() == name)
+    }
+}
+
 /// A trunk to a carrier.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Trunk {
@@ -298,6 +329,8 @@ pub struct Trunk {
     pub identity: TrunkIdentity,
     /// Codec names in order of preference.
     pub codecs: Vec<String>,
+    /// Whether its media is encrypted.
+    pub srtp: TrunkSrtp,
     /// Concurrent calls; 0 is no limit.
     pub max_channels: u32,
     /// New calls per second; 0 is no limit.
@@ -330,6 +363,7 @@ impl Trunk {
             register: None,
             identity: TrunkIdentity::default(),
             codecs: Vec::new(),
+            srtp: TrunkSrtp::Off,
             max_channels: 0,
             max_rate: 0,
             priority: 10,

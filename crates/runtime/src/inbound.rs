@@ -5,7 +5,8 @@ use crate::clock::Clock;
 use crate::commit::Conditions;
 use crate::door::{Checked, Reply};
 use crate::mailbox::Mail;
-use crate::owner::{DialogName, Incoming, Owner, OwnerInput, Replacing, World};
+use crate::outbound::media_of_trunk;
+use crate::owner::{DialogName, Incoming, Owner, OwnerInput, Replacing, WayMedia, World};
 use crate::switch::{Switch, user_of};
 use std::sync::Arc;
 use strowger_core::call::{ForwardPlan, PartyPlan, Target};
@@ -110,14 +111,24 @@ impl Switch {
             Origin::Trunks(trunks) => inbound(&config, trunks, &invite)?,
             Origin::Device(device) => self.outbound_of(&config, device, &invite)?,
         };
-        if let Some(refused) = invite
-            .sdp
-            .as_ref()
-            .and_then(|offer| unusable(offer, self.media().has_webrtc()))
-        {
+        if let Some(refused) = invite.sdp.as_ref().and_then(|offer| {
+            unusable(
+                offer,
+                self.media().has_webrtc(),
+                self.media_from(&config, destination.via),
+            )
+        }) {
             return Err(refused);
         }
         self.start(handle, invite, &origin, destination)
+    }
+
+    /// What the side is offered that an INVITE came over, and what it must offer.
+    fn media_from(&self, config: &Config, via: Via) -> WayMedia {
+        match via {
+            Via::Trunk(id) => config.trunk(id).map_or(WayMedia::Rtp, |t| media_of_trunk(t.srtp)),
+            _ => WayMedia::Rtp,
+        }
     }
 
     /// An INVITE of one of our conversations to another one, which nobody else could name: the second half of an attended
@@ -139,6 +150,7 @@ impl Switch {
             via: Via::Platform,
             permit: None,
             trusted: false,
+            media: WayMedia::Rtp,
         };
         Some(self.replace(incoming, replaced, tenant))
     }
@@ -175,12 +187,14 @@ impl Switch {
             return Err(no(400, "it replaces nothing"));
         };
         let permit = self.claim(via).ok_or_else(|| no(503, "the trunk is full"))?;
+        let media = self.media_from(&self.store().snapshot(), via);
         let incoming = Incoming {
             handle,
             invite,
             via,
             permit: Some(permit),
             trusted: false,
+            media,
         };
         if self.replace(incoming, replaced, tenant) {
             Ok(())
@@ -358,6 +372,7 @@ impl Switch {
             via: to.via,
             permit: Some(permit),
             trusted,
+            media: self.media_from(&self.store().snapshot(), to.via),
         };
         let (owner, turn) = Owner::forward(id, head, plan, incoming, &**self, clock.now())
             .map_err(|_| no(503, "no media port is free"))?;
@@ -373,9 +388,13 @@ impl Switch {
 }
 
 /// Why an offer leads to no session, whoever is called: nobody is rung for a caller that cannot be heard.
-fn unusable(offer: &[u8], webrtc: bool) -> Option<Refused> {
+fn unusable(offer: &[u8], webrtc: bool, media: WayMedia) -> Option<Refused> {
     let why = match sdp::parse(offer) {
         Err(_) => (399, "The session description cannot be read"),
+        // It is told before anybody rings that nothing would come of it.
+        Ok(offer) if media == WayMedia::SrtpRequired && !sdp::offers_keys(&offer) => {
+            (302, "Incompatible transport protocol")
+        }
         Ok(offer) if sdp::check_offer(&offer).is_ok_and(|c| webrtc || c != Carriage::WebRtc) => return None,
         // Keys that are missing or of a kind that we do not have; a browser where browsers are off.
         Ok(offer) if offer.media.iter().any(|m| m.kind == "audio" && m.port != 0) => {
@@ -442,20 +461,32 @@ mod tests {
     fn an_offer_that_leads_to_no_session_is_refused_with_the_reason() {
         let refused = |media: &str| {
             let offer = format!("v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n{media}");
-            unusable(offer.as_bytes(), true).map(|r| (r.reply.status, r.reply.headers))
+            unusable(offer.as_bytes(), true, WayMedia::Rtp).map(|r| (r.reply.status, r.reply.headers))
         };
         let with = |code: u16, text: &str| Some((488, vec![warning(code, text)]));
         assert_eq!(refused("m=audio 4000 RTP/AVP 8\r\n"), None);
         let browser = "m=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=rtpmap:111 opus/48000/2\r\n";
         assert_eq!(refused(browser), with(302, "Incompatible transport protocol"));
         let whole = format!("v=0\r\n{browser}a=ice-ufrag:a\r\na=ice-pwd:b\r\na=fingerprint:sha-256 AA\r\n");
-        assert!(unusable(whole.as_bytes(), true).is_none());
-        assert!(unusable(whole.as_bytes(), false).is_some(), "browsers are off");
+        assert!(unusable(whole.as_bytes(), true, WayMedia::Rtp).is_none());
+        assert!(
+            unusable(whole.as_bytes(), false, WayMedia::Rtp).is_some(),
+            "browsers are off"
+        );
         assert_eq!(
             refused("m=video 4000 RTP/AVP 96\r\n"),
             with(304, "Media type not available")
         );
-        let unreadable = unusable(b"what is this", true).map(|r| r.reply.status);
+        let plain =
+            "v=0\r\no=- 1 1 IN IP4 192.0.2.9\r\ns=-\r\nc=IN IP4 192.0.2.9\r\nt=0 0\r\nm=audio 9000 RTP/AVP 0\r\n";
+        let keyed = "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:PS1uQCVeeCFCanVmcjkpPywjNWhcYD0mXXtxaVBR\r\n";
+        assert!(unusable(plain.as_bytes(), true, WayMedia::SrtpOptional).is_none());
+        assert!(
+            unusable(plain.as_bytes(), true, WayMedia::SrtpRequired).is_some(),
+            "no keys"
+        );
+        assert!(unusable(format!("{plain}{keyed}").as_bytes(), true, WayMedia::SrtpRequired).is_none());
+        let unreadable = unusable(b"what is this", true, WayMedia::Rtp).map(|r| r.reply.status);
         assert_eq!(unreadable, Some(488));
     }
 }

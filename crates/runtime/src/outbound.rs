@@ -8,7 +8,9 @@ use std::sync::Arc;
 use strowger_core::call::{Sound, Target};
 use strowger_core::event::{OneWay, Via};
 use strowger_core::number::CHINA;
-use strowger_core::resource::{Asserted, DeviceMedia, DiversionTo, PrivacyTo, RecordingSettings, Trunk, TrunkIdentity};
+use strowger_core::resource::{
+    Asserted, DeviceMedia, DiversionTo, PrivacyTo, RecordingSettings, Trunk, TrunkIdentity, TrunkSrtp,
+};
 use strowger_core::routing::{Denied, TollRules};
 use strowger_core::{ApplicationId, Number, TenantId, routing};
 use strowger_media::{CallKey, LocalWebRtc, MediaError, SoundRef};
@@ -83,6 +85,7 @@ impl Switch {
             credentials: credentials_of(trunk),
             route: self.carriers.service_route(trunk.id),
             policy: Some(Arc::new(policy_of(&trunk.identity))),
+            media: media_of_trunk(trunk.srtp),
             group,
             ..Way::new(Via::Trunk(trunk.id), target, format!("sip:{dialled}@{}", trunk.host()))
         }
@@ -155,6 +158,15 @@ fn media_of(setting: DeviceMedia, transport: Transport) -> WayMedia {
         (DeviceMedia::SrtpOptional, _) | (DeviceMedia::Auto, Transport::Tls) => WayMedia::SrtpOptional,
         (DeviceMedia::Srtp, _) => WayMedia::SrtpRequired,
         (DeviceMedia::Rtp, _) | (DeviceMedia::Auto, _) => WayMedia::Rtp,
+    }
+}
+
+/// What a trunk is offered.
+pub(crate) fn media_of_trunk(srtp: TrunkSrtp) -> WayMedia {
+    match srtp {
+        TrunkSrtp::Off => WayMedia::Rtp,
+        TrunkSrtp::Optional => WayMedia::SrtpOptional,
+        TrunkSrtp::Required => WayMedia::SrtpRequired,
     }
 }
 

@@ -178,9 +178,20 @@ fn material(world: &dyn World) -> [u8; KEY_MATERIAL] {
 }
 
 /// Makes the end that a far side needs.
-pub(super) fn open(carriage: Carriage, call: CallKey, leg: u16, world: &dyn World) -> Result<Ends, MediaError> {
+pub(super) fn open(
+    carriage: Carriage,
+    media: WayMedia,
+    call: CallKey,
+    leg: u16,
+    world: &dyn World,
+) -> Result<Ends, MediaError> {
+    let keys = material(world);
     let mut ends = Ends {
-        srtp: Srtp::Accepted(material(world)),
+        srtp: match media {
+            WayMedia::SrtpOptional => Srtp::Optional(keys),
+            WayMedia::SrtpRequired => Srtp::Required(keys),
+            WayMedia::Rtp | WayMedia::WebRtc => Srtp::Accepted(keys),
+        },
         ..Ends::default()
     };
     match carriage {

@@ -178,6 +178,8 @@ pub struct Incoming {
     pub permit: Option<Permit>,
     /// What it says of who calls is believed.
     pub trusted: bool,
+    /// What its side is offered where the offer is ours; [`WayMedia::SrtpRequired`] takes nothing else either.
+    pub media: WayMedia,
 }
 
 /// An INVITE that takes the place of a leg, for the leg's owner.
@@ -266,8 +268,14 @@ impl Owner {
         world: &dyn World,
         now: Stamp,
     ) -> Result<(Owner, Turn), CallError> {
-        let ends = ends::open(ends::asked_for(&incoming.invite), CallKey(id.0), 0, world)
-            .map_err(|_| CallError::Overloaded { retry_after_secs: 5 })?;
+        let ends = ends::open(
+            ends::asked_for(&incoming.invite),
+            incoming.media,
+            CallKey(id.0),
+            0,
+            world,
+        )
+        .map_err(|_| CallError::Overloaded { retry_after_secs: 5 })?;
         let (machine, step) = Conversation::forward(id, head, plan, now);
         let mut owner = Owner::new(machine);
         owner.codecs = world.codecs();

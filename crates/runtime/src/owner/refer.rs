@@ -146,7 +146,14 @@ impl Owner {
             let offer = sdp::parse(body).map_err(|_| 488u16)?;
             sdp::answer(&offer, local).map_err(|_| 488u16)?;
         }
-        let ends = ends::open(ends::asked_for(invite), self.key(), new.0, world).map_err(|error| {
+        let ends = ends::open(
+            ends::asked_for(invite),
+            replacing.incoming.media,
+            self.key(),
+            new.0,
+            world,
+        )
+        .map_err(|error| {
             tracing::warn!(code = error.code(), "no media for a leg: {error}");
             503u16
         })?;

@@ -239,6 +239,7 @@ impl Exchange {
             via,
             permit: None,
             trusted: false,
+            media: Default::default(),
         };
         if let Some(replaced) = replaced {
             let owner = self.convs.iter().position(|c| c.handles.contains(&replaced));

@@ -359,6 +359,7 @@ impl Rig {
             via: Via::Trunk(TrunkId(99)),
             permit: None,
             trusted: false,
+            media: Default::default(),
         };
         let now = self.now();
         let (owner, turn) = Owner::forward(ID, head(Kind::Inbound), plan, incoming, &self.world, now).unwrap();

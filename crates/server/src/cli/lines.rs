@@ -114,6 +114,9 @@ pub struct TrunkSettings {
     /// Codecs in order of preference; replaces the list
     #[arg(long = "codec", value_name = "NAME")]
     codecs: Option<Vec<String>>,
+    /// Encrypted media with keys in the descriptions: off, optional or required
+    #[arg(long, value_name = "WHEN")]
+    srtp: Option<String>,
     /// Concurrent calls, 0 is no limit
     #[arg(long)]
     max_channels: Option<u32>,
@@ -167,7 +170,7 @@ impl TrunkSettings {
             "contact_user": self.contact_user, "asserted": self.asserted, "privacy": self.privacy,
             "diversion": self.diversion, "trusted": trusted,
             "domain": self.domain, "sources": self.sources, "username": self.username, "password": self.password,
-            "codecs": self.codecs, "max_channels": self.max_channels, "max_rate": self.max_rate,
+            "codecs": self.codecs, "srtp": self.srtp, "max_channels": self.max_channels, "max_rate": self.max_rate,
             "priority": self.priority, "options_interval": self.options_interval, "rules": self.rules,
         })
     }

@@ -295,6 +295,13 @@ pub fn check_offer(offer: &Session) -> Result<Carriage, NegotiateError> {
         .ok_or(NegotiateError::NoAudio)
 }
 
+/// Whether an offer has an audio stream with keys that we can use.
+pub fn offers_keys(offer: &Session) -> bool {
+    let open = |media: &Media| matches!(media.carriage(), Some(Carriage::Rtp | Carriage::Srtp));
+    let mut streams = offer.audios().filter(|(_, media)| media.port != 0 && open(media));
+    streams.any(|(_, media)| !cryptos(media).is_empty())
+}
+
 /// What protects an offered stream that we answer; `None` if we cannot carry it. With it come our line of keys, or our
 /// role in the handshake.
 fn carried(offer: &Session, media: &Media, local: &LocalMedia) -> Option<(Protection, Own)> {

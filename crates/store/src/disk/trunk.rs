@@ -5,7 +5,8 @@ use crate::config::AddressRange;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use strowger_core::resource::{
-    Asserted, DiversionTo, PrefixRule, PrivacyTo, Registering, Trunk, TrunkAuth, TrunkIdentity, TrunkTransport,
+    Asserted, DiversionTo, PrefixRule, PrivacyTo, Registering, Trunk, TrunkAuth, TrunkIdentity, TrunkSrtp,
+    TrunkTransport,
 };
 use strowger_core::{TenantId, TrunkId};
 
@@ -33,6 +34,9 @@ pub(super) struct DiskTrunk {
     #[serde(default)]
     identity: Option<DiskIdentity>,
     codecs: Vec<String>,
+    /// Empty for `off`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    srtp: String,
     max_channels: u32,
     max_rate: u32,
     priority: u16,
@@ -181,6 +185,10 @@ impl DiskTrunk {
             }),
             identity: Some(identity_of(&t.identity)),
             codecs: t.codecs.clone(),
+            srtp: match t.srtp {
+                TrunkSrtp::Off => String::new(),
+                other => other.name().to_owned(),
+            },
             max_channels: t.max_channels,
             max_rate: t.max_rate,
             priority: t.priority,
@@ -216,6 +224,10 @@ impl DiskTrunk {
             }),
             identity: self.identity.map(DiskIdentity::identity).unwrap_or_default(),
             codecs: self.codecs,
+            srtp: match self.srtp.as_str() {
+                "" => TrunkSrtp::Off,
+                name => TrunkSrtp::of_name(name)?,
+            },
             max_channels: self.max_channels,
             max_rate: self.max_rate,
             priority: self.priority,
@@ -284,6 +296,7 @@ mod tests {
             tenant: Some(TenantId(3)),
             server: Some("sip.carrier.example:5061".into()),
             transport: TrunkTransport::Tls,
+            srtp: TrunkSrtp::Required,
             verify: false,
             sources: vec!["192.0.2.0/24".parse().unwrap(), "198.51.100.7".parse().unwrap()],
             auth: TrunkAuth::Digest {
