@@ -105,7 +105,11 @@ function sipjs({ server, uri, password, expires, keepAlive, video, manual }) {
   const take = (fresh) => {
     session = fresh;
     fresh.stateChange.addListener((state) => {
-      if (state === SIP.SessionState.Established) report("confirmed");
+      if (state === SIP.SessionState.Established) {
+        const { callId, remoteTag, localTag } = fresh.dialog;
+        sessionStorage.setItem("talk", JSON.stringify([callId, remoteTag, localTag]));
+        report("confirmed");
+      }
       if (state === SIP.SessionState.Terminated) report("ended");
     });
   };
@@ -146,9 +150,15 @@ function sipjs({ server, uri, password, expires, keepAlive, video, manual }) {
       registerer.unregister();
     },
     ping: () => ua.transport.send("\r\n\r\n"),
-    call(text) {
+    // RFC 3891, as above.
+    comeBack() {
+      const [call, remote, local] = JSON.parse(sessionStorage.getItem("talk"));
+      this.call(uri, [`Replaces: ${call};to-tag=${remote};from-tag=${local}`, "Require: replaces"]);
+    },
+    call(text, extraHeaders = []) {
       const inviter = new SIP.Inviter(ua, SIP.UserAgent.makeURI(text), {
         sessionDescriptionHandlerOptions: { constraints },
+        extraHeaders,
       });
       take(inviter);
       const requestDelegate = {

@@ -9,12 +9,15 @@ use strowger_tests::browser::{Tab, installed};
 use strowger_tests::coturn::{self, Coturn};
 use strowger_tests::party::{Ended, Party};
 use strowger_tests::site::{LIBRARIES, STEP, Site};
+use strowger_tests::sound::{tone, wav_file};
 use strowger_tests::wait;
 
 /// The browser's tone.
 const PAGE: f32 = 1000.0;
 /// The other side's.
 const FAR: f32 = 1500.0;
+/// The platform's music.
+const MUSIC: f32 = 440.0;
 
 /// Waits until a page hears a tone.
 fn page_hears(site: &mut Site, tab: Tab, hz: f32) {
@@ -178,28 +181,38 @@ fn a_talk_survives_that_its_page_is_loaded_again() {
     if !installed() {
         return;
     }
-    let mut site = Site::start(&["page"]);
+    // Music that can be told from everything else.
+    let sounds = tempfile::tempdir().expect("a folder for sounds");
+    let music = wav_file(&tone(MUSIC, Duration::from_secs(3)));
+    std::fs::write(sounds.path().join("hold.wav"), music).expect("the folder takes a file");
+    let more = format!("[sounds]\nfolder = {:?}\n", sounds.path().display().to_string());
+    let mut site = Site::start_configured("", &more, &LIBRARIES);
     let far = Party::start(Law::A, Some(FAR));
     site.office.bed.callee_at(far.address());
-    let settings = json!({ "tone": PAGE });
-    let tab = site.registered_with("jssip", "page", &settings);
-    let call = talk(&mut site, &far, tab, 0);
-    let mark = site.browser.mark();
-    site.reload(tab, "jssip", "page", &settings);
-    // The far side is still in the talk: it hears music, and not the page.
-    wait_silent(&call.line(), PAGE);
-    assert_eq!(call.ended(), None);
-    site.browser.call(tab, "comeBack", &json!([]));
-    site.browser.wait(tab, mark, "accepted", STEP);
-    wait_hears(&call.line(), PAGE);
-    page_hears(&mut site, tab, FAR);
-    call.hang_up();
-    site.browser.wait(tab, mark, "ended", STEP);
-    // One conversation with three legs: the page's first one was replaced.
-    let mut all = site.office.ended();
-    assert_eq!(all.len(), 1, "{all:?}");
-    let legs = all.remove(0)["legs"].as_array().map(Vec::len);
-    assert_eq!(legs, Some(3));
+    for (n, library) in LIBRARIES.into_iter().enumerate() {
+        let settings = json!({ "tone": PAGE });
+        let tab = site.registered_with(library, library, &settings);
+        let call = talk(&mut site, &far, tab, n);
+        let mark = site.browser.mark();
+        site.reload(tab, library, library, &settings);
+        // The far side is still in the talk: it hears music, and not the page.
+        wait_silent(&call.line(), PAGE);
+        wait_hears(&call.line(), MUSIC);
+        assert_eq!(call.ended(), None);
+        site.browser.call(tab, "comeBack", &json!([]));
+        site.browser.wait(tab, mark, "accepted", STEP);
+        wait_hears(&call.line(), PAGE);
+        wait_silent(&call.line(), MUSIC);
+        page_hears(&mut site, tab, FAR);
+        call.hang_up();
+        site.browser.wait(tab, mark, "ended", STEP);
+        // One conversation with three legs: the page's first one was replaced.
+        let mut all = site.office.ended();
+        assert_eq!(all.len(), 1, "{all:?}");
+        let legs = all.remove(0)["legs"].as_array().map(Vec::len);
+        assert_eq!(legs, Some(3));
+        site.browser.close(tab);
+    }
 }
 
 #[test]
