@@ -81,6 +81,9 @@ pub fn pass_on(datagram: &[u8], passage: &Passage, out: &mut Vec<u8>) -> Heard {
             // A repetition that was lost is asked for under the number of what it repeats.
             (TRANSPORT, NACK) if about == passage.ours[0] => {
                 let (entries, _) = body.as_chunks::<4>();
+                if entries.is_empty() {
+                    continue;
+                }
                 write(out, NACK, TRANSPORT, passage, passage.theirs, entries.len());
                 for e in entries {
                     let number = u16::from_be_bytes([e[0], e[1]]).wrapping_sub(passage.ahead);
@@ -209,6 +212,7 @@ mod tests {
             vec![0x84, 206, 0, 4, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 99, 3, 0, 0, 0],
             vec![0x8F, 205, 0, 3, 0, 0, 0, 9, 0, 0, 0, 100, 0, 1, 0, 0],
             vec![0x81, 206, 0, 9, 0, 0, 0, 9, 0, 0, 0, 100],
+            vec![0x81, 205, 0, 2, 0, 0, 0, 9, 0, 0, 0, 100],
         ] {
             assert!(!pass_on(&said, &DOWN, &mut out).is_passed(), "{said:?}");
             assert_eq!(out.len(), 8, "nothing but the empty report");

@@ -371,6 +371,10 @@ impl Media {
             Some(map) => {
                 let mut parts = map.split('/');
                 let name = parts.next()?.trim().to_owned();
+                // It may be written to another party, where it must be one word (RFC 8866 section 9).
+                if !name.bytes().all(|b| b.is_ascii_graphic()) {
+                    return None;
+                }
                 let clock_rate = parts.next()?.trim().parse().ok().filter(|rate| *rate > 0)?;
                 let channels = parts.next().and_then(|c| c.trim().parse().ok()).unwrap_or(1);
                 Codec {
@@ -383,7 +387,9 @@ impl Media {
             }
             None => Codec::well_known(payload_type)?,
         };
-        codec.fmtp = lookup("fmtp").map(str::to_owned);
+        // Likewise: parameters are one line of text.
+        let text = |value: &&str| value.chars().all(|c| !c.is_control());
+        codec.fmtp = lookup("fmtp").filter(text).map(str::to_owned);
         Some(codec)
     }
 }

@@ -232,3 +232,18 @@ fn video_comes_and_goes_within_a_session() {
     assert_eq!(back.media.len(), 2);
     assert!(back.attributes.contains(&"group:BUNDLE 0 v5".to_owned()), "{back}");
 }
+
+#[test]
+fn parameters_cannot_bring_lines_of_their_own_to_the_other_side() {
+    // A carriage return alone ends a line for some readers.
+    let evil = OFFER.replace("profile-id=0", "profile-id=0\ra=setup:active");
+    let side = VideoSide::of(&session(&evil)).unwrap();
+    let offered = offer(&ours(Some(of(&side)))).to_string();
+    assert!(offered.split("\r\n").all(|line| !line.contains('\r')), "{offered:?}");
+    // Nor those of a codec that is relayed as it is.
+    let evil = "v=0\r\no=- 1 1 IN IP4 192.0.2.9\r\ns=-\r\nc=IN IP4 192.0.2.9\r\nt=0 0\r\nm=audio 9 RTP/AVP 97 98 99\r\n\
+        a=rtpmap:97 iLBC/8000\r\na=fmtp:97 mode=20\ra=x\r\na=rtpmap:98 sp\reex/8000\r\na=rtpmap:99 GSM EFR/8000\r\n";
+    let codecs = session(evil).media[0].codecs();
+    assert_eq!(codecs.len(), 1, "{codecs:?}");
+    assert_eq!((codecs[0].name.as_str(), &codecs[0].fmtp), ("iLBC", &None));
+}

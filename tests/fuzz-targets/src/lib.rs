@@ -8,6 +8,7 @@ mod flows;
 mod frame;
 mod media;
 pub mod mutate;
+mod secure;
 mod seeds;
 mod sip;
 
@@ -32,9 +33,11 @@ pub const TARGETS: &[Target] = &[
     target("registrar", sip::registrar, seeds::registrations),
     target("identity", sip::identity, seeds::identities),
     target("sdp", sip::sdp, seeds::descriptions),
+    target("sdp_secure", secure::descriptions, secure::description_seeds),
     target("stun", sip::stun, seeds::stun),
     target("rtp", media::rtp, seeds::packets),
     target("rtcp", media::rtcp, seeds::reports),
+    target("feedback", secure::feedback, secure::feedback_seeds),
     target("decode_opus", codec::opus, codec::opus_seeds),
     target("decode_g722", codec::g722, codec::g722_seeds),
     target("decode_g729", codec::g729, codec::g729_seeds),
