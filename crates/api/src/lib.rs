@@ -14,6 +14,7 @@ mod applications;
 mod backup;
 mod batches;
 mod calls;
+mod centre;
 mod deliveries;
 mod desk;
 mod devices;

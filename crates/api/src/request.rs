@@ -90,27 +90,36 @@ impl Listing {
 
     /// A page of items, each with the key that it is sorted by; no two have the same key.
     pub fn page<T: Serialize>(&self, items: impl IntoIterator<Item = (String, T)>) -> Answer {
-        let limit = self.limit.unwrap_or(PAGE);
-        if !(1..=PAGE).contains(&limit) {
-            return Err(Problem::parameter("limit", format!("limit is 1 to {PAGE}")));
-        }
-        let after = match &self.after {
-            None => None,
-            Some(text) => {
-                let key = hex::decode(text).ok().and_then(|k| String::from_utf8(k).ok());
-                Some(key.ok_or_else(|| Problem::parameter("after", "after is the 'next' of a page"))?)
-            }
-        };
-        let mut items: Vec<(String, T)> = items
-            .into_iter()
-            .filter(|(key, _)| after.as_ref().is_none_or(|a| key > a))
-            .collect();
-        items.sort_by(|a, b| a.0.cmp(&b.0));
-        let more = items.len() > limit;
-        items.truncate(limit);
-        let next = items.last().filter(|_| more).map(|(key, _)| hex::encode(key));
-        listed(items.into_iter().map(|(_, item)| item).collect(), next)
+        page(self.after.as_deref(), self.limit, items)
     }
+}
+
+/// A page of items, each with the key that it is sorted by; no two have the same key.
+pub(crate) fn page<T: Serialize>(
+    after: Option<&str>,
+    limit: Option<usize>,
+    items: impl IntoIterator<Item = (String, T)>,
+) -> Answer {
+    let limit = limit.unwrap_or(PAGE);
+    if !(1..=PAGE).contains(&limit) {
+        return Err(Problem::parameter("limit", format!("limit is 1 to {PAGE}")));
+    }
+    let after = match after {
+        None => None,
+        Some(text) => {
+            let key = hex::decode(text).ok().and_then(|k| String::from_utf8(k).ok());
+            Some(key.ok_or_else(|| Problem::parameter("after", "after is the 'next' of a page"))?)
+        }
+    };
+    let mut items: Vec<(String, T)> = items
+        .into_iter()
+        .filter(|(key, _)| after.as_ref().is_none_or(|a| key > a))
+        .collect();
+    items.sort_by(|a, b| a.0.cmp(&b.0));
+    let more = items.len() > limit;
+    items.truncate(limit);
+    let next = items.last().filter(|_| more).map(|(key, _)| hex::encode(key));
+    listed(items.into_iter().map(|(_, item)| item).collect(), next)
 }
 
 /// A page of a list, with what to ask for to get the next one.

@@ -1,5 +1,6 @@
 //! Every operation of the native API: path, who may use it, what it takes and what it answers.
 
+use crate::centre::{self, agents, groups, queues};
 use crate::error::Code;
 use crate::guard::Face;
 use crate::identity::{audit, keys, login, me, users};
@@ -21,6 +22,7 @@ pub(crate) fn operations() -> Vec<Op> {
     let mut all = identity();
     all.extend(of_tenants());
     all.extend(resources());
+    all.extend(of_centres());
     all.extend(sounds());
     all.extend(of_calls());
     all.extend(of_flows());
@@ -387,6 +389,135 @@ fn resources() -> Vec<Op> {
         .scope(ResourcesWrite)
         .query::<OfTenant>()
         .gives::<operations::Removed>(200),
+    ]
+}
+
+fn of_centres() -> Vec<Op> {
+    vec![
+        Op::get("/agents", "agents.list", agents::list)
+            .says("List the agents", "")
+            .scope(ResourcesRead)
+            .query::<centre::OfApplication>()
+            .lists::<agents::View>()
+            .may(&[Code::NotFound]),
+        Op::post("/agents", "agents.create", agents::create)
+            .says("Create an agent", "")
+            .scope(ResourcesWrite)
+            .body::<agents::Create>()
+            .gives::<agents::View>(201)
+            .tagged()
+            .once(),
+        Op::get("/agents/{id}", "agents.show", agents::show)
+            .says("Show an agent", "By id or login.")
+            .scope(ResourcesRead)
+            .gives::<agents::View>(200)
+            .tagged(),
+        Op::patch("/agents/{id}", "agents.change", agents::change)
+            .says("Change an agent", "")
+            .scope(ResourcesWrite)
+            .body::<agents::Change>()
+            .gives::<agents::View>(200)
+            .tagged(),
+        Op::delete("/agents/{id}", "agents.remove", agents::remove)
+            .says("Remove an agent", "")
+            .scope(ResourcesWrite)
+            .tagged(),
+        Op::get("/me/agent", "me.agent", agents::own)
+            .says("The agent that the user is bound to", "")
+            .needs(Needs::User)
+            .gives::<agents::View>(200)
+            .tagged()
+            .may(&[Code::NotFound]),
+        Op::get("/groups", "groups.list", groups::list)
+            .says("List the skill groups", "")
+            .scope(ResourcesRead)
+            .query::<centre::OfApplication>()
+            .lists::<groups::View>()
+            .may(&[Code::NotFound]),
+        Op::post("/groups", "groups.create", groups::create)
+            .says("Create a skill group", "")
+            .scope(ResourcesWrite)
+            .body::<groups::Create>()
+            .gives::<groups::View>(201)
+            .tagged()
+            .once(),
+        Op::get("/groups/{id}", "groups.show", groups::show)
+            .says("Show a skill group", "By id or name.")
+            .scope(ResourcesRead)
+            .gives::<groups::View>(200)
+            .tagged(),
+        Op::patch("/groups/{id}", "groups.change", groups::change)
+            .says("Change a skill group", "")
+            .scope(ResourcesWrite)
+            .body::<groups::Change>()
+            .gives::<groups::View>(200)
+            .tagged(),
+        Op::delete("/groups/{id}", "groups.remove", groups::remove)
+            .says("Remove a skill group that has no members and no queue", "")
+            .scope(ResourcesWrite)
+            .tagged(),
+        Op::get("/groups/{id}/members", "groups.members", agents::members)
+            .says("The agents of a skill group, with their levels", "")
+            .scope(ResourcesRead)
+            .lists::<agents::Member>(),
+        Op::put("/groups/{id}/members/{agent}", "groups.members.set", agents::set_member)
+            .says("Make an agent a member, or give it another level", "")
+            .scope(ResourcesWrite)
+            .body::<agents::MemberSet>()
+            .gives::<agents::View>(200),
+        Op::delete(
+            "/groups/{id}/members/{agent}",
+            "groups.members.remove",
+            agents::remove_member,
+        )
+        .says("Take an agent out of a skill group", "")
+        .scope(ResourcesWrite),
+        Op::get("/queues", "queues.list", queues::list)
+            .says("List the queues", "")
+            .scope(ResourcesRead)
+            .query::<centre::OfApplication>()
+            .lists::<queues::View>()
+            .may(&[Code::NotFound]),
+        Op::post("/queues", "queues.create", queues::create)
+            .says("Create a queue", "")
+            .scope(ResourcesWrite)
+            .body::<queues::Create>()
+            .gives::<queues::View>(201)
+            .tagged()
+            .once(),
+        Op::get("/queues/{id}", "queues.show", queues::show)
+            .says("Show a queue", "By id or name.")
+            .scope(ResourcesRead)
+            .gives::<queues::View>(200)
+            .tagged(),
+        Op::patch("/queues/{id}", "queues.change", queues::change)
+            .says("Change a queue", "")
+            .scope(ResourcesWrite)
+            .body::<queues::Change>()
+            .gives::<queues::View>(200)
+            .tagged(),
+        Op::delete("/queues/{id}", "queues.remove", queues::remove)
+            .says("Remove a queue", "")
+            .scope(ResourcesWrite)
+            .tagged(),
+        Op::get("/applications/{id}/centre", "centre.show", centre::settings::show)
+            .says(
+                "The settings of an application's contact centre, and its break reasons",
+                "",
+            )
+            .scope(ResourcesRead)
+            .gives::<centre::settings::View>(200)
+            .tagged(),
+        Op::patch("/applications/{id}/centre", "centre.change", centre::settings::change)
+            .says("Change them", "")
+            .scope(ResourcesWrite)
+            .body::<centre::settings::Change>()
+            .gives::<centre::settings::View>(200)
+            .tagged(),
+        Op::delete("/applications/{id}/centre", "centre.reset", centre::settings::reset)
+            .says("Go back to the defaults", "")
+            .scope(ResourcesWrite)
+            .tagged(),
     ]
 }
 

@@ -70,6 +70,17 @@ async fn furnished(h: &kit::House, tenant: &str) -> (BTreeMap<&'static str, Stri
     let trunk = h.post("/trunks", trunk).await;
     let user = json!({ "name": "user-a", "role": "owner", "tenant": tenant });
     let user = h.post("/users", user).await;
+    let app = &application["id"];
+    let group = h
+        .post("/groups", json!({ "name": "group-a", "application": app }))
+        .await;
+    let agent = json!({
+        "login": "agent-a", "application": app, "user": "user-a", "devices": ["desk-a"],
+        "skills": [{ "group": "group-a", "level": 3 }],
+    });
+    let agent = h.post("/agents", agent).await;
+    let queue = json!({ "name": "queue-a", "application": app, "group": "group-a" });
+    let queue = h.post("/queues", queue).await;
     let key = json!({ "name": "key-a", "scopes": ["calls:read"], "tenant": tenant });
     let key = h.post("/keys", key).await;
     let conversation = ConversationId::mint(1, 1);
@@ -93,6 +104,9 @@ async fn furnished(h: &kit::House, tenant: &str) -> (BTreeMap<&'static str, Stri
     *h.calls.live.lock().unwrap() = ConversationRecord::fold(&[created]).unwrap();
     let named = BTreeMap::from([
         ("accounts", text(&account["id"])),
+        ("agents", text(&agent["id"])),
+        ("groups", text(&group["id"])),
+        ("queues", text(&queue["id"])),
         ("applications", text(&application["id"])),
         ("batches", conversation.to_string()),
         ("calls", conversation.to_string()),
@@ -109,7 +123,7 @@ async fn furnished(h: &kit::House, tenant: &str) -> (BTreeMap<&'static str, Stri
     let ids = named
         .values()
         .cloned()
-        .chain(["user-a", "key-a", "crm-a"].map(str::to_owned));
+        .chain(["user-a", "key-a", "crm-a", "agent-a", "group-a", "queue-a"].map(str::to_owned));
     (named.clone(), ids.collect())
 }
 
@@ -173,9 +187,11 @@ async fn no_route_finds_what_is_another_tenants() {
             };
             if path.contains('{') {
                 let id = named.get(family).unwrap_or_else(|| panic!("no example of {family}"));
-                let start = below.find('{').unwrap();
-                let end = below.find('}').unwrap();
-                let there = format!("{}{id}{}", &below[..start], &below[end + 1..]);
+                let there = below.replace("{agent}", &named["agents"]);
+                let there = match (there.find('{'), there.find('}')) {
+                    (Some(start), Some(end)) => format!("{}{id}{}", &there[..start], &there[end + 1..]),
+                    _ => there,
+                };
                 let answer = ask(of_b.clone(), there.clone()).await;
                 let code = (answer.status, answer.body["code"].as_str().unwrap_or("-"));
                 assert_eq!(code, (404, "not-found"), "{method} {there}: {}", answer.body);
@@ -204,6 +220,9 @@ async fn no_route_finds_what_is_another_tenants() {
     // The owner finds them: it was not the probe that was wrong.
     for family in [
         "accounts",
+        "agents",
+        "groups",
+        "queues",
         "applications",
         "calls",
         "devices",
@@ -253,6 +272,15 @@ async fn no_route_finds_what_is_another_tenants() {
             "/calls",
             json!({ "application": named["applications"], "from": "13800000001", "to": "13800000002" }),
         ),
+        ("/groups", json!({ "name": "x", "application": named["applications"] })),
+        ("/agents", json!({ "login": "x", "application": named["applications"] })),
+        (
+            "/agents",
+            json!({ "login": "x", "skills": [{ "group": named["groups"] }] }),
+        ),
+        ("/agents", json!({ "login": "x", "devices": [named["devices"]] })),
+        ("/agents", json!({ "login": "x", "user": named["users"] })),
+        ("/queues", json!({ "name": "x", "group": named["groups"] })),
         ("/deliveries/repush", json!({ "tenant": a, "deliveries": [1] })),
     ] {
         let answer = h.public("POST", path, &of_b, &[], body.clone()).await;

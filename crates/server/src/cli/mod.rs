@@ -3,6 +3,7 @@
 
 mod batch;
 mod call;
+mod centre;
 mod client;
 mod identity;
 mod ladder;
@@ -88,6 +89,18 @@ pub enum Command {
         Without a tenant, the log of what the installation's owner did."
     )]
     Audit(identity::Audit),
+    /// Agents: who takes calls
+    #[command(subcommand)]
+    Agent(centre::Agent),
+    /// Skill groups and their members
+    #[command(subcommand)]
+    Group(centre::Group),
+    /// Queues of calls that wait for agents
+    #[command(subcommand)]
+    Queue(centre::Queue),
+    /// Settings and break reasons of an application's contact centre
+    #[command(subcommand)]
+    Centre(centre::Centre),
     /// Accounts: who may use the integrators' API
     #[command(subcommand)]
     Account(resources::Account),
@@ -242,6 +255,19 @@ pub async fn run(common: &Common, command: Command) -> ExitCode {
     let done = match command {
         Command::Tenant(c) => client.run(c.request(), common.json).await,
         Command::User(c) => match c.request() {
+            Ok(request) => client.run(request, common.json).await,
+            Err(failure) => Err(failure),
+        },
+        Command::Agent(c) => match c.request() {
+            Ok(request) => client.run(request, common.json).await,
+            Err(failure) => Err(failure),
+        },
+        Command::Group(c) => client.run(c.request(), common.json).await,
+        Command::Queue(c) => match c.request() {
+            Ok(request) => client.run(request, common.json).await,
+            Err(failure) => Err(failure),
+        },
+        Command::Centre(c) => match c.request() {
             Ok(request) => client.run(request, common.json).await,
             Err(failure) => Err(failure),
         },
