@@ -324,7 +324,6 @@ mod tests {
         assert_eq!(found(&wanted, &usage), Ok((number(7), How::Own)));
     }
 
-    // accept: workbench-sdk 55
     #[test]
     fn the_callees_city_goes_before_its_province_and_that_before_any() {
         let groups = [pool(Selection::Region)];

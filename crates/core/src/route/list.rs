@@ -135,7 +135,6 @@ mod tests {
         assert_eq!(list.len(), 3);
     }
 
-    // accept: domain-model I21
     #[test]
     fn an_agent_sees_the_ends_of_a_number_and_never_its_middle() {
         let shown = |n: &str| Masking::default().apply(&number(n), CHINA);

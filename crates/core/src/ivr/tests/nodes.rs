@@ -27,7 +27,6 @@ fn shop() -> Vec<(&'static str, Node)> {
     ]
 }
 
-// accept: tccc-sdk 36
 #[test]
 fn a_menu_keeps_the_path_that_was_pressed() {
     let t = dry(shop(), &[keys("1"), Given::Gone]);
