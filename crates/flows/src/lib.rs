@@ -18,4 +18,4 @@ mod text;
 pub use answer::{MAX_ANSWER, pointed, target};
 pub use json::{Malformed, Strict};
 pub use node::{flow, flow_of, flow_text};
-pub use routing::{calendar, calendar_of, list, plan, plan_of, way_of};
+pub use routing::{calendar, calendar_of, list, list_of, plan, plan_of, way_of};

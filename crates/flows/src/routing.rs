@@ -5,12 +5,12 @@ use crate::json::{Malformed, typed};
 use crate::text::{CauseWord, DateWord, DayWord, DirectionWord, FromWord, NumberWord, ToWord, ZoneWord};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use strowger_core::Stamp;
 use strowger_core::cause::Cause;
 use strowger_core::route::calendar::{Span, Special, Weekly};
 use strowger_core::route::list::Entry;
 use strowger_core::route::rules::Ask;
 use strowger_core::route::{Calendar, NumberList, Plan, Rule, Target, Way};
+use strowger_core::{Number, Stamp};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -144,17 +144,17 @@ pub fn calendar_of(calendar: &Calendar) -> Value {
     serde_json::to_value(wire).unwrap_or_default()
 }
 
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct WireEntry {
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     number: Option<NumberWord>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     prefix: Option<String>,
     #[serde(default = "both")]
     direction: DirectionWord,
     /// Milliseconds since 1970-01-01T00:00:00Z.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     until_ms: Option<i64>,
 }
 
@@ -186,6 +186,20 @@ pub fn list(value: Value) -> Result<NumberList, Malformed> {
         }
     }
     Ok(list)
+}
+
+/// Writes a list of numbers: numbers first, each kind in order. Read again, it is the same.
+pub fn list_of(list: &NumberList) -> Value {
+    let wire = |number: Option<&Number>, prefix: Option<&str>, entry: &Entry| WireEntry {
+        number: number.map(|n| NumberWord(n.clone())),
+        prefix: prefix.map(str::to_owned),
+        direction: DirectionWord(entry.direction),
+        until_ms: entry.until.map(|u| u.0),
+    };
+    let numbers = list.numbers().map(|(n, e)| wire(Some(n), None, e));
+    let prefixes = list.prefixes().map(|(p, e)| wire(None, Some(p), e));
+    let all: Vec<WireEntry> = numbers.chain(prefixes).collect();
+    serde_json::to_value(all).unwrap_or_default()
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -253,6 +253,11 @@ fn calendars_and_lists_are_read() {
     let has = |n: &str, d, at| numbers.has(&Number::parse(n, CHINA).unwrap(), d, Stamp(at));
     assert!(has("13800138000", Direction::Outbound, 0) && has("13900000000", Direction::Inbound, 999));
     assert!(!has("13900000000", Direction::Inbound, 1000) && !has("13900000000", Direction::Outbound, 0));
+    assert_eq!(list(list_of(&numbers)), Ok(numbers.clone()));
+    assert_eq!(
+        list_of(&numbers)[0],
+        json!({ "number": "+8613800138000", "direction": "both" })
+    );
     let place = |v: Value| list(v).unwrap_err().place;
     assert_eq!(place(json!([{ "number": "x" }])), "[0].number");
     assert_eq!(place(json!([{ "prefix": "1" }, {}])), "[1]");

@@ -10,7 +10,7 @@ use strowger_core::ivr::{Answer, Flow, Template};
 use strowger_core::number::{CHINA, Number};
 use strowger_core::route::Regions;
 use strowger_core::{ConversationId, Stamp};
-use strowger_flows::{Strict, calendar, calendar_of, flow_of, list, plan, plan_of, pointed, target};
+use strowger_flows::{Strict, calendar, calendar_of, flow_of, list, list_of, plan, plan_of, pointed, target};
 
 /// Any text is a flow, which is written as it was read, checked, and walked to an end; or it is refused with a reason. The
 /// same of plans, calendars and lists.
@@ -42,7 +42,9 @@ pub fn flow(data: &[u8]) {
             let _ = read.at(Stamp(at));
         }
     }
-    let _ = list(value);
+    if let Ok(read) = list(value) {
+        assert_eq!(list(list_of(&read)).as_ref(), Ok(&read));
+    }
 }
 
 fn template(text: &str) {

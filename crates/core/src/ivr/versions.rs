@@ -72,6 +72,17 @@ impl<T> Default for Versions<T> {
 }
 
 impl<T> Versions<T> {
+    /// As they were stored: the draft, what was published, oldest first, and the revision.
+    pub fn stored(draft: Option<Draft<T>>, mut published: Vec<Version<T>>, revision: u64) -> Versions<T> {
+        published.sort_by_key(|v| v.number);
+        let revision = draft.as_ref().map_or(revision, |d| revision.max(d.revision));
+        Versions {
+            draft,
+            published,
+            revision,
+        }
+    }
+
     /// The version in use.
     pub fn live(&self) -> Option<&Version<T>> {
         self.published.last()
@@ -217,6 +228,8 @@ mod tests {
         assert_eq!((*live.body, live.restored, live.by.as_str()), (10, Some(1), "c"));
         assert_eq!(v.draft().map(|d| *d.body), Some(30), "a draft stays over a roll-back");
         assert_eq!(v.roll_back(9, v.revision(), at, "c", fine), Err(Refused::NoVersion(9)));
+        let again = Versions::stored(v.draft().cloned(), v.published().to_vec(), v.revision());
+        assert_eq!(again, v);
         assert_eq!(v.discard::<()>(v.revision()), Ok(()));
         assert_eq!(v.discard::<()>(v.revision()), Err(Refused::NoDraft));
         assert_eq!(v.published().len(), 3);

@@ -8,6 +8,7 @@
 
 pub mod csv;
 pub mod fact;
+pub mod feed;
 pub mod interval;
 pub mod live;
 pub mod rows;
@@ -15,6 +16,7 @@ pub mod rows;
 mod tests;
 
 pub use fact::{AgentFact, CallEvent, CallFact, Exit, Fact, PartEvent, PartFact, QueueEvent, QueueFact, Thresholds};
+pub use feed::Feed;
 pub use interval::{Interval, Slice};
 pub use rows::{AgentRow, NumberRow, QueueRow, Slot};
 

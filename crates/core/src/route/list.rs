@@ -57,6 +57,16 @@ impl NumberList {
         self.numbers.get(number).into_iter().chain(beginnings).any(counts)
     }
 
+    /// Its numbers, in order.
+    pub fn numbers(&self) -> impl Iterator<Item = (&Number, &Entry)> {
+        self.numbers.iter()
+    }
+
+    /// Its beginnings of numbers, in order.
+    pub fn prefixes(&self) -> impl Iterator<Item = (&str, &Entry)> {
+        self.prefixes.iter().map(|(prefix, entry)| (prefix.as_str(), entry))
+    }
+
     /// How many entries it has.
     pub fn len(&self) -> usize {
         self.numbers.len() + self.prefixes.len()
