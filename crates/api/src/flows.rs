@@ -15,7 +15,7 @@ use strowger_core::ivr::{self, Finding, Flow, Level, Node};
 use strowger_core::route::{Calendar, NumberList, Plan, Region, Scene, Shelf};
 use strowger_core::{ApplicationId, ConversationId, Number, Stamp};
 use strowger_flows::{Malformed, Strict};
-use strowger_store::config::PromptState;
+use strowger_store::config::{Config, PromptState};
 use utoipa::ToSchema;
 
 /// What a flow is called when the request does not say.
@@ -30,7 +30,7 @@ const MAX_PASSES_MS: u64 = 86_400_000;
 #[serde(deny_unknown_fields)]
 #[schema(as = FlowContext)]
 pub(crate) struct Context {
-    /// Whose prompts and devices are looked up.
+    /// Whose prompts, devices, queues and agents are looked up.
     application: Option<String>,
     /// Other flows by name; taken as all that there are.
     #[schema(value_type = Option<std::collections::HashMap<String, Object>>)]
@@ -291,8 +291,24 @@ impl Known {
                 let by_id = by_id.filter(|d| d.device.tenant == tenant);
                 Some(by_id.or_else(|| config.device_by_name(tenant, name)).is_some())
             }
-            Thing::Queue | Thing::Agent | Thing::Mailbox => None,
+            Thing::Queue => self.queue(&config, name),
+            Thing::Agent => self.agent(&config, name),
+            Thing::Mailbox => Some(self.queue(&config, name)? || self.agent(&config, name)?),
         }
+    }
+
+    /// By name or id.
+    fn queue(&self, config: &Config, name: &str) -> Option<bool> {
+        let application = self.application?;
+        let mut own = config.centre().queues().filter(|q| q.application == application);
+        Some(own.any(|q| q.name == name || q.id.to_string() == name))
+    }
+
+    /// By login name or id.
+    fn agent(&self, config: &Config, name: &str) -> Option<bool> {
+        let application = self.application?;
+        let mut own = config.centre().agents().filter(|a| a.application == application);
+        Some(own.any(|a| a.login == name || a.id.to_string() == name))
     }
 
     fn shelf(&mut self) -> Shelf {

@@ -43,7 +43,15 @@ async fn a_flow_is_checked_alone_and_against_what_there_is() {
         .collect();
     assert!(unknown.contains(&"there is no calendar \"office\""), "{unknown:?}");
     assert!(unknown.contains(&"there is no prompt \"welcome\""), "{unknown:?}");
-    assert_eq!(unknown.len(), 5, "{unknown:?}");
+    assert!(unknown.contains(&"there is no queue \"sales\""), "{unknown:?}");
+    assert_eq!(unknown.len(), 9, "{unknown:?}");
+    // With the queue and the agent, only prompts and the calendar are missing.
+    h.post("/groups", json!({ "name": "sales" })).await;
+    h.post("/queues", json!({ "name": "sales", "group": "sales" })).await;
+    h.post("/agents", json!({ "login": "operator" })).await;
+    let body = json!({ "flow": flow, "context": context });
+    let known = h.post("/flows/validate", body).await;
+    assert_eq!(known["findings"].as_array().unwrap().len(), 5, "{known}");
     for finding in answer["findings"].as_array().unwrap() {
         assert!(!finding["fix"].as_str().unwrap().is_empty() && finding["node"].is_string());
     }
