@@ -3,6 +3,7 @@
 pub mod baresip;
 pub mod bed;
 pub mod browser;
+pub mod bucket;
 pub mod cable;
 pub mod coturn;
 pub mod digest;

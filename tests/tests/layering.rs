@@ -15,12 +15,22 @@ const EDGES: &[(&str, u8, &[&str])] = &[
     ("notify", 3, &["core", "store"]),
     ("speech", 3, &["core", "media-core"]),
     ("flows", 3, &["core"]),
+    ("blobs", 3, &[]),
     (
         "runtime",
         3,
-        &["core", "sip-core", "media-core", "sip", "media", "store", "flows"],
+        &[
+            "core",
+            "sip-core",
+            "media-core",
+            "sip",
+            "media",
+            "store",
+            "flows",
+            "blobs",
+        ],
     ),
-    ("api", 4, &["core", "store", "runtime", "speech", "flows"]),
+    ("api", 4, &["core", "store", "runtime", "speech", "flows", "blobs"]),
     ("dialect-aliyun", 4, &["core", "store", "runtime"]),
     ("dialect-tencent", 4, &["core", "store", "runtime"]),
     ("dialect-voicepaas", 4, &["core", "store", "runtime"]),
@@ -37,6 +47,7 @@ const EDGES: &[(&str, u8, &[&str])] = &[
             "notify",
             "speech",
             "flows",
+            "blobs",
             "runtime",
             "api",
             "dialect-aliyun",
@@ -158,7 +169,8 @@ fn the_table_of_edges_itself_never_points_up() {
             "runtime → sip",
             "runtime → media",
             "runtime → store",
-            "runtime → flows"
+            "runtime → flows",
+            "runtime → blobs"
         ]
     );
 }

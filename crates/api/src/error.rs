@@ -70,6 +70,7 @@ codes! {
     TooLarge, "request.too-large", Request, 413, "The body is larger than allowed";
     NoPath, "request.path", Request, 404, "There is nothing at this path";
     NoMethod, "request.method", Request, 405, "The path does not know this method";
+    OutOfRange, "request.range", Request, 416, "The recording has no such octets";
     Unauthorized, "request.credentials", Request, 401, "The name or the password is wrong";
     BadPrompt, "prompt.format", Request, 422, "The file is no sound that can be played";
     BadCertificate, "certificate", Request, 422, "The certificate files cannot be used";
@@ -90,6 +91,7 @@ codes! {
     CallLimit, "call.limit", Later, 429, "A limit of the application is reached";
     SpendLimit, "call.spend-limit", Later, 429, "What calls may cost today is spent";
     SpeechEngine, "speech.engine", Later, 503, "A speech engine cannot be reached, or failed";
+    RecordingStore, "recording.store", Later, 503, "The store of recordings cannot be reached, or failed";
     Overloaded, "overloaded", Later, 503, "The platform has more work than it can do";
     Draining, "draining", Later, 503, "The process is shutting down and takes nothing new";
     DiskFull, "disk-full", Later, 507, "The disk is full";

@@ -39,6 +39,42 @@ async fn ready(State(api): State<Api>) -> Response {
 async fn metrics(State(api): State<Api>) -> Response {
     let mut all = api.operations.metrics();
     crate::speech::metrics(&api.speech, &mut all);
+    let kept = api.blobs.stats();
+    let blob = |name, help, kind, value: u64| Metric {
+        name,
+        help,
+        kind,
+        labels: Vec::new(),
+        value: value as f64,
+    };
+    if api.blobs.has_store() {
+        all.extend([
+            blob(
+                "strowger_recordings_stored_total",
+                "Recordings that were put into the store.",
+                MetricKind::Counter,
+                kept.stored,
+            ),
+            blob(
+                "strowger_recordings_store_failures_total",
+                "Attempts to put a recording into the store that failed.",
+                MetricKind::Counter,
+                kept.failed,
+            ),
+            blob(
+                "strowger_recordings_waiting",
+                "Recordings in the spool.",
+                MetricKind::Gauge,
+                kept.waiting,
+            ),
+            blob(
+                "strowger_recordings_waiting_bytes",
+                "Their size.",
+                MetricKind::Gauge,
+                kept.waiting_bytes,
+            ),
+        ]);
+    }
     let outbox = api.store.outbox_counts().await.unwrap_or_default();
     for (state, n) in [("pending", outbox.ready), ("dead", outbox.dead)] {
         all.push(Metric {

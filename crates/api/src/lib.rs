@@ -42,6 +42,7 @@ use axum::Router;
 use guard::Face;
 use std::path::PathBuf;
 use std::sync::Arc;
+use strowger_blobs::Blobs;
 use strowger_core::Stamp;
 use strowger_core::resource::ApplicationSettings;
 use strowger_runtime::Calls;
@@ -51,6 +52,7 @@ pub use error::{Code, Problem};
 pub use ice_servers::IceServers;
 pub use identity::Identity;
 pub use operations::{BanInfo, Direction, LadderStep, Operations, RegistrationInfo, Reply};
+pub use recordings::serve as serve_recording;
 pub use speech::{Speech, TranscriptEntry, TranscriptKind, Transcription, TranscriptionError, TranscriptionStats};
 pub use time::rfc3339;
 
@@ -109,6 +111,8 @@ pub struct Api {
     pub now: Arc<dyn Fn() -> Stamp + Send + Sync>,
     /// Folder of the uploaded prompts.
     pub prompts: PathBuf,
+    /// The recordings.
+    pub blobs: Arc<Blobs>,
     /// How prompts are taken in, and what can be said and heard.
     pub speech: Arc<Speech>,
     /// Servers that browsers' media may go through.

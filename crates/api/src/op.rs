@@ -220,6 +220,14 @@ impl Op {
         self
     }
 
+    /// A sound file.
+    pub fn sounds(mut self) -> Op {
+        let bytes = ObjectBuilder::new().schema_type(SchemaType::Type(Type::String));
+        let content = Content::Of("audio/wav", bytes.content_media_type("audio/wav").into());
+        self.answer = (200, "The file, or with status 206 a part of it.", content);
+        self
+    }
+
     /// No body.
     pub fn nothing(mut self) -> Op {
         self.answer = (204, "Done.", Content::None);

@@ -646,6 +646,19 @@ fn of_calls() -> Vec<Op> {
             .body::<recordings::Change>()
             .nothing()
             .may(&CALL),
+        Op::get(
+            "/calls/{id}/recordings/{n}",
+            "calls.recordings.fetch",
+            recordings::fetch,
+        )
+        .says(
+            "Fetch a finished recording",
+            "WAV or Ogg Opus. `Range` with one range and `If-Range` give parts; `ETag` is the checksum.",
+        )
+        .scope(CallsRead)
+        .sounds()
+        .may(&CALL)
+        .may(&[Code::OutOfRange, Code::RecordingStore]),
         Op::get("/calls/{id}/ladder", "calls.ladder", operations::ladder)
             .says("The SIP messages of a call that are still kept", "")
             .scope(DiagnosticsRead)

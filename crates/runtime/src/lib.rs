@@ -10,6 +10,7 @@
 //!
 //! Invariant: an owner's events are committed by its own task and by nothing else while it lives.
 
+pub mod archive;
 pub mod batches;
 pub mod calls;
 pub mod carriers;

@@ -1,6 +1,6 @@
 //! Recordings that have been kept for as long as their application wants them.
 
-use std::path::{Path, PathBuf};
+use strowger_blobs::{BlobError, Blobs};
 use strowger_core::{ConversationId, ConversationRecord, Stamp};
 use strowger_store::{Store, StoreError};
 
@@ -17,7 +17,7 @@ pub struct Swept {
 
 /// The conversation of a recording's file, by its name: `RE` and the conversation's 32 digits with the recording's
 /// number in the lowest four.
-fn conversation_of(name: &str) -> Option<ConversationId> {
+pub(crate) fn conversation_of(name: &str) -> Option<ConversationId> {
     let digits = name.strip_prefix("RE")?.get(..32)?;
     let id = u128::from_str_radix(digits, 16).ok()?;
     Some(ConversationId(id & !0xffff))
@@ -28,12 +28,14 @@ fn minted(id: ConversationId) -> Stamp {
     Stamp((id.0 >> 80) as i64)
 }
 
-fn names(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
-    Ok(std::fs::read_dir(folder)?
-        .filter_map(Result::ok)
-        .map(|e| e.path())
-        .filter(|p| p.extension().is_some_and(|e| e == "wav" || e == "ogg"))
-        .collect())
+/// The record of a conversation whose tenant is not known.
+pub(crate) async fn record_of(store: &Store, id: ConversationId) -> Result<Option<ConversationRecord>, StoreError> {
+    for tenant in store.snapshot().tenants() {
+        if let Some(record) = store.load_record(tenant.id, id).await? {
+            return Ok(Some(record));
+        }
+    }
+    Ok(None)
 }
 
 /// Deletes the finished recordings whose conversations ended longer ago than their applications keep them
@@ -41,8 +43,8 @@ fn names(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
 /// alone: nobody says how long it is wanted.
 ///
 /// # Errors
-/// The folder or the store cannot be read.
-pub async fn sweep(store: &Store, folder: &Path, now: Stamp) -> Result<Swept, SweepError> {
+/// The recordings or the database cannot be read.
+pub async fn sweep(store: &Store, blobs: &Blobs, now: Stamp) -> Result<Swept, SweepError> {
     let config = store.snapshot();
     let shortest = config
         .applications()
@@ -53,23 +55,13 @@ pub async fn sweep(store: &Store, folder: &Path, now: Stamp) -> Result<Swept, Sw
         return Ok(Swept::default());
     };
     let mut swept = Swept::default();
-    let folder = folder.to_owned();
-    let files = tokio::task::spawn_blocking(move || names(&folder))
-        .await
-        .map_err(std::io::Error::other)??;
-    for file in files {
-        let name = file.file_name().unwrap_or_default().to_string_lossy();
+    let before = now.0.saturating_sub_unsigned(u64::from(shortest) * DAY_MS);
+    for name in blobs.older_than(before).await? {
         let Some(id) = conversation_of(&name) else { continue };
         if now.ms_since(minted(id)) < u64::from(shortest) * DAY_MS {
             continue;
         }
-        let mut record: Option<ConversationRecord> = None;
-        for tenant in config.tenants() {
-            record = store.load_record(tenant.id, id).await?;
-            if record.is_some() {
-                break;
-            }
-        }
+        let record = record_of(store, id).await?;
         let days = record
             .as_ref()
             .and_then(|r| config.application(r.head.application))
@@ -78,7 +70,7 @@ pub async fn sweep(store: &Store, folder: &Path, now: Stamp) -> Result<Swept, Sw
         if days == 0 || ended.is_none_or(|at| now.ms_since(at) < u64::from(days) * DAY_MS) {
             continue;
         }
-        match tokio::fs::remove_file(&file).await {
+        match blobs.delete(&name).await {
             Ok(()) => swept.deleted += 1,
             Err(error) => {
                 tracing::warn!(conversation = %id, "a recording that has been kept long enough could not be deleted: {error}");
@@ -92,9 +84,9 @@ pub async fn sweep(store: &Store, folder: &Path, now: Stamp) -> Result<Swept, Sw
 /// Why a pass could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum SweepError {
-    /// The folder.
-    #[error("cannot read the recording folder: {0}")]
-    Folder(#[from] std::io::Error),
+    /// The recordings.
+    #[error("cannot list the recordings: {0}")]
+    Blobs(#[from] BlobError),
     /// The records.
     #[error(transparent)]
     Store(#[from] StoreError),

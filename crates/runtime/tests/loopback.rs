@@ -455,12 +455,34 @@ async fn a_recording_is_handled_by_command_and_kept_for_its_days() {
 
     let over = record.ended_at.unwrap();
     std::fs::write(folder.join("notes.wav"), b"the operator's").unwrap();
-    let pass = async |days: i64| retention::sweep(&p.store, &folder, over.plus_ms(days as u64 * 86_400_000)).await;
+    let archive = tempfile::tempdir().unwrap();
+    let target = strowger_blobs::Target::Folder(archive.path().into());
+    let blobs = std::sync::Arc::new(strowger_blobs::Blobs::open(folder.clone(), target).unwrap());
+    // One of the two goes into the store, and a file that no record knows stays where it is.
+    let stray = folder.join(format!("RE{}{}.ogg", "1".repeat(32), "2".repeat(32)));
+    std::fs::rename(&file, folder.join("aside")).unwrap();
+    std::fs::write(&stray, b"x").unwrap();
+    let mut unknown = strowger_runtime::archive::Unknown::default();
+    let moved = strowger_runtime::archive::pass(&p.store, &blobs, &mut unknown).await;
+    assert_eq!((moved.stored, moved.failed), (1, 0));
+    assert!(stray.exists());
+    std::fs::rename(folder.join("aside"), &file).unwrap();
+    let kept = || walk(archive.path()).len();
+    assert_eq!(kept(), 1);
+    let pass = async |days: i64| retention::sweep(&p.store, &blobs, over.plus_ms(days as u64 * 86_400_000)).await;
     assert_eq!(pass(29).await.unwrap(), retention::Swept::default());
     assert!(file.exists());
     assert_eq!(pass(31).await.unwrap().deleted, 2);
-    assert!(!file.exists() && folder.join("notes.wav").exists());
+    assert!(!file.exists() && folder.join("notes.wav").exists() && kept() == 0);
     p.endpoint.shutdown(Duration::from_secs(1)).await;
+}
+
+/// All files in a folder and its folders.
+fn walk(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().path());
+    let (folders, mut files): (Vec<_>, Vec<_>) = entries.partition(|p| p.is_dir());
+    files.extend(folders.iter().flat_map(|f| walk(f)));
+    files
 }
 
 fn named(key: &str, request: &str) -> Option<CommandId> {

@@ -1,37 +1,27 @@
-//! Finished recordings over HTTP, with ranges. A name cannot be guessed (128 random bits); whoever has it may fetch.
+//! Finished recordings over HTTP by their names, with ranges. A name cannot be guessed (128 random bits); whoever has it may
+//! fetch.
 
 use axum::Router;
-use axum::extract::{Path, Request, State};
-use axum::http::StatusCode;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use std::path::PathBuf;
 use std::sync::Arc;
-use tower::ServiceExt;
-use tower_http::services::ServeFile;
+use strowger_api::{Code, serve_recording};
+use strowger_blobs::Blobs;
 
 /// `GET /recordings/{name}`: 404 until the file is complete.
-pub fn router(folder: PathBuf) -> Router {
-    Router::new()
-        .route("/recordings/{name}", get(serve))
-        .with_state(Arc::new(folder))
+pub fn router(blobs: Arc<Blobs>) -> Router {
+    Router::new().route("/recordings/{name}", get(serve)).with_state(blobs)
 }
 
-/// `RE`, 32 digits of the conversation, 32 random ones, `.wav` or `.ogg`: nothing that could leave the folder or name a file that
-/// is still being written.
-fn is_name(name: &str) -> bool {
-    name.strip_prefix("RE")
-        .and_then(|n| n.strip_suffix(".wav").or_else(|| n.strip_suffix(".ogg")))
-        .is_some_and(|n| n.len() == 64 && n.bytes().all(|b| b.is_ascii_hexdigit()))
-}
-
-async fn serve(State(folder): State<Arc<PathBuf>>, Path(name): Path<String>, request: Request) -> Response {
-    if !is_name(&name) {
-        return StatusCode::NOT_FOUND.into_response();
-    }
-    match ServeFile::new(folder.join(&name)).oneshot(request).await {
-        Ok(response) => response.map(axum::body::Body::new),
-        Err(never) => match never {},
+async fn serve(State(blobs): State<Arc<Blobs>>, Path(name): Path<String>, headers: HeaderMap) -> Response {
+    let tag = name.strip_prefix("RE").unwrap_or(&name);
+    match serve_recording(&blobs, &name, tag, &headers).await {
+        Ok(response) => response,
+        // Nothing is told to whoever tries names.
+        Err(problem) if problem.code != Code::RecordingStore => StatusCode::NOT_FOUND.into_response(),
+        Err(problem) => problem.into_response(),
     }
 }
 
@@ -39,13 +29,16 @@ async fn serve(State(folder): State<Arc<PathBuf>>, Path(name): Path<String>, req
 mod tests {
     use super::*;
     use axum::body::{Body, to_bytes};
+    use axum::extract::Request;
+    use strowger_blobs::Target;
+    use tower::ServiceExt;
 
     async fn get(folder: &std::path::Path, path: &str, range: Option<&str>) -> (StatusCode, Vec<u8>) {
         let mut request = Request::builder().uri(path);
         if let Some(range) = range {
             request = request.header("range", range);
         }
-        let response = router(folder.into())
+        let response = router(Arc::new(Blobs::open(folder.into(), Target::Spool).unwrap()))
             .oneshot(request.body(Body::empty()).unwrap())
             .await
             .unwrap();
@@ -69,6 +62,10 @@ mod tests {
         assert_eq!(
             get(folder.path(), &path, Some("bytes=2-4")).await,
             (StatusCode::PARTIAL_CONTENT, b"234".to_vec())
+        );
+        assert_eq!(
+            get(folder.path(), &path, Some("bytes=10-")).await.0,
+            StatusCode::RANGE_NOT_SATISFIABLE
         );
         let ogg = name.replace(".wav", ".ogg");
         std::fs::write(folder.path().join(&ogg), b"OggS").unwrap();

@@ -19,6 +19,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use strowger_api::{Api, IceServers, Profile, Speech};
+use strowger_blobs::{BlobError, Blobs};
 use strowger_core::Stamp;
 
 use strowger_core::call::Builtin;
@@ -27,8 +28,8 @@ use strowger_core::resource::ApplicationSettings;
 use strowger_dialect_voicepaas as voicepaas;
 use strowger_notify::Notifier;
 use strowger_runtime::{
-    IncomingSubscriptions, MediaSink, SipSink, SoundLibrary, Switch, SwitchCalls, SwitchConfig, carriers, clock,
-    health, recovery,
+    IncomingSubscriptions, MediaSink, SipSink, SoundLibrary, Switch, SwitchCalls, SwitchConfig, archive, carriers,
+    clock, health, recovery,
 };
 use strowger_sip::{Endpoint, EndpointHandle};
 use strowger_store::{MasterKey, Store, StoreConfig};
@@ -48,6 +49,9 @@ pub enum StartError {
     /// A speech engine.
     #[error("{0}")]
     Speech(String),
+    /// Where recordings go.
+    #[error(transparent)]
+    Recordings(#[from] BlobError),
     /// A sound.
     #[error("sounds: {0}")]
     Sound(String),
@@ -118,6 +122,7 @@ pub async fn start(config: &Config, data: DataFolder) -> Result<Running, StartEr
     let store = open_store(config, &data)?;
     let prompts = data.sub("prompts")?;
     let recordings = data.recordings(config)?;
+    let blobs = Arc::new(Blobs::open(recordings.clone(), config.recording.target())?);
     let sounds = library(config, &store, prompts.clone())?;
     let all: [Arc<dyn Projector>; 2] = [
         Arc::new(voicepaas::VoicePaasProjector),
@@ -166,18 +171,19 @@ pub async fn start(config: &Config, data: DataFolder) -> Result<Running, StartEr
         tokio::spawn(recovery::heartbeat(switch.clone())),
         tokio::spawn(health::watch(switch.clone())),
         tokio::spawn(carriers::keep(switch.clone(), telephony::resolver(config)?)),
-        tokio::spawn(retention(store.clone(), config.storage.clone(), recordings.clone())),
+        tokio::spawn(retention(store.clone(), config.storage.clone(), blobs.clone())),
+        tokio::spawn(archive::keep(store.clone(), blobs.clone())),
     ];
 
     switch.resume_batches().await?;
 
     let (stop, stopped) = watch::channel(false);
     let speech = speech::open(config, &switch, data.sub("speech")?).await?;
-    let api = api_of(config, &switch, &store, prompts, speech);
+    let api = api_of(config, &switch, &store, (prompts, blobs), speech);
     api.prepare().await.map_err(|p| StartError::Identity(p.to_string()))?;
     // Readiness is told over HTTP, so the socket of the operators comes first.
     let (socket, admin) = listen_admin(&data, api.clone(), stopped.clone())?;
-    let (http, public) = listen_http(config, &switch, &store, &api, recordings, stopped).await?;
+    let (http, public) = listen_http(config, &switch, &store, &api, stopped).await?;
     Ok(Running {
         http,
         sip: endpoint.local_addrs().first().copied().unwrap_or(sip_addr),
@@ -282,7 +288,13 @@ fn start_notifier(config: &Config, store: &Store) -> Result<Notifier, StartError
     Notifier::start(store.clone(), settings).map_err(|e| StartError::Push(e.to_string()))
 }
 
-fn api_of(config: &Config, switch: &Arc<Switch>, store: &Store, prompts: PathBuf, speech: Speech) -> Api {
+fn api_of(
+    config: &Config,
+    switch: &Arc<Switch>,
+    store: &Store,
+    (prompts, blobs): (PathBuf, Arc<Blobs>),
+    speech: Speech,
+) -> Api {
     let voice = Profile {
         name: "voice-paas".into(),
         settings: ApplicationSettings::default(),
@@ -296,6 +308,7 @@ fn api_of(config: &Config, switch: &Arc<Switch>, store: &Store, prompts: PathBuf
         }),
         now: Arc::new(clock::wall_now),
         prompts,
+        blobs,
         speech: Arc::new(speech),
         ice: Arc::new(IceServers::new(
             config.turn.servers.clone(),
@@ -314,7 +327,6 @@ async fn listen_http(
     switch: &Arc<Switch>,
     store: &Store,
     api: &Api,
-    recordings: PathBuf,
     stopped: watch::Receiver<bool>,
 ) -> Result<(SocketAddr, JoinHandle<()>), StartError> {
     let failed = |why| StartError::Listen {
@@ -339,7 +351,7 @@ async fn listen_http(
     });
     let app = Router::new()
         .merge(strowger_api::public_router(api.clone()))
-        .merge(recordings::router(recordings))
+        .merge(recordings::router(api.blobs.clone()))
         .merge(dialect);
     let served = tokio::spawn(async move {
         // The audit log says where a request came from.
@@ -382,7 +394,7 @@ fn listen_admin(
 
 /// Once an hour, takes away what is older than the setting. The first time is an hour after the start, so that a server
 /// that is restarted in a hurry does not begin with the least urgent of its work.
-async fn retention(store: Store, keep: config::Storage, recordings: PathBuf) {
+async fn retention(store: Store, keep: config::Storage, blobs: Arc<Blobs>) {
     let ago = |days: u64| Stamp(now().0.saturating_sub_unsigned(days.saturating_mul(86_400_000)));
     loop {
         tokio::time::sleep(Duration::from_secs(3600)).await;
@@ -400,7 +412,7 @@ async fn retention(store: Store, keep: config::Storage, recordings: PathBuf) {
             Ok(pruned) => tracing::debug!(?pruned, "took old rows away"),
             Err(error) => tracing::warn!("old rows could not be taken away: {error}"),
         }
-        match strowger_runtime::retention::sweep(&store, &recordings, now()).await {
+        match strowger_runtime::retention::sweep(&store, &blobs, now()).await {
             Ok(swept) if swept.deleted > 0 => {
                 tracing::info!(
                     deleted = swept.deleted,

@@ -46,6 +46,7 @@ pub const TARGETS: &[Target] = &[
     target("number", media::number, seeds::numbers),
     target("spoken", media::spoken, seeds::spoken),
     target("import", media::import, seeds::audio_files),
+    target("range", media::range, seeds::ranges),
     target("transcript", media::transcript, seeds::transcripts),
     target("flow", flows::flow, flows::seeds),
     target("regions", flows::regions, flows::region_seeds),

@@ -103,3 +103,19 @@ pub fn transcript(data: &[u8]) {
         }
     }
 }
+
+/// A Range header: what it gives lies within the recording, whatever its size.
+pub fn range(data: &[u8]) {
+    let Some((size, header)) = data.split_first_chunk::<8>() else {
+        return;
+    };
+    let size = u64::from_be_bytes(*size);
+    let wanted = strowger_blobs::wanted(&String::from_utf8_lossy(header));
+    if let Some(range) = wanted.of(size) {
+        assert!(
+            range.start <= range.end && range.end <= size,
+            "{wanted:?} of {size}: {range:?}"
+        );
+        assert!(range.start < range.end || size == 0, "an empty part of {size}");
+    }
+}

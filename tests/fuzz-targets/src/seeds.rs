@@ -278,3 +278,20 @@ pub fn transcripts() -> Vec<Vec<u8>> {
     ];
     vosk.lines().chain(own).map(|s| s.as_bytes().to_vec()).collect()
 }
+
+/// Sizes, each with a Range header.
+pub fn ranges() -> Vec<Vec<u8>> {
+    let headers = [
+        "bytes=0-4",
+        "bytes=9-",
+        "bytes=-3",
+        "bytes=0-1,4-5",
+        "bytes=5-99999999999999999999999",
+        "a=b",
+    ];
+    let sizes = [0u64, 1, 10, u64::MAX];
+    let pairs = headers
+        .iter()
+        .flat_map(|h| sizes.map(|s| [&s.to_be_bytes()[..], h.as_bytes()].concat()));
+    pairs.collect()
+}

@@ -185,7 +185,10 @@ fn furnished(speech: Speech, ice: strowger_api::IceServers) -> House {
     let clock = now.clone();
     let prompts = folder.path().join("prompts");
     std::fs::create_dir(&prompts).unwrap();
+    let recordings = folder.path().join("recordings");
+    std::fs::create_dir(&recordings).unwrap();
     let api = Api {
+        blobs: Arc::new(strowger_blobs::Blobs::open(recordings, strowger_blobs::Target::Spool).unwrap()),
         store: store.clone(),
         calls: calls.clone(),
         operations: calls.clone(),

@@ -80,6 +80,21 @@ pub enum Call {
         #[arg(value_parser = ["start", "stop", "pause", "mask", "resume"])]
         action: String,
     },
+    /// Fetch a finished recording of a call into a file
+    #[command(
+        after_help = "Example:\n  strowger call fetch 0a1b…32 digits --output talk.wav\n\nA file that is there already is not \
+        overwritten."
+    )]
+    Fetch {
+        /// The conversation's id
+        id: String,
+        /// Which one, if the call has several
+        #[arg(default_value_t = 0)]
+        recording: u16,
+        /// File to write [default: the recording's own name]
+        #[arg(long, short, value_name = "FILE")]
+        output: Option<std::path::PathBuf>,
+    },
     /// End a call
     #[command(after_help = "Example:\n  strowger call cancel 0a1b…32 digits")]
     Cancel {
@@ -201,6 +216,7 @@ pub async fn run(client: &Client, call: Call, json: bool) -> Result<(), Failure>
             }
             Ok(())
         }
+        Call::Fetch { id, recording, output } => fetch_recording(client, &id, recording, output, json).await,
         Call::Cancel { id } => {
             client
                 .send("DELETE", &format!("/calls/{}", escape(&id)), Body::Empty)
@@ -211,6 +227,43 @@ pub async fn run(client: &Client, call: Call, json: bool) -> Result<(), Failure>
             Ok(())
         }
     }
+}
+
+async fn fetch_recording(
+    client: &Client,
+    id: &str,
+    n: u16,
+    output: Option<std::path::PathBuf>,
+    json: bool,
+) -> Result<(), Failure> {
+    let file = match output {
+        Some(file) => file,
+        None => {
+            let record = fetch(client, id).await?;
+            let name = record["recordings"][usize::from(n)]["name"].as_str();
+            let name = name.and_then(|n| std::path::Path::new(n).file_name());
+            let none = || Failure::Call(format!("recording {n} of the call is not finished, or does not exist"));
+            name.ok_or_else(none)?.into()
+        }
+    };
+    let failed = |e: std::io::Error| Failure::Usage(format!("{}: {e}", file.display()));
+    let options = tokio::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(&file)
+        .await;
+    let mut out = options.map_err(failed)?;
+    let path = format!("/calls/{}/recordings/{n}", escape(id));
+    match client.fetch(&path, &mut out).await {
+        Ok(bytes) if json => output::json(&json!({ "file": file, "bytes": bytes })),
+        Ok(bytes) => println!("{} ({bytes} bytes)", file.display()),
+        Err(failure) => {
+            // Half a recording under its name would be taken for all of it.
+            let _ = tokio::fs::remove_file(&file).await;
+            return Err(failure);
+        }
+    }
+    Ok(())
 }
 
 async fn fetch(client: &Client, id: &str) -> Result<Value, Failure> {

@@ -3,10 +3,12 @@
 use super::output::{self, View};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use std::path::PathBuf;
 use std::time::Duration;
+use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
 
 /// No answer of the admin API is larger.
@@ -131,7 +133,43 @@ impl Client {
         }
     }
 
+    /// Fetches what is no JSON into a file, as it comes.
+    pub async fn fetch(&self, path: &str, to: &mut tokio::fs::File) -> Result<u64, Failure> {
+        let lost = |e: &dyn std::fmt::Display| Failure::Lost(e.to_string());
+        let (response, driver) = self.request("GET", path, Body::Empty, None).await?;
+        let mut body = match response.status().is_success() {
+            true => response.into_body(),
+            false => return Err(refusal(response).await),
+        };
+        let mut written = 0;
+        while let Some(frame) = body.frame().await {
+            if let Ok(data) = frame.map_err(|e| lost(&e))?.into_data() {
+                written += data.len() as u64;
+                to.write_all(&data).await.map_err(|e| lost(&e))?;
+            }
+        }
+        to.flush().await.map_err(|e| lost(&e))?;
+        driver.abort();
+        Ok(written)
+    }
+
     async fn exchange(&self, method: &str, path: &str, body: Body, key: Option<&str>) -> Result<Value, Failure> {
+        let (response, driver) = self.request(method, path, body, key).await?;
+        if !response.status().is_success() {
+            return Err(refusal(response).await);
+        }
+        let value = json_of(response).await?;
+        driver.abort();
+        Ok(value)
+    }
+
+    async fn request(
+        &self,
+        method: &str,
+        path: &str,
+        body: Body,
+        key: Option<&str>,
+    ) -> Result<(hyper::Response<Incoming>, tokio::task::JoinHandle<hyper::Result<()>>), Failure> {
         let stream = UnixStream::connect(&self.socket).await.map_err(|e| {
             use std::io::ErrorKind::{ConnectionRefused, NotFound, PermissionDenied};
             let why = match e.kind() {
@@ -169,23 +207,27 @@ impl Client {
             .body(Full::new(Bytes::from(bytes)))
             .map_err(|e| Failure::Usage(format!("the arguments make no request: {e}")))?;
         let response = sender.send_request(request).await.map_err(|e| lost(&e))?;
-        let status = response.status();
-        let body = Limited::new(response.into_body(), ANSWER_LIMIT)
-            .collect()
-            .await
-            .map_err(|e| lost(&e))?
-            .to_bytes();
-        driver.abort();
-        let value = serde_json::from_slice(&body).unwrap_or(Value::Null);
-        if status.is_success() {
-            return Ok(value);
-        }
-        let text = |member: &str| value[member].as_str().unwrap_or_default().to_owned();
-        Err(Failure::Refused {
-            code: text("code"),
-            title: text("title"),
-            detail: text("detail"),
-        })
+        Ok((response, driver))
+    }
+}
+
+async fn json_of(response: hyper::Response<Incoming>) -> Result<Value, Failure> {
+    let body = Limited::new(response.into_body(), ANSWER_LIMIT).collect().await;
+    let body = body.map_err(|e| Failure::Lost(e.to_string()))?.to_bytes();
+    Ok(serde_json::from_slice(&body).unwrap_or(Value::Null))
+}
+
+/// What the server refused, and why.
+async fn refusal(response: hyper::Response<Incoming>) -> Failure {
+    let value = match json_of(response).await {
+        Ok(value) => value,
+        Err(failure) => return failure,
+    };
+    let text = |member: &str| value[member].as_str().unwrap_or_default().to_owned();
+    Failure::Refused {
+        code: text("code"),
+        title: text("title"),
+        detail: text("detail"),
     }
 }
 

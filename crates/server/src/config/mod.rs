@@ -4,16 +4,18 @@
 //! is needed to start. A wrong file is reported whole: file, line, column, what was expected.
 
 mod reader;
+mod recording;
 mod signalling;
 mod slices;
 mod speech;
 mod turn;
 
 pub use reader::{Problem, nearest, parse_duration, show_duration};
+pub use recording::{Bucket, Recording, RecordingStore};
 pub use signalling::{ClientCertificates, Dns, Guard, Hep, Interface, Ladder, Sip};
 pub use slices::{
-    Durability, Http, Keys, Language, Limits, Log, LogFormat, MasterKeySource, Media, Prompts, Push, Recording, Server,
-    Sounds, Storage, parse_ports, read_master_key_environment, read_master_key_file,
+    Durability, Http, Keys, Language, Limits, Log, LogFormat, MasterKeySource, Media, Prompts, Push, Server, Sounds,
+    Storage, parse_ports, read_master_key_environment, read_master_key_file,
 };
 pub use speech::{Recognition, Speech, Synthesis, SynthesisEngine};
 pub use turn::Turn;

@@ -368,23 +368,6 @@ impl Push {
     }
 }
 
-/// `[recording]`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Recording {
-    /// Folder; `recordings` in the data folder if absent.
-    pub folder: Option<PathBuf>,
-}
-
-impl Recording {
-    pub(super) fn read(s: Section<'_>) -> Recording {
-        let read = Recording {
-            folder: s.optional("folder", "the path of a folder", path),
-        };
-        s.close();
-        read
-    }
-}
-
 /// Language of the prompts that the platform plays by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Language {
