@@ -112,6 +112,24 @@ pub fn decoded(seconds: u32, transcoded: &[u32], mixed: &[u32]) {
         .status();
 }
 
+/// Prints the table of calls between browsers.
+pub fn browsers(seconds: u32, calls: &[u32]) {
+    let Some(program) = program() else {
+        println!("relaybench could not be built: no figures of browsers' calls");
+        return;
+    };
+    println!("calls between two browsers (DTLS-SRTP, two WebRTC legs each), one shard on processor 0:");
+    let _ = Command::new(&program)
+        .args([
+            "--calls",
+            &numbers(calls),
+            "--seconds",
+            &seconds.to_string(),
+            "--webrtc",
+        ])
+        .status();
+}
+
 fn version(program: &std::path::Path) -> String {
     let output = Command::new(program).arg("--version").output();
     let text = output.map(|o| [o.stdout, o.stderr].concat()).unwrap_or_default();

@@ -45,6 +45,19 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// Of so many calls: packets sent and received, the share of the intended rate, the calls' worth of packets, the delays.
+    pub fn new(calls: usize, [sent, received]: [u64; 2], load: f64, carried: f64, mut delays: Vec<u32>) -> Outcome {
+        delays.sort_unstable();
+        Outcome {
+            calls,
+            sent,
+            received,
+            load,
+            carried,
+            delays,
+        }
+    }
+
     /// The delay in µs below which this share of packets lies.
     pub fn percentile(&self, share: f64) -> u32 {
         let last = self.delays.len().saturating_sub(1);
@@ -69,7 +82,7 @@ pub struct Generator {
     buffers: Vec<[u8; 256]>,
 }
 
-fn realtime_nanos() -> u64 {
+pub fn realtime_nanos() -> u64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default()
@@ -89,7 +102,7 @@ fn raw(address: SocketAddr) -> libc::sockaddr_in {
 }
 
 /// A bare name for the thread's set-up calls.
-fn pin(processor: usize) {
+pub fn pin(processor: usize) {
     // SAFETY: a CPU set is a bit mask; the parameter structure is plain integers; pointers are valid for the calls.
     unsafe {
         let mut set: libc::cpu_set_t = zeroed();
@@ -194,16 +207,13 @@ impl Generator {
         while realtime_nanos() < end {
             received += self.receive(0) + self.receive(1);
         }
-        let mut delays = self.delays.clone();
-        delays.sort_unstable();
-        Outcome {
+        Outcome::new(
             calls,
-            sent,
-            received,
-            load: sent as f64 / offered,
+            [sent, received],
+            sent as f64 / offered,
             carried,
-            delays,
-        }
+            self.delays.clone(),
+        )
     }
 
     /// Packets number `from` to `from + count`: first all first parties, then all second ones, round and round.
@@ -322,7 +332,7 @@ impl Generator {
 }
 
 /// The kernel's time stamp of a datagram in nanoseconds.
-fn arrival(header: &libc::msghdr) -> Option<u64> {
+pub fn arrival(header: &libc::msghdr) -> Option<u64> {
     // SAFETY: the header was filled by the kernel; the macros stay within its control buffer.
     unsafe {
         let control = libc::CMSG_FIRSTHDR(header);

@@ -4,6 +4,7 @@
 //! relaybench --calls 1000,1500,2000                     this engine, one shard on processor 0
 //! relaybench --calls 200,400 --codec opus               the second party speaks another codec
 //! relaybench --calls 500,1000,1500 --mixed              two calls make a conference of four
+//! relaybench --calls 300,600 --webrtc                    both parties are browsers: ICE, DTLS and SRTP
 //! relaybench --calls 1000 --rtpengine 127.0.0.1:2223 --pid 4711      another relay, set up by its ng protocol
 //! relaybench --calls 1000 --addresses FILE [--pid 4711]              any relay: a line a call, "IP:PORT IP:PORT"
 //! ```
@@ -16,6 +17,7 @@
 
 mod generator;
 mod ng;
+mod web;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -39,6 +41,7 @@ struct Options {
     prompts: bool,
     second: Kind,
     mixed: bool,
+    webrtc: bool,
     realtime: bool,
     coalesce_us: u64,
     rtpengine: Option<SocketAddr>,
@@ -54,6 +57,7 @@ fn options() -> Result<Options, String> {
         prompts: false,
         second: Kind::Pcma,
         mixed: false,
+        webrtc: false,
         realtime: true,
         coalesce_us: 200,
         rtpengine: None,
@@ -79,6 +83,7 @@ fn options() -> Result<Options, String> {
                 o.second = kind.ok_or(format!("{name} is no codec here"))?;
             }
             "--mixed" => o.mixed = true,
+            "--webrtc" => o.webrtc = true,
             "--coalesce-us" => o.coalesce_us = value()?.parse().map_err(|e| bad(&e))?,
             "--normal-priority" => o.realtime = false,
             "--rtpengine" => o.rtpengine = Some(value()?.parse().map_err(|e| bad(&e))?),
@@ -121,6 +126,8 @@ fn main() {
             row
         } else if let Some(file) = &options.addresses {
             measure_other(&options, read_addresses(file, calls))
+        } else if options.webrtc {
+            measure_browsers(&options, calls)
         } else {
             measure_engine(&options, calls)
         };
@@ -191,6 +198,59 @@ fn measure_engine(options: &Options, calls: usize) -> String {
     engine.shutdown();
     // Left over from `--record` only; nothing depends on it.
     let _ = std::fs::remove_dir_all(dir);
+    row
+}
+
+fn measure_browsers(options: &Options, calls: usize) -> String {
+    let config = Config {
+        shards: 1,
+        processors: vec![0],
+        realtime: options.realtime,
+        coalesce: Duration::from_micros(options.coalesce_us),
+        command_queue: 65_536,
+        recording_dir: std::env::temp_dir().join("relaybench-recordings"),
+        ..Config::default()
+    };
+    let engine = Engine::start(config, Arc::new(Ignore)).expect("the engine");
+    let handle = engine.handle();
+    let mut browsers = web::Browsers::reserve(calls);
+    for n in 0..calls {
+        let call = CallKey(n as u128);
+        let command = |c| handle.command(call, c).expect("room in the queue");
+        for leg in [0, 1] {
+            let ours = handle.open_webrtc(call, leg).expect("WebRTC");
+            let agreed = browsers.open(&ours);
+            let config = LegConfig {
+                security: Security::WebRtc(Arc::new(agreed)),
+                remote: generator::A,
+                codec: Codec::pcma(),
+                dtmf: None,
+                dtmf_clock: 0,
+                ptime_ms: 20,
+                send: true,
+                recv: true,
+            };
+            command(Command::Configure { leg, config });
+        }
+        let hears = |leg: u16| LegLayout {
+            leg,
+            hears: vec![(1 - leg, Gain::UNITY)],
+            play: None,
+        };
+        command(Command::Layout(Layout {
+            legs: vec![hears(0), hears(1)],
+            announce: None,
+        }));
+    }
+    browsers.connect();
+    browsers.run(Duration::from_secs(2));
+    let cpu = thread_cpu("media-0");
+    let outcome = browsers.run(Duration::from_secs(options.seconds));
+    let cpu = thread_cpu("media-0") - cpu;
+    let row = row(&outcome, Some(cpu), options.seconds, None);
+    let metrics = handle.metrics();
+    eprintln!("# send errors {}", metrics.shards[0].send_errors);
+    engine.shutdown();
     row
 }
 

@@ -82,23 +82,7 @@ impl Browser {
     pub fn meet(&self, theirs: &LocalWebRtc) -> WebRtc {
         let mut state = lock(&self.state);
         let address = state.outer.local_addr().expect("the address of a bound socket");
-        let candidates = theirs.candidates.iter().zip(1..);
-        let config = Arc::new(WebRtc {
-            local: state.credentials.clone(),
-            remote: theirs.credentials.clone(),
-            fingerprint: theirs.fingerprint.clone(),
-            candidates: candidates
-                .map(|(c, n)| {
-                    format!(
-                        "candidate:{n} 1 udp 2130706431 {} {} typ host",
-                        c.address.ip(),
-                        c.address.port()
-                    )
-                })
-                .collect(),
-            active: true,
-            controlling: true,
-        });
+        let config = Arc::new(towards(state.credentials.clone(), theirs));
         let now = Instant::now();
         match &mut state.peer {
             Some(peer) => peer.reconfigure(config, now),
@@ -131,6 +115,107 @@ impl Browser {
         if let Some(peer) = &mut state.peer {
             peer.move_to(address);
         }
+    }
+}
+
+/// A certificate that many [`Caller`]s share: a measurement is not about making keys.
+pub struct Certificate(Arc<Identity>);
+
+impl Certificate {
+    /// A new one.
+    ///
+    /// # Panics
+    /// When the system gives no randomness.
+    #[allow(clippy::new_without_default, reason = "it costs a key")]
+    pub fn new() -> Certificate {
+        Certificate(Arc::new(Identity::new().expect("a certificate")))
+    }
+}
+
+/// A browser's transport without socket and thread, for measurements with thousands of them.
+pub struct Caller(Peer);
+
+impl Caller {
+    /// Takes the engine's description and begins to connect from this address; returns what the engine is to be configured
+    /// with.
+    ///
+    /// # Panics
+    /// When the system gives no randomness.
+    pub fn meet(certificate: &Certificate, theirs: &LocalWebRtc, address: SocketAddr) -> (Caller, WebRtc) {
+        let own = mint_credentials().expect("random numbers");
+        let config = Arc::new(towards(own.clone(), theirs));
+        let candidate = LocalCandidate { address, base: None };
+        let peer = Peer::new(config, Arc::clone(&certificate.0), &[candidate], false, Instant::now());
+        let agreed = WebRtc {
+            local: theirs.credentials.clone(),
+            remote: own,
+            fingerprint: certificate.0.fingerprint.clone(),
+            candidates: Vec::new(),
+            active: false,
+            controlling: false,
+        };
+        (Caller(peer), agreed)
+    }
+
+    /// True once it has keys.
+    pub fn is_connected(&self) -> bool {
+        self.0.is_connected()
+    }
+
+    /// Runs its deadlines and sends what it has to send.
+    pub fn poll(&mut self, send: &mut dyn FnMut(SocketAddr, &[u8])) {
+        let now = Instant::now();
+        if self.0.due().is_some_and(|due| due <= now) {
+            self.0.on_time(now);
+        }
+        self.0.flush(now, send);
+        self.0.changes();
+    }
+
+    /// Takes a datagram; the length of the RTP packet that it has become, if it is one.
+    pub fn arrived(&mut self, datagram: &mut [u8], from: SocketAddr) -> Option<usize> {
+        match Datagram::of(datagram)? {
+            Datagram::Stun => {
+                if let Ok(message) = StunMessage::parse(datagram) {
+                    self.0.on_stun(message, from, Instant::now());
+                }
+                None
+            }
+            Datagram::Dtls => {
+                self.0.on_dtls(datagram, from, Instant::now());
+                None
+            }
+            Datagram::Rtp => self.0.unprotect_rtp(datagram),
+            Datagram::Rtcp => None,
+        }
+    }
+
+    /// Protects the RTP packet of `length` octets at the beginning of a buffer that has room for more; its new length, and
+    /// where it goes.
+    pub fn protect(&mut self, buffer: &mut [u8], length: usize) -> Option<(usize, SocketAddr)> {
+        let to = self.0.destination()?;
+        Some((self.0.protect_rtp(buffer, length)?, to))
+    }
+}
+
+/// What a browser with these credentials makes of the engine's description.
+fn towards(own: IceCredentials, theirs: &LocalWebRtc) -> WebRtc {
+    let candidates = theirs.candidates.iter().zip(1..);
+    WebRtc {
+        local: own,
+        remote: theirs.credentials.clone(),
+        fingerprint: theirs.fingerprint.clone(),
+        candidates: candidates
+            .map(|(c, n)| {
+                format!(
+                    "candidate:{n} 1 udp 2130706431 {} {} typ host",
+                    c.address.ip(),
+                    c.address.port()
+                )
+            })
+            .collect(),
+        active: true,
+        controlling: true,
     }
 }
 
