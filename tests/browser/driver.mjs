@@ -59,6 +59,7 @@ const context = await chromium.launchPersistentContext(profile, {
     "--disable-renderer-backgrounding",
     // The tests' certificate is its own authority.
     "--ignore-certificate-errors",
+    ...(process.env.CHROMIUM_ARGUMENT ? [process.env.CHROMIUM_ARGUMENT] : []),
   ],
 });
 

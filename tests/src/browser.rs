@@ -55,11 +55,25 @@ impl Browser {
     /// # Panics
     /// If it does not start.
     pub fn start() -> Browser {
+        Browser::start_in(&[], "")
+    }
+
+    /// The same behind a prefix of its command line, with one more argument.
+    ///
+    /// # Panics
+    /// As above.
+    pub fn start_in(launcher: &[String], argument: &str) -> Browser {
         let chromium = peers::find("chromium", "chromium").expect("a browser");
-        let mut child = Command::new("node")
-            .arg("driver.mjs")
+        let words: Vec<&str> = launcher
+            .iter()
+            .map(String::as_str)
+            .chain(["node", "driver.mjs"])
+            .collect();
+        let mut child = Command::new(words[0])
+            .args(&words[1..])
             .current_dir(folder())
             .env("CHROMIUM", chromium)
+            .env("CHROMIUM_ARGUMENT", argument)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit())

@@ -14,6 +14,7 @@ pub mod kamailio;
 pub mod line;
 pub mod msg;
 pub mod names;
+pub mod nat;
 pub mod node;
 pub mod office;
 pub mod party;

@@ -3,7 +3,7 @@
 use crate::http::{self, Answer, Place};
 use crate::wait;
 use serde_json::Value;
-use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -88,6 +88,10 @@ pub struct Options {
     pub first_port: Option<u16>,
     /// The port of SIP; chosen if it is not given.
     pub sip_port: Option<u16>,
+    /// The address of its interface.
+    pub address: IpAddr,
+    /// The address that others are told.
+    pub advertised: IpAddr,
     /// Lines of its section `[sip]`.
     pub sip: String,
     /// Lines of its section `[media]`.
@@ -105,6 +109,8 @@ impl Default for Options {
             media_ports: 200,
             first_port: None,
             sip_port: None,
+            address: Ipv4Addr::LOCALHOST.into(),
+            advertised: Ipv4Addr::LOCALHOST.into(),
             sip: String::new(),
             media: String::new(),
             more: String::new(),
@@ -154,10 +160,12 @@ impl Server {
         let first = chosen.unwrap_or_else(|| port_block(self.options.media_ports));
         let last = first + self.options.media_ports - 1;
         format!(
-            "[server]\ndata = \"{}\"\ndrain = \"2s\"\n[log]\nfilter = \"info\"\n[[interface]]\naddress = \"127.0.0.1\"\n\
-             [sip]\nport = {}\n{}[media]\nports = \"{first}-{last}\"\nshards = 1\n{}[http]\nlisten = \"{}\"\n\
+            "[server]\ndata = \"{}\"\ndrain = \"2s\"\n[log]\nfilter = \"info\"\n[[interface]]\naddress = \"{}\"\n\
+             advertised = \"{}\"\n[sip]\nport = {}\n{}[media]\nports = \"{first}-{last}\"\nshards = 1\n{}[http]\nlisten = \"{}\"\n\
              [storage]\ndurability = \"{}\"\n{}\n",
             self.data().display(),
+            self.options.address,
+            self.options.advertised,
             self.sip.port(),
             self.options.sip,
             self.options.media,
@@ -193,14 +201,15 @@ impl Server {
             .stdout(log.try_clone().expect("a second handle"))
             .stderr(log);
         self.child = Some(command.spawn().expect("the binary can be run"));
-        let place = Place::Tcp(self.http);
         wait::until("the server to be ready", STARTING, Duration::from_millis(10), || {
             if let Some(Ok(Some(status))) = self.child.as_mut().map(Child::try_wait) {
                 panic!("the server ended with {status}:\n{}", self.log());
             }
-            let answer = http::request(&place, "GET", "/ready", &[], None).ok()?;
+            // Over the socket, which is reached from every network; the one of HTTP is served last.
             let admin = Place::Unix(socket(&self.data()));
-            let served = http::request(&admin, "GET", "/api/v1/tenants", &[], None).is_ok();
+            let answer = http::request(&admin, "GET", "/ready", &[], None).ok()?;
+            let served = self.options.address != IpAddr::from(Ipv4Addr::LOCALHOST)
+                || http::request(&Place::Tcp(self.http), "GET", "/health", &[], None).is_ok();
             (answer.status == 200 && served).then_some(())
         });
     }
