@@ -4,6 +4,7 @@
 use crate::Api;
 use crate::desk::{About, Principal};
 use crate::error::{Code, Problem};
+use crate::events::Audience;
 use crate::identity;
 use crate::op::{Meta, Needs};
 use axum::body::{Body, Bytes, to_bytes};
@@ -113,6 +114,9 @@ pub(crate) async fn guard(State(guard): State<Guard>, mut request: Request, next
     if changes && worth && response.extensions().get::<Replayed>().is_none() {
         let about = response.extensions().get::<About>().cloned();
         let outcome = code.map_or("done", Code::text);
+        if code.is_none() {
+            changed(&guard, &principal, about.as_ref(), &path);
+        }
         audit(&guard, &principal, about, &path, source, outcome).await;
     }
     response
@@ -245,6 +249,22 @@ async fn keep(api: &Api, name: Kept, response: Response) -> Response {
         tracing::warn!(%error, "the answer of a named request was not kept");
     }
     Response::from_parts(parts, Body::from(body))
+}
+
+/// Tells those who follow that something was changed, so that they read it again.
+fn changed(guard: &Guard, principal: &Principal, about: Option<&About>, path: &str) {
+    let tenant = principal.tenant().or(about.and_then(|a| a.tenant));
+    let (Some(tenant), Some(hub)) = (tenant, &guard.api.events.hub) else {
+        return;
+    };
+    let family = path
+        .trim_start_matches("/api/v1/")
+        .split('/')
+        .next()
+        .unwrap_or_default();
+    let data = serde_json::json!({ "resource": family, "action": guard.meta.id, "request": request_id() });
+    let now = (guard.api.now)();
+    hub.publish(tenant, now, "resources.changed", Audience::Tenant, data.to_string());
 }
 
 async fn audit(guard: &Guard, principal: &Principal, about: Option<About>, path: &str, source: String, outcome: &str) {

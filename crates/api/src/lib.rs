@@ -19,6 +19,7 @@ mod deliveries;
 mod desk;
 mod devices;
 pub mod error;
+pub mod events;
 mod flows;
 mod guard;
 mod health;
@@ -121,6 +122,8 @@ pub struct Api {
     pub profiles: Arc<[Profile]>,
     /// Who may ask.
     pub identity: Arc<Identity>,
+    /// Whom clients of the WebSocket follow.
+    pub events: Arc<events::Events>,
     /// One change of an existing resource at a time: a change reads the resource, alters it and puts it back.
     pub changing: Arc<tokio::sync::Mutex<()>>,
 }
@@ -150,10 +153,10 @@ pub fn admin_router(api: Api) -> Router {
 /// [`Api::prepare`] before it, and the peers' addresses as `ConnectInfo<SocketAddr>`.
 pub fn public_router(api: Api) -> Router {
     let v1 = op::router(table::operations(), &api, Face::Public);
-    Router::new()
-        .nest("/api/v1", v1)
-        .merge(health::routes())
-        .with_state(api)
+    let v1 = Router::new().nest("/api/v1", v1).with_state(api.clone());
+    // Commands that come over a WebSocket go the way of requests.
+    let commands = axum::Extension(events::socket::Commands(v1.clone()));
+    v1.layer(commands).merge(health::routes().with_state(api))
 }
 
 /// The OpenAPI 3.1 file of the public listener's operations, as JSON.

@@ -240,6 +240,12 @@ impl Op {
         self
     }
 
+    /// The connection is another one from then on.
+    pub fn switches(mut self) -> Op {
+        self.answer = (101, "The connection is a WebSocket from now on.", Content::None);
+        self
+    }
+
     /// Answers an ETag, and obeys If-Match where it changes something.
     pub fn tagged(mut self) -> Op {
         self.tagged = true;

@@ -2,6 +2,7 @@
 
 use crate::centre::{self, agents, groups, queues};
 use crate::error::Code;
+use crate::events::socket;
 use crate::guard::Face;
 use crate::identity::{audit, keys, login, me, users};
 use crate::op::{Needs, Op};
@@ -738,6 +739,16 @@ fn of_the_process() -> Vec<Op> {
             .query::<ice_servers::For>()
             .gives::<ice_servers::View>(200)
             .may(&[Code::Unauthorized, Code::Attempts, Code::TurnOff]),
+        Op::get("/events", "events.follow", socket::open)
+            .says(
+                "Follow events over a WebSocket, and send commands",
+                "Scope: `events:read` for the tenant's events, or `centre:agent` for the user's own. A browser names the \
+                 token as a protocol: `strowger.v1`, `bearer.TOKEN`. The messages are described in docs/events.md.",
+            )
+            .needs(Needs::Anyone)
+            .only(Face::Public)
+            .query::<socket::Asked>()
+            .switches(),
         Op::get("/openapi.json", "openapi", crate::openapi_file)
             .says("This file", "")
             .needs(Needs::Nothing)

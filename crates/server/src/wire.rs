@@ -299,6 +299,7 @@ fn api_of(
         name: "voice-paas".into(),
         settings: ApplicationSettings::default(),
     };
+    let events = Arc::new(strowger_api::events::EventHub::new(now(), None));
     Api {
         store: store.clone(),
         calls: Arc::new(SwitchCalls(switch.clone())),
@@ -317,6 +318,7 @@ fn api_of(
             config.sip.origins.clone(),
         )),
         profiles: vec![voice].into(),
+        events: Arc::new(strowger_api::events::Events::of_hub(events, Duration::from_secs(20))),
         identity: Arc::new(strowger_api::Identity::new(config.http.api_rate)),
         changing: Arc::default(),
     }

@@ -78,6 +78,12 @@ fn unauthenticated(detail: &str) -> Problem {
 
 /// Who the header `Authorization` says and shows that it is.
 pub(crate) fn identify(api: &Api, headers: &HeaderMap) -> Result<Principal, Problem> {
+    // A browser cannot set headers of a WebSocket; it names the token as a protocol.
+    if !headers.contains_key(header::AUTHORIZATION)
+        && let Some(token) = crate::events::socket::token(headers)
+    {
+        return shown(api, token);
+    }
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let (value, None) = (values.next(), values.next()) else {
         return Err(unauthenticated("send one Authorization header"));
@@ -91,6 +97,10 @@ pub(crate) fn identify(api: &Api, headers: &HeaderMap) -> Result<Principal, Prob
             ));
         }
     };
+    shown(api, token)
+}
+
+fn shown(api: &Api, token: &str) -> Result<Principal, Problem> {
     let now = (api.now)();
     match token.strip_prefix(KEY_PREFIX) {
         Some(rest) => key(api, rest, now),

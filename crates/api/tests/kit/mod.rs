@@ -160,6 +160,7 @@ pub struct House {
     pub calls: Arc<Noted>,
     pub now: Arc<AtomicI64>,
     pub store: Store,
+    pub hub: Arc<strowger_api::events::EventHub>,
     pub folder: tempfile::TempDir,
 }
 
@@ -187,6 +188,12 @@ fn furnished(speech: Speech, ice: strowger_api::IceServers) -> House {
     std::fs::create_dir(&prompts).unwrap();
     let recordings = folder.path().join("recordings");
     std::fs::create_dir(&recordings).unwrap();
+    let hub = Arc::new(strowger_api::events::EventHub::new(
+        Stamp(now.load(Ordering::Relaxed)),
+        Some(Arc::new(|who| {
+            json!({ "user": who.user.map(|u| u.to_string()) }).to_string()
+        })),
+    ));
     let api = Api {
         blobs: Arc::new(strowger_blobs::Blobs::open(recordings, strowger_blobs::Target::Spool).unwrap()),
         store: store.clone(),
@@ -201,6 +208,10 @@ fn furnished(speech: Speech, ice: strowger_api::IceServers) -> House {
             settings: ApplicationSettings::default(),
         }]
         .into(),
+        events: Arc::new(strowger_api::events::Events::of_hub(
+            hub.clone(),
+            std::time::Duration::from_millis(200),
+        )),
         identity: Arc::default(),
         changing: Arc::default(),
     };
@@ -210,6 +221,7 @@ fn furnished(speech: Speech, ice: strowger_api::IceServers) -> House {
         calls,
         now,
         store,
+        hub,
         folder,
     }
 }
