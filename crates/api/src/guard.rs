@@ -257,11 +257,9 @@ fn changed(guard: &Guard, principal: &Principal, about: Option<&About>, path: &s
     let (Some(tenant), Some(hub)) = (tenant, &guard.api.events.hub) else {
         return;
     };
-    let family = path
-        .trim_start_matches("/api/v1/")
-        .split('/')
-        .next()
-        .unwrap_or_default();
+    // Without the prefix, which the router has taken off.
+    let path = path.strip_prefix("/api/v1").unwrap_or(path).trim_start_matches('/');
+    let family = path.split('/').next().unwrap_or_default();
     let data = serde_json::json!({ "resource": family, "action": guard.meta.id, "request": request_id() });
     let now = (guard.api.now)();
     hub.publish(tenant, now, "resources.changed", Audience::Tenant, data.to_string());
