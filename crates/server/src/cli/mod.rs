@@ -5,6 +5,7 @@ mod batch;
 mod call;
 mod centre;
 mod client;
+mod flow;
 mod identity;
 mod ladder;
 mod lines;
@@ -122,6 +123,9 @@ pub enum Command {
     /// Sounds that flows refer to by name
     #[command(subcommand)]
     Prompt(resources::Prompt),
+    /// IVR flows in files: check, dry run
+    #[command(subcommand)]
+    Flow(flow::Flow),
     /// Calls: place, watch, end
     #[command(subcommand)]
     Call(call::Call),
@@ -284,6 +288,7 @@ pub async fn run(common: &Common, command: Command) -> ExitCode {
             Err(failure) => Err(failure),
         },
         Command::Call(c) => call::run(&client, c, common.json).await,
+        Command::Flow(c) => flow::run(&client, c, common.json).await,
         Command::Batch(c) => client.run(c.request(), common.json).await,
         Command::Delivery(c) => client.run(c.request(), common.json).await,
         Command::Registration(c) => client.run(c.request(), common.json).await,
