@@ -26,6 +26,8 @@ pub enum Phone {
     Refuses(u64, u16),
     /// Rings.
     Rings,
+    /// Rings and answers after ms, and refuses to change the session.
+    Stubborn(u64),
 }
 
 /// One conversation.
@@ -126,8 +128,15 @@ impl Exchange {
                     Phone::Refuses(ms, status) => {
                         vec![(10_000, respond(180, None)), (ms * 1000, respond(status, None))]
                     }
+                    Phone::Stubborn(ms) => vec![
+                        (10_000, respond(180, None)),
+                        (ms * 1000, respond(200, Some(sdp.clone()))),
+                    ],
                     Phone::Rings => vec![(10_000, respond(180, None))],
                 },
+                SipEvent::ReInviteReceived { .. } if matches!(phone, Phone::Stubborn(_)) => {
+                    vec![(100, respond(488, None))]
+                }
                 SipEvent::ReInviteReceived { sdp: Some(_) } => vec![(0, respond(200, Some(sdp.clone())))],
                 _ => vec![],
             }

@@ -94,6 +94,24 @@ impl World for TestWorld {
     fn open_media(&self, _: CallKey, leg: u16) -> Result<SocketAddr, MediaError> {
         Ok(([10, 0, 0, 1], 20_000 + leg * 2).into())
     }
+    fn open_webrtc(&self, _: CallKey, leg: u16) -> Result<strowger_media::LocalWebRtc, MediaError> {
+        Ok(strowger_media::LocalWebRtc {
+            credentials: strowger_media::IceCredentials {
+                ufrag: format!("leg{leg:05}"),
+                pwd: "p".repeat(24),
+            },
+            fingerprint: strowger_media::Fingerprint {
+                hash: "sha-256".into(),
+                value: "00:11".into(),
+            },
+            candidates: vec![strowger_media::LocalCandidate {
+                address: ([10, 0, 0, 1], 20_000).into(),
+                base: None,
+            }],
+            lite: true,
+            video: [1_000 + u32::from(leg), 2_000 + u32::from(leg)],
+        })
+    }
     fn ways(&self, _: TenantId, target: &Target) -> Vec<Way> {
         let Target::Number(n) = target else { return vec![] };
         if let Some(ways) = self.devices.get(n.as_str()) {
