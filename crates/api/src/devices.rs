@@ -5,7 +5,7 @@ use crate::error::{Code, Problem};
 use crate::request::{self, Answer, Body, Listing, Path, Query};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
-use strowger_core::resource::{Device, DeviceMedia};
+use strowger_core::resource::{Device, DeviceMedia, DigitsBy};
 use strowger_core::{ApplicationId, DeviceId, Number, TenantId};
 use strowger_store::config::{Config, DeviceEntry, Secret};
 use utoipa::ToSchema;
@@ -23,6 +23,8 @@ pub(crate) struct View {
     cli: Option<String>,
     /// What it is offered: `auto`, `rtp`, `srtp-optional`, `srtp` or `webrtc`.
     media: &'static str,
+    /// `auto`, `rfc4733`, `info` or `inband`.
+    dtmf: &'static str,
     disabled: bool,
     /// Shown once, when it is made.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -39,6 +41,7 @@ impl View {
             application: d.device.application.map(|a| a.to_string()),
             cli: d.device.cli.as_ref().map(|n| n.as_str().to_owned()),
             media: d.device.media.name(),
+            dtmf: d.device.dtmf.name(),
             disabled: d.disabled,
             password: None,
         }
@@ -57,6 +60,8 @@ pub(crate) struct Create {
     application: Option<String>,
     cli: Option<String>,
     media: Option<String>,
+    /// How it is sent digits: `auto`, `rfc4733`, `info` or `inband`.
+    dtmf: Option<String>,
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -70,7 +75,14 @@ pub(crate) struct Change {
     /// Empty for none.
     cli: Option<String>,
     media: Option<String>,
+    /// How it is sent digits: `auto`, `rfc4733`, `info` or `inband`.
+    dtmf: Option<String>,
     disabled: Option<bool>,
+}
+
+/// How digits are sent.
+pub(crate) fn digits(text: &str) -> Result<DigitsBy, Problem> {
+    DigitsBy::of_name(text).ok_or_else(|| Problem::parameter("dtmf", "dtmf is auto, rfc4733, info or inband"))
 }
 
 fn media(text: &str) -> Result<DeviceMedia, Problem> {
@@ -185,6 +197,7 @@ pub(crate) async fn create(api: Desk, Body(create): Body<Create>) -> Answer {
             application: application(&config, tenant, create.application.as_deref().unwrap_or(""))?,
             cli: cli(&config, tenant, create.cli.as_deref().unwrap_or(""))?,
             media: create.media.as_deref().map(media).transpose()?.unwrap_or_default(),
+            dtmf: create.dtmf.as_deref().map(digits).transpose()?.unwrap_or_default(),
             ..Device::new(DeviceId(request::mint(&api)?), tenant, username)
         },
         password: Some(secret),
@@ -214,6 +227,9 @@ pub(crate) async fn change(api: Desk, Path(id): Path<String>, Body(change): Body
     }
     if let Some(text) = change.cli {
         entry.device.cli = cli(&config, tenant, &text)?;
+    }
+    if let Some(text) = change.dtmf {
+        entry.device.dtmf = digits(&text)?;
     }
     if let Some(text) = change.media {
         entry.device.media = media(&text)?;

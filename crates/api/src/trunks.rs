@@ -46,6 +46,8 @@ pub(crate) struct View {
     codecs: Vec<String>,
     /// `off`, `optional` or `required`.
     srtp: &'static str,
+    /// `auto`, `rfc4733`, `info` or `inband`.
+    dtmf: &'static str,
     max_channels: u32,
     max_rate: u32,
     priority: u16,
@@ -106,6 +108,7 @@ impl View {
             diversion: word(&DIVERSION, t.identity.diversion),
             codecs: t.codecs.clone(),
             srtp: t.srtp.name(),
+            dtmf: t.dtmf.name(),
             max_channels: t.max_channels,
             max_rate: t.max_rate,
             priority: t.priority,
@@ -155,6 +158,8 @@ pub(crate) struct Change {
     diversion: Option<String>,
     codecs: Option<Vec<String>>,
     srtp: Option<String>,
+    /// How it is sent digits: `auto`, `rfc4733`, `info` or `inband`.
+    dtmf: Option<String>,
     max_channels: Option<u32>,
     max_rate: Option<u32>,
     priority: Option<u16>,
@@ -371,6 +376,9 @@ impl Change {
                 ));
             }
             t.codecs = codecs;
+        }
+        if let Some(text) = &self.dtmf {
+            t.dtmf = crate::devices::digits(text)?;
         }
         if let Some(text) = &self.srtp {
             t.srtp = TrunkSrtp::of_name(text)

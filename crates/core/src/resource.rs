@@ -269,6 +269,40 @@ pub enum DiversionTo {
     HistoryInfo,
 }
 
+/// How digits are sent to a trunk or a device. What comes from it is understood in every way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum DigitsBy {
+    /// As telephone events where they were negotiated, else as tones.
+    #[default]
+    Auto,
+    /// As telephone events (RFC 4733), or not at all.
+    Rfc4733,
+    /// As SIP INFO with `application/dtmf-relay`.
+    Info,
+    /// As tones in the sound.
+    Inband,
+}
+
+impl DigitsBy {
+    /// All of them.
+    pub const ALL: [DigitsBy; 4] = [DigitsBy::Auto, DigitsBy::Rfc4733, DigitsBy::Info, DigitsBy::Inband];
+
+    /// As the API, the command line and the store write it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            DigitsBy::Auto => "auto",
+            DigitsBy::Rfc4733 => "rfc4733",
+            DigitsBy::Info => "info",
+            DigitsBy::Inband => "inband",
+        }
+    }
+
+    /// Of a name.
+    pub fn of_name(name: &str) -> Option<DigitsBy> {
+        DigitsBy::ALL.into_iter().find(|d| d.name() == name)
+    }
+}
+
 /// What a trunk is offered and what is taken from it: RTP, or SRTP with keys in the description (RFC 4568).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub enum TrunkSrtp {
@@ -331,6 +365,8 @@ pub struct Trunk {
     pub codecs: Vec<String>,
     /// Whether its media is encrypted.
     pub srtp: TrunkSrtp,
+    /// How it is sent digits.
+    pub dtmf: DigitsBy,
     /// Concurrent calls; 0 is no limit.
     pub max_channels: u32,
     /// New calls per second; 0 is no limit.
@@ -364,6 +400,7 @@ impl Trunk {
             identity: TrunkIdentity::default(),
             codecs: Vec::new(),
             srtp: TrunkSrtp::Off,
+            dtmf: DigitsBy::Auto,
             max_channels: 0,
             max_rate: 0,
             priority: 10,
@@ -498,6 +535,8 @@ pub struct Device {
     pub cli: Option<Number>,
     /// What it is offered when it is called.
     pub media: DeviceMedia,
+    /// How it is sent digits.
+    pub dtmf: DigitsBy,
 }
 
 impl Device {
@@ -511,6 +550,7 @@ impl Device {
             application: None,
             cli: None,
             media: DeviceMedia::Auto,
+            dtmf: DigitsBy::Auto,
         }
     }
 }

@@ -268,6 +268,20 @@ pub struct LegConfig {
     pub recv: bool,
 }
 
+/// How digits are sent to a leg.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DigitsBy {
+    /// As telephone events (RFC 4733) where they were negotiated, else as tones.
+    #[default]
+    Auto,
+    /// As telephone events, or not at all.
+    Events,
+    /// By signalling: each becomes an [`Event::DigitToSignal`].
+    Signalling,
+    /// As tones in the sound, whatever was negotiated.
+    Tones,
+}
+
 /// Clock of all video in Hz.
 pub const VIDEO_CLOCK: u32 = 90_000;
 
@@ -330,6 +344,13 @@ pub enum Command {
         digits: String,
         /// Length of each digit in ms, 40-5000.
         duration_ms: u16,
+    },
+    /// How digits are sent to a leg from now on; [`DigitsBy::Auto`] unless this comes.
+    DigitsBy {
+        /// The leg.
+        leg: u16,
+        /// How.
+        by: DigitsBy,
     },
     /// A digit that the far side of a leg pressed came by signalling (SIP INFO): send it on to those who hear the leg. It is
     /// not reported back, and the same press heard as event or tone as well is sent once.
@@ -558,6 +579,15 @@ pub enum Event {
         digit: char,
         /// How long it was pressed.
         duration_ms: u32,
+    },
+    /// A digit for a leg that gets them by signalling ([`DigitsBy::Signalling`]): the caller sends it.
+    DigitToSignal {
+        /// The leg that is to get it.
+        leg: u16,
+        /// `0-9 * # A-D`.
+        digit: char,
+        /// How long it was pressed.
+        duration_ms: u16,
     },
     /// Digits could not be sent: there is neither telephone-event nor a codec for tones, or too many are waiting.
     DtmfFailed {

@@ -465,3 +465,37 @@ fn reports_carry_the_round_trip_both_ways() {
     );
     assert_eq!(stats.lost_out, Some(0));
 }
+
+/// Digits reach a party in the way that it wants them, and in no other.
+#[test]
+fn digits_are_sent_as_the_receiver_wants_them() {
+    for by in [DigitsBy::Auto, DigitsBy::Events, DigitsBy::Signalling, DigitsBy::Tones] {
+        let bench = Bench::start();
+        let (a, b) = (Peer::start(Law::A), Peer::start(Law::A));
+        let (at_a, _) = (bench.leg(0, &a), bench.leg(1, &b));
+        bench.command(Command::DigitsBy { leg: 1, by });
+        bench.talk();
+        a.say(600, at_a);
+        b.wait_packets(3);
+        a.press("5", 200, at_a);
+        let events = |r: &[strowger_media::testkit::Received]| r.iter().any(|r| r.header.payload_type == 101);
+        match by {
+            DigitsBy::Auto | DigitsBy::Events => b.wait("an event", events),
+            DigitsBy::Signalling => {
+                let digit = bench.events.wait("a digit to send", |_, e| match e {
+                    Event::DigitToSignal { leg: 1, digit, .. } => Some(*digit),
+                    _ => None,
+                });
+                assert_eq!(digit, '5');
+            }
+            // The lower and the upper frequency of the key.
+            DigitsBy::Tones => {
+                b.wait_hears(770);
+                b.wait_hears(1336);
+            }
+        }
+        if matches!(by, DigitsBy::Signalling | DigitsBy::Tones) {
+            assert!(!events(&b.received()), "{by:?}");
+        }
+    }
+}

@@ -9,7 +9,7 @@ use strowger_core::call::{Sound, Target};
 use strowger_core::event::{OneWay, Via};
 use strowger_core::number::CHINA;
 use strowger_core::resource::{
-    Asserted, DeviceMedia, DiversionTo, PrivacyTo, RecordingSettings, Trunk, TrunkIdentity, TrunkSrtp,
+    Asserted, DeviceMedia, DigitsBy, DiversionTo, PrivacyTo, RecordingSettings, Trunk, TrunkIdentity, TrunkSrtp,
 };
 use strowger_core::routing::{Denied, TollRules};
 use strowger_core::{ApplicationId, Number, TenantId, routing};
@@ -197,6 +197,16 @@ impl World for Switch {
 
     fn open_media(&self, call: CallKey, leg: u16) -> Result<SocketAddr, MediaError> {
         self.media().open_leg(call, leg)
+    }
+
+    fn digits_by(&self, via: Via) -> DigitsBy {
+        let config = self.store().snapshot();
+        match via {
+            Via::Trunk(id) => config.trunk(id).map(|t| t.dtmf),
+            Via::Device(id) => config.device(id).map(|d| d.device.dtmf),
+            Via::Platform => None,
+        }
+        .unwrap_or_default()
     }
 
     fn one_way(&self, cause: OneWay) {

@@ -766,3 +766,34 @@ fn one_way_audio_is_a_fact_of_its_leg() {
     rig.run(1_000);
     rig.assert_clean();
 }
+
+/// A leg whose trunk wants digits as INFO gets them so.
+#[test]
+fn digits_leave_as_info_where_the_trunk_wants_that() {
+    use strowger_core::resource::DigitsBy;
+    use strowger_media::{Command as MediaCommand, DigitsBy as MediaBy, Event as MediaEvent};
+    let mut rig = rig(Party::Answers(100, 0), Party::Answers(100, 0));
+    rig.world.digits = DigitsBy::Info;
+    rig.click(|_, _| {});
+    rig.run(2_000);
+    let told = |leg: u16| {
+        let is_it =
+            |c: &MediaCommand| matches!(c, MediaCommand::DigitsBy { leg: l, by: MediaBy::Signalling } if *l == leg);
+        rig.media.iter().any(is_it)
+    };
+    assert!(told(0) && told(1));
+    rig.give(OwnerInput::Media(MediaEvent::DigitToSignal {
+        leg: 1,
+        digit: '#',
+        duration_ms: 200,
+    }));
+    rig.run(1_000);
+    let mut infos = rig.net.events().iter().filter_map(|l| match &l.event {
+        SipEvent::InfoReceived { content_type, body } => Some((content_type.clone(), body.clone())),
+        _ => None,
+    });
+    let (kind, body) = infos.next().expect("an INFO");
+    assert_eq!(kind, "application/dtmf-relay");
+    assert_eq!(&body[..], b"Signal=#\r\nDuration=200\r\n");
+    assert!(infos.next().is_none(), "only the one who wants it");
+}

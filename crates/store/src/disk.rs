@@ -253,6 +253,8 @@ struct DiskDevice {
     cli: Option<String>,
     #[serde(default)]
     media: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    dtmf: String,
     #[serde(default)]
     password: Option<String>,
     #[serde(default)]
@@ -409,6 +411,7 @@ fn to_disk(resource: &Resource) -> Disk {
             application: d.device.application.map(|a| Id(a.0)),
             cli: d.device.cli.as_ref().map(|n| n.as_str().to_owned()),
             media: d.device.media.name().to_owned(),
+            dtmf: trunk::digits_name(d.device.dtmf),
             password: d.password.as_ref().map(secret),
             disabled: d.disabled,
         }),
@@ -506,6 +509,7 @@ fn from_disk(disk: Disk) -> Option<Resource> {
                 application: d.application.map(|a| ApplicationId(a.0)),
                 cli: d.cli.map(Number::from_canonical),
                 media: DeviceMedia::of_name(&d.media).unwrap_or_default(),
+                dtmf: trunk::digits_of(&d.dtmf),
             },
             password: d.password.map(Secret::new),
             disabled: d.disabled,

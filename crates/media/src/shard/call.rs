@@ -7,7 +7,7 @@ use strowger_media_core::mixer::Gain;
 
 use super::leg::{Leg, Legs, Output, Route};
 use super::play::Playing;
-use crate::api::{CallKey, CodecKind, Config, Event, EventSink, Layout, Pause, RecordSpec};
+use crate::api::{CallKey, CodecKind, Config, DigitsBy, Event, EventSink, Layout, Pause, RecordSpec};
 use crate::record::Recorder;
 use crate::tap::Tap;
 
@@ -230,6 +230,7 @@ impl Call {
     fn route(&self, from: u16, to: u32, legs: &Legs) -> Option<(u32, Route)> {
         let source_slot = self.slot(from)?;
         let source = legs.get(source_slot)?.configured.as_ref()?;
+        let target_digits = legs.get(to)?.digits_by;
         let target = legs.get(to)?.configured.as_ref()?;
         let transcode = match (&source.config.codec.kind, &target.config.codec.kind) {
             (CodecKind::Opaque { name: a, clock: x }, CodecKind::Opaque { name: b, clock: y })
@@ -249,7 +250,9 @@ impl Call {
             }
         };
         // Durations of digits are relayed as they are.
-        let events = source.dtmf_clock == target.dtmf_clock && source.config.dtmf.is_some();
+        let events = source.dtmf_clock == target.dtmf_clock
+            && source.config.dtmf.is_some()
+            && matches!(target_digits, DigitsBy::Auto | DigitsBy::Events);
         let route = Route {
             target: to,
             transcode,

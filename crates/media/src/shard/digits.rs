@@ -10,7 +10,7 @@ use super::Shard;
 use super::call::Call;
 use super::leg::{Configured, Leg, Output};
 use super::tick::Desk;
-use crate::api::{CallKey, Event};
+use crate::api::{CallKey, DigitsBy, Event, EventSink};
 
 /// Digits on their way out.
 pub(super) enum SendingDigits {
@@ -25,8 +25,12 @@ pub(super) enum SendingDigits {
 }
 
 impl SendingDigits {
-    fn new(configured: &Configured) -> Option<SendingDigits> {
-        if configured.config.dtmf.is_some() {
+    fn new(configured: &Configured, by: DigitsBy) -> Option<SendingDigits> {
+        let events = configured.config.dtmf.is_some() && by != DigitsBy::Tones;
+        if !events && by == DigitsBy::Events {
+            return None;
+        }
+        if events {
             Some(SendingDigits::Events {
                 sender: DtmfSender::new(configured.dtmf_clock),
                 timestamp: 0,
@@ -50,7 +54,7 @@ impl Leg {
             return false;
         };
         if self.dtmf_out.is_none() {
-            self.dtmf_out = SendingDigits::new(configured).map(Box::new);
+            self.dtmf_out = SendingDigits::new(configured, self.digits_by).map(Box::new);
         }
         match self.dtmf_out.as_deref_mut() {
             Some(SendingDigits::Events { sender, .. }) => sender.push(digits, duration_ms),
@@ -60,10 +64,39 @@ impl Leg {
     }
 }
 
+/// Lets the caller send digits by signalling.
+fn signal(sink: &dyn EventSink, leg: &Leg, digits: &str, duration_ms: u16) {
+    for digit in digits
+        .chars()
+        .filter(|c| matches!(c, '0'..='9' | '*' | '#' | 'A'..='D'))
+    {
+        let event = Event::DigitToSignal {
+            leg: leg.number,
+            digit,
+            duration_ms,
+        };
+        sink.event(leg.call, event);
+    }
+}
+
 impl Shard {
+    /// How a leg is sent digits from now on.
+    pub(super) fn digits_by(&mut self, key: CallKey, number: u16, by: DigitsBy) {
+        let slot = self.calls.get(&key).and_then(|c| c.slot(number));
+        if let Some(leg) = slot.and_then(|s| self.legs.get_mut(s)) {
+            leg.digits_by = by;
+            self.replan(key);
+        }
+    }
+
     pub(super) fn send_dtmf(&mut self, key: CallKey, number: u16, digits: &str, duration_ms: u16) {
         let slot = self.calls.get(&key).and_then(|c| c.slot(number));
         let leg = slot.and_then(|s| self.legs.get_mut(s));
+        if let Some(leg) = leg.as_deref().filter(|l| l.digits_by == DigitsBy::Signalling) {
+            signal(&*self.parts.sink, leg, digits, duration_ms);
+            self.parts.sink.event(key, Event::DtmfSent { leg: number });
+            return;
+        }
         if leg.is_some_and(|leg| leg.push_digits(digits, duration_ms)) {
             self.replan(key);
         } else {
@@ -116,8 +149,11 @@ impl Shard {
         let mut changed = false;
         for to in slots {
             let Some(hearer) = self.legs.get_mut(to) else { continue };
-            if hearer.output != Output::Idle {
-                changed |= hearer.push_digits(digit, duration_ms.clamp(40, 5000) as u16);
+            let duration_ms = duration_ms.clamp(40, 5000) as u16;
+            if hearer.digits_by == DigitsBy::Signalling {
+                signal(&*self.parts.sink, hearer, digit, duration_ms);
+            } else if hearer.output != Output::Idle {
+                changed |= hearer.push_digits(digit, duration_ms);
             }
         }
         if changed {

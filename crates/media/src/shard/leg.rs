@@ -17,7 +17,7 @@ use strowger_media_core::stats::ReceiverStats;
 
 use super::coding::Outgoing;
 use super::digits::SendingDigits;
-use crate::api::{CallKey, LegConfig, LegStats};
+use crate::api::{CallKey, DigitsBy, LegConfig, LegStats};
 use crate::latch::Latch;
 use crate::ports::Pair;
 use crate::queue::{Counters, bump};
@@ -154,6 +154,8 @@ pub(super) struct Leg {
     pub(super) stats: ReceiverStats,
     pub(super) dtmf_in: DtmfReceiver,
     pub(super) dtmf_out: Option<Box<SendingDigits>>,
+    /// How it is sent digits.
+    pub(super) digits_by: DigitsBy,
     /// What was pressed, however it was reported.
     pub(super) presses: Presses,
     /// Detectors, while something is listened for.
@@ -199,6 +201,7 @@ impl Leg {
             stats: ReceiverStats::default(),
             dtmf_in: DtmfReceiver::default(),
             dtmf_out: None,
+            digits_by: DigitsBy::default(),
             presses: Presses::default(),
             listener: None,
             reports: Reports::default(),

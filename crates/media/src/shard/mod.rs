@@ -320,6 +320,7 @@ impl Shard {
             } => {
                 self.send_dtmf(key, leg, &digits, duration_ms);
             }
+            Command::DigitsBy { leg, by } => self.digits_by(key, leg, by),
             Command::Pressed {
                 leg,
                 digit,

@@ -1,10 +1,12 @@
 //! Digits that a party presses: as telephone events or tones (from the media engine), or as SIP INFO.
 
-use super::{Out, Owner, World};
-use strowger_core::Stamp;
+use super::{Out, Owner, Turn, World};
 use strowger_core::call::LegFact;
+use strowger_core::resource::DigitsBy;
+use strowger_core::{LegSeq, Stamp};
 use strowger_media::{Command as MediaCommand, Listen};
 use strowger_media_core::press::Way;
+use strowger_sip_core::Command as SipCommand;
 
 /// How long a press lasted whose INFO does not say, in ms.
 const USUAL_PRESS_MS: u32 = 160;
@@ -40,7 +42,44 @@ fn info_digit(signal: &str) -> Option<char> {
     }
 }
 
+fn media_way(by: DigitsBy) -> strowger_media::DigitsBy {
+    match by {
+        DigitsBy::Auto => strowger_media::DigitsBy::Auto,
+        DigitsBy::Rfc4733 => strowger_media::DigitsBy::Events,
+        DigitsBy::Info => strowger_media::DigitsBy::Signalling,
+        DigitsBy::Inband => strowger_media::DigitsBy::Tones,
+    }
+}
+
 impl Owner {
+    /// The turn as it leaves: a leg whose media is configured is told how its far side wants digits.
+    pub(super) fn finish(&mut self, world: &dyn World) -> Turn {
+        let mut turn = std::mem::take(&mut self.turn);
+        let mut told = Vec::new();
+        for out in &turn.out {
+            if let Out::Media(MediaCommand::Configure { leg, .. }) = out
+                && let Some(via) = self.legs.get(usize::from(*leg)).and_then(|io| io.via)
+            {
+                let by = media_way(world.digits_by(via));
+                if by != strowger_media::DigitsBy::Auto {
+                    told.push(Out::Media(MediaCommand::DigitsBy { leg: *leg, by }));
+                }
+            }
+        }
+        turn.out.extend(told);
+        turn
+    }
+
+    /// Sends a digit as SIP INFO.
+    pub(super) fn send_info(&mut self, leg: LegSeq, digit: char, duration_ms: u16) {
+        let body = format!("Signal={digit}\r\nDuration={duration_ms}\r\n");
+        self.leg_command(leg, |handle| SipCommand::Info {
+            handle,
+            content_type: "application/dtmf-relay".into(),
+            body: body.into(),
+        });
+    }
+
     /// INFO of a leg's far side (RFC 6086, and the older use for digits).
     pub(super) fn info(&mut self, i: usize, content_type: &str, body: &[u8], world: &dyn World, now: Stamp) {
         let Some((digit, duration_ms)) = info_press(content_type, body) else {

@@ -33,7 +33,7 @@ use strowger_core::call::{
     RecordingFile, Refusal, Sound, Step, Target,
 };
 use strowger_core::event::{Created, Event, OneWay, Via};
-use strowger_core::resource::RecordingSettings;
+use strowger_core::resource::{DigitsBy, RecordingSettings};
 use strowger_core::{ApplicationId, Cause, ConversationId, LegSeq, Stamp, TenantId};
 use strowger_media::{CallKey, Command as MediaCommand, Event as MediaEvent, LocalWebRtc, MediaError, SoundRef};
 use strowger_media_core::press;
@@ -60,6 +60,11 @@ pub trait World: Send + Sync {
     /// Seconds for which a browser that is not heard any more may come back.
     fn browser_grace_secs(&self) -> u64 {
         20
+    }
+    /// How a trunk or device is sent digits.
+    fn digits_by(&self, via: Via) -> DigitsBy {
+        let _ = via;
+        DigitsBy::Auto
     }
     /// Counts a diagnosis of one-way audio.
     fn one_way(&self, cause: OneWay) {
@@ -242,7 +247,7 @@ impl Owner {
         let mut owner = Owner::new(machine);
         owner.codecs = world.codecs();
         owner.absorb(step, world, now);
-        let turn = std::mem::take(&mut owner.turn);
+        let turn = owner.finish(world);
         (owner, turn)
     }
 
@@ -252,7 +257,7 @@ impl Owner {
         let mut owner = Owner::new(machine);
         owner.codecs = world.codecs();
         owner.absorb(step, world, now);
-        let turn = std::mem::take(&mut owner.turn);
+        let turn = owner.finish(world);
         (owner, turn)
     }
 
@@ -283,7 +288,7 @@ impl Owner {
         owner.presented = Some(Box::new(Presentation::of(&incoming)));
         owner.legs.push(LegIo::incoming(incoming, ends, world.random() as u64));
         owner.absorb(step, world, now);
-        let turn = std::mem::take(&mut owner.turn);
+        let turn = owner.finish(world);
         Ok((owner, turn))
     }
 
@@ -331,7 +336,7 @@ impl Owner {
             }
             OwnerInput::SystemEnd => self.feed(Input::SystemEnd, world, now),
         }
-        std::mem::take(&mut self.turn)
+        self.finish(world)
     }
 
     fn key(&self) -> CallKey {
@@ -428,6 +433,11 @@ impl Owner {
             } => {
                 self.pressed(usize::from(leg), press::Way::Event, digit, duration_ms, world, now);
             }
+            MediaEvent::DigitToSignal {
+                leg,
+                digit,
+                duration_ms,
+            } => self.send_info(LegSeq(leg), digit, duration_ms),
             MediaEvent::Inactive { leg } => self.fact(usize::from(leg), LegFact::Silent, world, now),
             MediaEvent::FirstPacket { leg } => self.fact(usize::from(leg), LegFact::EarlyMedia, world, now),
             MediaEvent::RecordingFinished {

@@ -63,6 +63,8 @@ pub struct TestWorld {
     pub own: Option<SocketAddr>,
     pub full: Mutex<Vec<u128>>,
     pub claimed: Mutex<Vec<Via>>,
+    /// How digits are sent.
+    pub digits: strowger_core::resource::DigitsBy,
     /// Names of what is offered.
     pub codecs: Vec<&'static str>,
     next: AtomicU64,
@@ -77,6 +79,7 @@ impl TestWorld {
             own: None,
             full: Mutex::default(),
             claimed: Mutex::default(),
+            digits: Default::default(),
             codecs: vec!["PCMA", "PCMU"],
             next: AtomicU64::new(1),
         }
@@ -90,6 +93,9 @@ impl World for TestWorld {
             .iter()
             .filter_map(|name| strowger_runtime::owner::codec(name));
         named.collect()
+    }
+    fn digits_by(&self, _: Via) -> strowger_core::resource::DigitsBy {
+        self.digits
     }
     fn open_media(&self, _: CallKey, leg: u16) -> Result<SocketAddr, MediaError> {
         Ok(([10, 0, 0, 1], 20_000 + leg * 2).into())

@@ -117,6 +117,9 @@ pub struct TrunkSettings {
     /// Encrypted media with keys in the descriptions: off, optional or required
     #[arg(long, value_name = "WHEN")]
     srtp: Option<String>,
+    /// How digits are sent: auto, rfc4733, info or inband
+    #[arg(long, value_name = "WAY")]
+    dtmf: Option<String>,
     /// Concurrent calls, 0 is no limit
     #[arg(long)]
     max_channels: Option<u32>,
@@ -170,7 +173,7 @@ impl TrunkSettings {
             "contact_user": self.contact_user, "asserted": self.asserted, "privacy": self.privacy,
             "diversion": self.diversion, "trusted": trusted,
             "domain": self.domain, "sources": self.sources, "username": self.username, "password": self.password,
-            "codecs": self.codecs, "srtp": self.srtp, "max_channels": self.max_channels, "max_rate": self.max_rate,
+            "codecs": self.codecs, "srtp": self.srtp, "dtmf": self.dtmf, "max_channels": self.max_channels, "max_rate": self.max_rate,
             "priority": self.priority, "options_interval": self.options_interval, "rules": self.rules,
         })
     }
@@ -325,6 +328,9 @@ pub enum Device {
         /// What it is offered when it is called
         #[arg(long, value_parser = ["auto", "rtp", "srtp-optional", "srtp", "webrtc"])]
         media: Option<String>,
+        /// How digits are sent: auto, rfc4733, info or inband
+        #[arg(long, value_name = "WAY")]
+        dtmf: Option<String>,
     },
     /// Change one
     #[command(after_help = "Example:\n  strowger device set desk-1 --application sales --cli 01062345678")]
@@ -346,6 +352,9 @@ pub enum Device {
         /// What it is offered when it is called
         #[arg(long, value_parser = ["auto", "rtp", "srtp-optional", "srtp", "webrtc"])]
         media: Option<String>,
+        /// How digits are sent: auto, rfc4733, info or inband
+        #[arg(long, value_name = "WAY")]
+        dtmf: Option<String>,
     },
     /// Refuse its calls and registrations
     #[command(after_help = "Example:\n  strowger device disable desk-1")]
@@ -383,12 +392,13 @@ impl Device {
                 application,
                 cli,
                 media,
+                dtmf,
             } => send(
                 "POST",
                 "/devices",
                 json!({
                     "username": username, "tenant": of.tenant, "contact": contact, "password": password,
-                    "application": application, "cli": cli, "media": media,
+                    "application": application, "cli": cli, "media": media, "dtmf": dtmf,
                 }),
                 View::Card,
             ),
@@ -399,11 +409,12 @@ impl Device {
                 application,
                 cli,
                 media,
+                dtmf,
             } => send(
                 "PATCH",
                 path(&named),
                 json!({ "contact": contact, "password": password, "application": application, "cli": cli,
-                    "media": media }),
+                    "media": media, "dtmf": dtmf }),
                 View::Card,
             ),
             Device::Disable(n) => switch(path(&n), true),

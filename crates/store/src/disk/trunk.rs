@@ -5,10 +5,23 @@ use crate::config::AddressRange;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use strowger_core::resource::{
-    Asserted, DiversionTo, PrefixRule, PrivacyTo, Registering, Trunk, TrunkAuth, TrunkIdentity, TrunkSrtp,
+    Asserted, DigitsBy, DiversionTo, PrefixRule, PrivacyTo, Registering, Trunk, TrunkAuth, TrunkIdentity, TrunkSrtp,
     TrunkTransport,
 };
 use strowger_core::{TenantId, TrunkId};
+
+/// The usual way is left out.
+pub(super) fn digits_name(by: DigitsBy) -> String {
+    match by {
+        DigitsBy::Auto => String::new(),
+        other => other.name().to_owned(),
+    }
+}
+
+/// Of a name; a way that this version does not know is the usual one.
+pub(super) fn digits_of(name: &str) -> DigitsBy {
+    DigitsBy::of_name(name).unwrap_or_default()
+}
 
 #[derive(Serialize, Deserialize)]
 pub(super) struct DiskTrunk {
@@ -37,6 +50,9 @@ pub(super) struct DiskTrunk {
     /// Empty for `off`.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     srtp: String,
+    /// Empty for `auto`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    dtmf: String,
     max_channels: u32,
     max_rate: u32,
     priority: u16,
@@ -189,6 +205,7 @@ impl DiskTrunk {
                 TrunkSrtp::Off => String::new(),
                 other => other.name().to_owned(),
             },
+            dtmf: digits_name(t.dtmf),
             max_channels: t.max_channels,
             max_rate: t.max_rate,
             priority: t.priority,
@@ -228,6 +245,7 @@ impl DiskTrunk {
                 "" => TrunkSrtp::Off,
                 name => TrunkSrtp::of_name(name)?,
             },
+            dtmf: digits_of(&self.dtmf),
             max_channels: self.max_channels,
             max_rate: self.max_rate,
             priority: self.priority,
@@ -297,6 +315,7 @@ mod tests {
             server: Some("sip.carrier.example:5061".into()),
             transport: TrunkTransport::Tls,
             srtp: TrunkSrtp::Required,
+            dtmf: DigitsBy::Info,
             verify: false,
             sources: vec!["192.0.2.0/24".parse().unwrap(), "198.51.100.7".parse().unwrap()],
             auth: TrunkAuth::Digest {
