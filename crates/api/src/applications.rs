@@ -47,7 +47,7 @@ pub(crate) struct SettingsView {
 }
 
 impl View {
-    fn of(a: &Application) -> View {
+    pub(crate) fn of(a: &Application) -> View {
         let s = &a.settings;
         View {
             id: a.id.to_string(),
@@ -203,6 +203,20 @@ pub(crate) struct Change {
     disabled: Option<bool>,
 }
 
+impl Change {
+    pub(crate) fn apply(self, a: &mut Application) -> Result<(), Problem> {
+        if let Some(name) = self.name {
+            a.name = request::name("name", &name)?;
+        }
+        self.settings.apply(&mut a.settings)?;
+        if let Some(secret) = self.push_secret {
+            a.push_secret = push_secret(secret);
+        }
+        a.disabled = self.disabled.unwrap_or(a.disabled);
+        Ok(())
+    }
+}
+
 /// An empty secret means: unsigned.
 fn push_secret(text: String) -> Option<Secret> {
     (!text.is_empty()).then(|| Secret::new(text))
@@ -270,14 +284,7 @@ pub(crate) async fn change(api: Desk, Path(id): Path<String>, Body(change): Body
     let _one = api.changing.lock().await;
     let mut application = find(&api, &id)?;
     api.expects(&application)?;
-    if let Some(name) = change.name {
-        application.name = request::name("name", &name)?;
-    }
-    change.settings.apply(&mut application.settings)?;
-    if let Some(secret) = change.push_secret {
-        application.push_secret = push_secret(secret);
-    }
-    application.disabled = change.disabled.unwrap_or(application.disabled);
+    change.apply(&mut application)?;
     let view = View::of(&application);
     api.replace(application, view).await
 }

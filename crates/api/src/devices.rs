@@ -32,7 +32,7 @@ pub(crate) struct View {
 }
 
 impl View {
-    fn of(d: &DeviceEntry) -> View {
+    pub(crate) fn of(d: &DeviceEntry) -> View {
         View {
             id: d.device.id.to_string(),
             tenant: d.device.tenant.to_string(),
@@ -83,6 +83,47 @@ pub(crate) struct Change {
 /// How digits are sent.
 pub(crate) fn digits(text: &str) -> Result<DigitsBy, Problem> {
     DigitsBy::of_name(text).ok_or_else(|| Problem::parameter("dtmf", "dtmf is auto, rfc4733, info or inband"))
+}
+
+impl Change {
+    pub(crate) fn apply(self, entry: &mut DeviceEntry, config: &Config) -> Result<(), Problem> {
+        if let Some(text) = self.contact {
+            entry.device.contact = contact(&text)?;
+        }
+        if let Some(text) = self.password {
+            entry.password = Some(password(text)?);
+        }
+        let tenant = entry.device.tenant;
+        if let Some(text) = self.application {
+            entry.device.application = application(config, tenant, &text)?;
+        }
+        if let Some(text) = self.cli {
+            entry.device.cli = cli(config, tenant, &text)?;
+        }
+        if let Some(text) = self.dtmf {
+            entry.device.dtmf = digits(&text)?;
+        }
+        if let Some(text) = self.media {
+            entry.device.media = media(&text)?;
+        }
+        entry.disabled = self.disabled.unwrap_or(entry.disabled);
+        Ok(())
+    }
+}
+
+/// A device's user name.
+pub(crate) fn checked_username(username: &str) -> Result<(), Problem> {
+    let good = (1..=64).contains(&username.len())
+        && username
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+    if !good {
+        return Err(Problem::parameter(
+            "username",
+            "username has 1 to 64 letters, digits, '-', '_' or '.'",
+        ));
+    }
+    Ok(())
 }
 
 fn media(text: &str) -> Result<DeviceMedia, Problem> {
@@ -168,16 +209,7 @@ pub(crate) async fn create(api: Desk, Body(create): Body<Create>) -> Answer {
     let config = api.config();
     let tenant = request::tenant(&config, create.tenant.as_deref())?;
     let username = create.username;
-    let good = (1..=64).contains(&username.len())
-        && username
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
-    if !good {
-        return Err(Problem::parameter(
-            "username",
-            "username has 1 to 64 letters, digits, '-', '_' or '.'",
-        ));
-    }
+    checked_username(&username)?;
     if config.device_by_name(tenant, &username).is_some() {
         return Err(Problem::new(
             Code::Exists,
@@ -214,27 +246,7 @@ pub(crate) async fn change(api: Desk, Path(id): Path<String>, Body(change): Body
     let _one = api.changing.lock().await;
     let mut entry = find(&api, &id)?;
     api.expects(&entry)?;
-    if let Some(text) = change.contact {
-        entry.device.contact = contact(&text)?;
-    }
-    if let Some(text) = change.password {
-        entry.password = Some(password(text)?);
-    }
-    let config = api.config();
-    let tenant = entry.device.tenant;
-    if let Some(text) = change.application {
-        entry.device.application = application(&config, tenant, &text)?;
-    }
-    if let Some(text) = change.cli {
-        entry.device.cli = cli(&config, tenant, &text)?;
-    }
-    if let Some(text) = change.dtmf {
-        entry.device.dtmf = digits(&text)?;
-    }
-    if let Some(text) = change.media {
-        entry.device.media = media(&text)?;
-    }
-    entry.disabled = change.disabled.unwrap_or(entry.disabled);
+    change.apply(&mut entry, &api.config())?;
     let view = View::of(&entry);
     api.replace(entry, view).await
 }

@@ -15,6 +15,7 @@ mod backup;
 mod batches;
 mod calls;
 mod centre;
+mod configuration;
 mod deliveries;
 mod desk;
 mod devices;

@@ -5,7 +5,7 @@ use crate::error::{Code, Problem};
 use crate::request::{self, Answer, Body, Listing, Path, Query};
 use serde::{Deserialize, Serialize};
 use strowger_core::resource::{Route, RouteTarget};
-use strowger_core::{RouteId, TenantId, TrunkId};
+use strowger_core::{Number, RouteId, TenantId, TrunkId};
 use strowger_store::config::Config;
 use utoipa::ToSchema;
 
@@ -26,6 +26,38 @@ pub(crate) enum Target {
     Device(String),
     /// By name or id; as answered, the id.
     Trunk(String),
+}
+
+impl Target {
+    pub(crate) fn read(&self, config: &Config, tenant: TenantId) -> Result<RouteTarget, Problem> {
+        Ok(match self {
+            Target::Number(text) => RouteTarget::Number(request::number("target.number", text)?),
+            Target::Device(text) => {
+                let by_id = text.parse().ok().and_then(|id| config.device(id));
+                let found = by_id
+                    .filter(|d| d.device.tenant == tenant)
+                    .or_else(|| config.device_by_name(tenant, text))
+                    .ok_or_else(|| Problem::not_found("device", format!("{text:?}")))?;
+                RouteTarget::Device(found.device.id)
+            }
+            Target::Trunk(text) => RouteTarget::Trunk(trunk(config, tenant, text)?),
+        })
+    }
+}
+
+/// Only calls to the tenant's own numbers that are open for them have a route.
+pub(crate) fn open_number(config: &Config, tenant: TenantId, number: &Number) -> Result<(), Problem> {
+    match config.number(number) {
+        Some(n) if n.tenant == tenant && n.incoming => Ok(()),
+        Some(n) if n.tenant == tenant => Err(Problem::new(
+            Code::InUse,
+            "the number is not open for incoming calls; change it first",
+        )),
+        _ => Err(Problem::parameter(
+            "number",
+            "the number is not one of the tenant's; add it first: strowger number add NUMBER",
+        )),
+    }
 }
 
 impl View {
@@ -98,43 +130,14 @@ pub(crate) async fn create(api: Desk, Body(create): Body<Create>) -> Answer {
         .application(id)
         .ok_or_else(|| Problem::not_found("application", id))?;
     let number = request::number("number", &create.number)?;
-    match config.number(&number) {
-        Some(n) if n.tenant == application.tenant && n.incoming => {}
-        Some(n) if n.tenant == application.tenant => {
-            return Err(Problem::new(
-                Code::InUse,
-                "the number is not open for incoming calls; change it first",
-            ));
-        }
-        _ => {
-            return Err(Problem::parameter(
-                "number",
-                "the number is not one of the tenant's; add it first: strowger number add NUMBER",
-            ));
-        }
-    }
+    open_number(&config, application.tenant, &number)?;
     if config.route(&number).is_some() {
         return Err(Problem::new(
             Code::Exists,
             "the number has a route already; remove that one first",
         ));
     }
-    let target = match &create.target {
-        Target::Number(text) => RouteTarget::Number(request::number("target.number", text)?),
-        Target::Device(text) => {
-            let by_id = text.parse().ok().and_then(|id| config.device(id));
-            let found = by_id
-                .filter(|d| d.device.tenant == application.tenant)
-                .or_else(|| config.device_by_name(application.tenant, text));
-            RouteTarget::Device(
-                found
-                    .ok_or_else(|| Problem::not_found("device", format!("{text:?}")))?
-                    .device
-                    .id,
-            )
-        }
-        Target::Trunk(text) => RouteTarget::Trunk(trunk(&config, application.tenant, text)?),
-    };
+    let target = create.target.read(&config, application.tenant)?;
     let route = Route {
         id: RouteId(request::mint(&api)?),
         application: application.id,

@@ -1,6 +1,7 @@
 //! Every operation of the native API: path, who may use it, what it takes and what it answers.
 
 use crate::centre::{self, agents, groups, queues};
+use crate::configuration;
 use crate::error::Code;
 use crate::events::socket;
 use crate::guard::Face;
@@ -24,6 +25,7 @@ pub(crate) fn operations() -> Vec<Op> {
     all.extend(of_tenants());
     all.extend(resources());
     all.extend(of_centres());
+    all.extend(configuration());
     all.extend(sounds());
     all.extend(of_calls());
     all.extend(of_flows());
@@ -519,6 +521,39 @@ fn of_centres() -> Vec<Op> {
             .says("Go back to the defaults", "")
             .scope(ResourcesWrite)
             .tagged(),
+    ]
+}
+
+fn configuration() -> Vec<Op> {
+    vec![
+        Op::get("/configuration", "configuration.export", configuration::export)
+            .says(
+                "The configuration of a tenant as one file",
+                "Applications, devices, skill groups, queues, agents, centres and routes, by name; no secrets.",
+            )
+            .scope(ResourcesRead)
+            .query::<OfTenant>()
+            .gives::<configuration::File>(200),
+        Op::post("/configuration/import", "configuration.import", configuration::import)
+            .says(
+                "Say what a file would change, or change it",
+                "All of it is applied, or nothing. What the file does not name stays, unless `prune` is true.",
+            )
+            .scope(ResourcesWrite)
+            .body::<configuration::Import>()
+            .gives::<configuration::Report>(200)
+            .limit(8 << 20)
+            .may(&[Code::Exists, Code::InUse]),
+        Op::post(
+            "/configuration/rollback",
+            "configuration.rollback",
+            configuration::rollback,
+        )
+        .says("Put back what was there before the last import that was applied", "")
+        .scope(ResourcesWrite)
+        .body::<configuration::Rollback>()
+        .gives::<configuration::Report>(200)
+        .may(&[Code::Exists, Code::InUse]),
     ]
 }
 

@@ -281,6 +281,15 @@ async fn no_route_finds_what_is_another_tenants() {
         ("/agents", json!({ "login": "x", "devices": [named["devices"]] })),
         ("/agents", json!({ "login": "x", "user": named["users"] })),
         ("/queues", json!({ "name": "x", "group": named["groups"] })),
+        (
+            "/configuration/import",
+            json!({ "tenant": a, "file": { "version": 1 }, "apply": true, "prune": true }),
+        ),
+        ("/configuration/rollback", json!({ "tenant": a, "apply": true })),
+        (
+            "/configuration/import",
+            json!({ "apply": true, "file": { "version": 1, "groups": [{ "application": named["applications"], "name": "x" }] } }),
+        ),
         ("/deliveries/repush", json!({ "tenant": a, "deliveries": [1] })),
     ] {
         let answer = h.public("POST", path, &of_b, &[], body.clone()).await;

@@ -566,6 +566,17 @@ impl Config {
         }
     }
 
+    /// Adds or replaces one resource in a copy that something is tried out in. What is in the store changes by
+    /// [`Store::apply`](crate::Store::apply) alone.
+    pub fn stage(&mut self, resource: Resource) {
+        self.insert(resource);
+    }
+
+    /// Takes one resource out of such a copy.
+    pub fn unstage(&mut self, id: &ResourceId) {
+        self.delete(id);
+    }
+
     /// Adds or replaces one resource.
     pub(crate) fn insert(&mut self, resource: Resource) {
         self.version += 1;

@@ -5,7 +5,7 @@ use crate::crypto::{Keys, Place, TenantKey};
 use crate::disk;
 use crate::error::{OpenError, StoreError};
 use crate::store::Store;
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use strowger_core::centre::resource::{Agent, Overflow, Queue, Skill};
@@ -48,6 +48,10 @@ fn place(tenant: TenantId, kind: &str, id: &str) -> Place {
         digest[16..24].try_into().unwrap_or_default(),
     );
     Place::new(b'C', tenant, u128::from_be_bytes(major), u64::from_be_bytes(minor))
+}
+
+fn import_place(tenant: TenantId, at: Stamp) -> Place {
+    Place::new(b'G', tenant, 0, at.0 as u64)
 }
 
 /// Reads all resources.
@@ -430,6 +434,7 @@ impl Store {
                 "logins",
                 "audit",
                 "answers",
+                "imports",
             ] {
                 conn.execute(&format!("DELETE FROM {table} WHERE tenant = ?1"), [no])?;
             }
@@ -441,6 +446,99 @@ impl Store {
         let config = self.publish(|config| config.delete(&ResourceId::Tenant(tenant)));
         self.truncate_log().await?;
         Ok(config)
+    }
+
+    /// Changes many resources of a tenant at once: all of it, or nothing. `puts` are checked in their order, a later one
+    /// seeing the earlier ones; `removed` go in an order in which none is referred to. `before` is kept for
+    /// [`Store::last_import`], and the newest ten of these.
+    ///
+    /// # Errors
+    /// As [`Store::put`] and [`Store::remove`]; nothing is changed then.
+    pub async fn apply(
+        &self,
+        tenant: TenantId,
+        puts: Vec<Resource>,
+        mut removed: Vec<ResourceId>,
+        (at, before): (Stamp, Vec<u8>),
+    ) -> Result<Arc<Config>, StoreError> {
+        let _one = self.inner.changing.lock().await;
+        let key = self.inner.keys.get(tenant).ok_or(StoreError::NotFound("tenant"))?;
+        let mut config = (*self.snapshot()).clone();
+        let mut rows = Vec::with_capacity(puts.len());
+        for resource in puts {
+            if check(&config, &resource)? != tenant {
+                return Err(StoreError::NotFound("resource"));
+            }
+            let (kind, name) = row_key(&resource.id());
+            let sealed = key.cipher.seal(place(tenant, kind, &name), &disk::encode(&resource));
+            rows.push((kind, name, Some(sealed)));
+            config.insert(resource);
+        }
+        while !removed.is_empty() {
+            let (free, needed): (Vec<_>, Vec<_>) = removed
+                .into_iter()
+                .partition(|id| check_removal(&config, id).is_ok_and(|owner| owner == tenant));
+            if free.is_empty() {
+                return Err(StoreError::Reference(
+                    "something that is not removed refers to one that is; remove or change that too",
+                ));
+            }
+            for id in free {
+                let (kind, name) = row_key(&id);
+                rows.push((kind, name, None));
+                config.delete(&id);
+            }
+            removed = needed;
+        }
+        let (no, sealed) = (key.no, key.cipher.seal(import_place(tenant, at), &before));
+        self.admin(move |conn| {
+            for (kind, name, content) in &rows {
+                match content {
+                    Some(sealed) => conn.execute(
+                        "INSERT OR REPLACE INTO resources VALUES(?1, ?2, ?3, ?4)",
+                        params![no, kind, name, sealed],
+                    )?,
+                    None => conn.execute(
+                        "DELETE FROM resources WHERE tenant = ?1 AND kind = ?2 AND id = ?3",
+                        params![no, kind, name],
+                    )?,
+                };
+            }
+            conn.execute(
+                "INSERT INTO imports(tenant, at, content) VALUES(?1, ?2, ?3)",
+                params![no, at.0, sealed],
+            )?;
+            conn.execute(
+                "DELETE FROM imports WHERE tenant = ?1 AND id NOT IN
+                    (SELECT id FROM imports WHERE tenant = ?1 ORDER BY id DESC LIMIT 10)",
+                [no],
+            )?;
+            Ok(())
+        })
+        .await?;
+        let config = Arc::new(config);
+        self.inner.config.send_replace(config.clone());
+        Ok(config)
+    }
+
+    /// What [`Store::apply`] kept the last time: when that was, and how it was before.
+    ///
+    /// # Errors
+    /// [`StoreError::Unreadable`] if it does not open.
+    pub async fn last_import(&self, tenant: TenantId) -> Result<Option<(Stamp, Vec<u8>)>, StoreError> {
+        let key = self.inner.keys.get(tenant).ok_or(StoreError::NotFound("tenant"))?;
+        self.read(move |conn| {
+            let mut statement =
+                conn.prepare_cached("SELECT at, content FROM imports WHERE tenant = ?1 ORDER BY id DESC LIMIT 1")?;
+            let row = |r: &rusqlite::Row<'_>| Ok((Stamp(r.get(0)?), r.get::<_, Vec<u8>>(1)?));
+            let Some((at, sealed)) = statement.query_row([key.no], row).optional()? else {
+                return Ok(None);
+            };
+            let plain = key.cipher.open(import_place(tenant, at), &sealed);
+            let plain = plain.map_err(|e| StoreError::Unreadable("import", e.to_string()))?;
+            Ok(Some((at, plain)))
+        })
+        .await
     }
 
     /// A text that changes whenever the stored form of the resource does, for conditional requests: a digest under the

@@ -53,7 +53,7 @@ pub(crate) struct SkillView {
 }
 
 impl View {
-    fn of(a: &Agent) -> View {
+    pub(crate) fn of(a: &Agent) -> View {
         View {
             id: a.id.to_string(),
             tenant: a.tenant.to_string(),
@@ -166,7 +166,7 @@ fn user(config: &Config, tenant: TenantId, text: &str) -> Result<Option<UserId>,
 }
 
 impl Change {
-    fn apply(self, a: &mut Agent, config: &Config) -> Result<(), Problem> {
+    pub(crate) fn apply(self, a: &mut Agent, config: &Config) -> Result<(), Problem> {
         if let Some(text) = &self.user {
             a.user = user(config, a.tenant, text)?;
         }
@@ -238,8 +238,21 @@ impl Change {
     }
 }
 
+/// The name that an agent signs in with.
+pub(crate) fn checked_login(text: &str) -> Result<&str, Problem> {
+    let login = text.trim();
+    let good = |c: char| c.is_alphanumeric() || ".-_@+".contains(c);
+    if !(1..=64).contains(&login.chars().count()) || !login.chars().all(good) {
+        return Err(Problem::parameter(
+            "login",
+            "login has 1 to 64 letters, digits, '.', '-', '_', '@' or '+'",
+        ));
+    }
+    Ok(login)
+}
+
 /// The smallest free extension from 1001.
-fn free_extension(config: &Config, application: ApplicationId) -> String {
+pub(crate) fn free_extension(config: &Config, application: ApplicationId) -> String {
     let taken: std::collections::HashSet<&str> = config
         .centre()
         .agents()
@@ -305,14 +318,7 @@ pub(crate) async fn create(api: Desk, Body(create): Body<Create>) -> Answer {
     let _one = api.changing.lock().await;
     let config = api.config();
     let application = application(&config, create.application.as_deref())?;
-    let login = create.login.trim();
-    let good = |c: char| c.is_alphanumeric() || ".-_@+".contains(c);
-    if !(1..=64).contains(&login.chars().count()) || !login.chars().all(good) {
-        return Err(Problem::parameter(
-            "login",
-            "login has 1 to 64 letters, digits, '.', '-', '_', '@' or '+'",
-        ));
-    }
+    let login = checked_login(&create.login)?;
     let id = AgentId(request::mint(&api)?);
     let mut agent = Agent::new(id, application.tenant, application.id, login);
     agent.extension = free_extension(&config, application.id);

@@ -7,6 +7,7 @@ use crate::request::{self, Answer, Body, Path, Query};
 use serde::{Deserialize, Serialize};
 use strowger_core::GroupId;
 use strowger_core::centre::resource::SkillGroup;
+use strowger_store::config::Config;
 use utoipa::ToSchema;
 
 #[derive(Serialize, ToSchema)]
@@ -21,7 +22,7 @@ pub(crate) struct View {
 }
 
 impl View {
-    fn of(g: &SkillGroup) -> View {
+    pub(crate) fn of(g: &SkillGroup) -> View {
         View {
             id: g.id.to_string(),
             tenant: g.tenant.to_string(),
@@ -50,6 +51,18 @@ pub(crate) struct Change {
     name: Option<String>,
     /// Replaces the list.
     numbers: Option<Vec<String>>,
+}
+
+impl Change {
+    pub(crate) fn apply(self, g: &mut SkillGroup, config: &Config) -> Result<(), Problem> {
+        if let Some(text) = &self.name {
+            g.name = request::name("name", text)?;
+        }
+        if let Some(numbers) = &self.numbers {
+            g.numbers = shown_numbers(config, g.tenant, numbers)?;
+        }
+        Ok(())
+    }
 }
 
 /// A skill group by id, or by name if only one can be meant.
@@ -104,12 +117,7 @@ pub(crate) async fn change(api: Desk, Path(id): Path<String>, Body(change): Body
     let _one = api.changing.lock().await;
     let mut group = find(&api, &id)?;
     api.expects(&group)?;
-    if let Some(text) = &change.name {
-        group.name = request::name("name", text)?;
-    }
-    if let Some(numbers) = &change.numbers {
-        group.numbers = shown_numbers(&api.config(), group.tenant, numbers)?;
-    }
+    change.apply(&mut group, &api.config())?;
     let view = View::of(&group);
     api.replace(group, view).await
 }

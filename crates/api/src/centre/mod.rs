@@ -73,7 +73,7 @@ impl OfApplication {
 }
 
 /// The application that a text means, by id or name; without one the only one that can be seen.
-fn application<'c>(config: &'c Config, named: Option<&str>) -> Result<&'c Application, Problem> {
+pub(crate) fn application<'c>(config: &'c Config, named: Option<&str>) -> Result<&'c Application, Problem> {
     let mut all = config.applications();
     match named {
         Some(text) => {
@@ -98,7 +98,7 @@ fn application<'c>(config: &'c Config, named: Option<&str>) -> Result<&'c Applic
 }
 
 /// A skill group of an application, by id or name.
-fn group<'c>(config: &'c Config, application: ApplicationId, text: &str) -> Result<&'c SkillGroup, Problem> {
+pub(crate) fn group<'c>(config: &'c Config, application: ApplicationId, text: &str) -> Result<&'c SkillGroup, Problem> {
     let by_id = text.parse::<GroupId>().ok();
     let fits = |g: &SkillGroup| g.application == application && (Some(g.id) == by_id || g.name == text);
     let found = config.centre().groups().find(|g| fits(g));

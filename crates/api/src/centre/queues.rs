@@ -50,7 +50,7 @@ pub(crate) struct View {
 }
 
 impl View {
-    fn of(q: &Queue) -> View {
+    pub(crate) fn of(q: &Queue) -> View {
         View {
             id: q.id.to_string(),
             tenant: q.tenant.to_string(),
@@ -100,6 +100,18 @@ pub(crate) struct Change {
     group: Option<String>,
     #[serde(default)]
     settings: Settings,
+}
+
+impl Change {
+    pub(crate) fn apply(self, q: &mut Queue, config: &Config) -> Result<(), Problem> {
+        if let Some(text) = &self.name {
+            q.name = request::name("name", text)?;
+        }
+        if let Some(text) = &self.group {
+            q.group = group(config, q.application, text)?.id;
+        }
+        self.settings.apply(q, config)
+    }
 }
 
 #[derive(Default, Deserialize, ToSchema)]
@@ -252,13 +264,7 @@ pub(crate) async fn change(api: Desk, Path(id): Path<String>, Body(change): Body
     let config = api.config();
     let mut queue = find(&api, &id)?;
     api.expects(&queue)?;
-    if let Some(text) = &change.name {
-        queue.name = request::name("name", text)?;
-    }
-    if let Some(text) = &change.group {
-        queue.group = group(&config, queue.application, text)?.id;
-    }
-    change.settings.apply(&mut queue, &config)?;
+    change.apply(&mut queue, &config)?;
     let view = View::of(&queue);
     api.replace(queue, view).await
 }

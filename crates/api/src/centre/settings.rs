@@ -64,7 +64,7 @@ pub(crate) struct SettingsView {
 }
 
 impl View {
-    fn of(c: &Centre) -> View {
+    pub(crate) fn of(c: &Centre) -> View {
         let s = &c.settings;
         View {
             application: c.application.to_string(),
@@ -162,6 +162,16 @@ pub(crate) struct SettingsChange {
     training: Option<bool>,
     /// Agents may hang up incoming calls.
     hang_up_inbound: Option<bool>,
+}
+
+impl Change {
+    pub(crate) fn apply(self, c: &mut Centre) -> Result<(), Problem> {
+        self.settings.apply(&mut c.settings)?;
+        if let Some(all) = self.break_reasons {
+            c.break_reasons = reasons(all)?;
+        }
+        Ok(())
+    }
 }
 
 fn word<T: Copy>(member: &str, all: &[T], name: impl Fn(T) -> &'static str, text: &str) -> Result<T, Problem> {
@@ -286,10 +296,7 @@ pub(crate) async fn change(api: Desk, Path(id): Path<String>, Body(change): Body
     let _one = api.changing.lock().await;
     let mut centre = find(&api, &id)?;
     api.expects(&centre)?;
-    change.settings.apply(&mut centre.settings)?;
-    if let Some(all) = change.break_reasons {
-        centre.break_reasons = reasons(all)?;
-    }
+    change.apply(&mut centre)?;
     let view = View::of(&centre);
     api.replace(centre, view).await
 }

@@ -5,6 +5,7 @@ mod batch;
 mod call;
 mod centre;
 mod client;
+mod configuration;
 mod flow;
 mod identity;
 mod ladder;
@@ -102,6 +103,9 @@ pub enum Command {
     /// Settings and break reasons of an application's contact centre
     #[command(subcommand)]
     Centre(centre::Centre),
+    /// A tenant's configuration as one file: export, import with a diff, roll back
+    #[command(subcommand)]
+    Configuration(configuration::Configuration),
     /// Accounts: who may use the integrators' API
     #[command(subcommand)]
     Account(resources::Account),
@@ -273,6 +277,10 @@ pub async fn run(common: &Common, command: Command) -> ExitCode {
         },
         Command::Centre(c) => match c.request() {
             Ok(request) => client.run(request, common.json).await,
+            Err(failure) => Err(failure),
+        },
+        Command::Configuration(c) => match c.request() {
+            Ok((request, plain)) => client.run(request, common.json || plain).await,
             Err(failure) => Err(failure),
         },
         Command::Key(c) => client.run(c.request(), common.json).await,

@@ -9,6 +9,8 @@ pub enum View {
     Table(&'static [(&'static str, &'static str)]),
     /// One thing, member by member.
     Card,
+    /// The members of `changes` as a table, and whether they were made.
+    Report(&'static [(&'static str, &'static str)]),
     /// A sentence instead of the answer.
     Said(String),
 }
@@ -24,6 +26,16 @@ pub fn show(value: &Value, view: &View) {
         View::Table(columns) => print!("{}", table(value, columns)),
         View::Card => print!("{}", card(value)),
         View::Said(text) => println!("{text}"),
+        View::Report(columns) => {
+            let changes = serde_json::json!({ "items": value["changes"] });
+            match value["changes"].as_array().is_some_and(Vec::is_empty) {
+                true => println!("nothing differs"),
+                false => print!("{}", table(&changes, columns)),
+            }
+            if value["applied"] == false {
+                println!("nothing was changed; --apply changes it");
+            }
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use rusqlite::Connection;
 ///
 /// `tenants.no` stands for the tenant in every other table: one or two bytes instead of sixteen at the front of each
 /// key. Ids are 16-byte blobs, big-endian, so that they sort by time.
-const STEPS: [&str; 4] = [
+const STEPS: [&str; 5] = [
     "
 CREATE TABLE meta(name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 
@@ -180,6 +180,16 @@ CREATE TABLE answers(
     content BLOB                -- sealed answer; NULL while the request is being carried out
 );
 CREATE UNIQUE INDEX answers_by_name ON answers(tenant, name);
+",
+    "
+-- How a tenant's configuration was before each import, to roll it back.
+CREATE TABLE imports(
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    tenant INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    content BLOB NOT NULL       -- sealed JSON
+);
+CREATE INDEX imports_by_tenant ON imports(tenant, id);
 ",
 ];
 
