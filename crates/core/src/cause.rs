@@ -38,7 +38,7 @@ pub enum By {
     System,
 }
 
-/// Why a leg or a conversation ended. The table of domain-model §6, without the causes of later parts' machines.
+/// Why a leg or a conversation ended. The table of domain-model §6.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Cause {
     /// A party hung up, or the program ran to its end.
@@ -81,6 +81,20 @@ pub enum Cause {
     SystemError,
     /// Any other final response.
     Failed,
+    /// The caller left while it was guided.
+    AbandonedIvr,
+    /// The caller left while it waited in a queue.
+    AbandonedQueue,
+    /// The caller left while it rang at an agent.
+    AbandonedRinging,
+    /// It waited in a queue for too long.
+    QueueTimeout,
+    /// Its queue was full, or nobody served it.
+    QueueFull,
+    /// The caller asked to be called back.
+    CallbackAccepted,
+    /// The caller left a message.
+    VoicemailLeft,
 }
 
 impl Cause {
@@ -107,11 +121,18 @@ impl Cause {
             Cause::Admin => "admin",
             Cause::SystemError => "system-error",
             Cause::Failed => "failed",
+            Cause::AbandonedIvr => "abandoned-ivr",
+            Cause::AbandonedQueue => "abandoned-queue",
+            Cause::AbandonedRinging => "abandoned-ringing",
+            Cause::QueueTimeout => "queue-timeout",
+            Cause::QueueFull => "queue-full",
+            Cause::CallbackAccepted => "callback-accepted",
+            Cause::VoicemailLeft => "voicemail-left",
         }
     }
 
     /// Every cause, for tables and tests.
-    pub const ALL: [Cause; 20] = [
+    pub const ALL: [Cause; 27] = [
         Cause::Normal,
         Cause::Cancelled,
         Cause::NoAnswer,
@@ -132,6 +153,13 @@ impl Cause {
         Cause::Admin,
         Cause::SystemError,
         Cause::Failed,
+        Cause::AbandonedIvr,
+        Cause::AbandonedQueue,
+        Cause::AbandonedRinging,
+        Cause::QueueTimeout,
+        Cause::QueueFull,
+        Cause::CallbackAccepted,
+        Cause::VoicemailLeft,
     ];
 
     /// The cause with this [`name`](Cause::name).
@@ -170,6 +198,8 @@ impl Cause {
             Cause::IncompatibleMedia => (488, 88),
             Cause::Cancelled => (487, 16),
             Cause::NoRoute => (503, 34),
+            Cause::QueueTimeout => (480, 19),
+            Cause::QueueFull => (486, 17),
             Cause::Failed => (480, 31),
             _ => (500, 41),
         }
@@ -178,7 +208,16 @@ impl Cause {
     /// The Q.850 cause that our BYE carries for this reason.
     pub const fn q850(self) -> u8 {
         match self {
-            Cause::Normal | Cause::Cancelled | Cause::Admin | Cause::AnsweredElsewhere | Cause::Transferred => 16,
+            Cause::Normal
+            | Cause::Cancelled
+            | Cause::Admin
+            | Cause::AnsweredElsewhere
+            | Cause::Transferred
+            | Cause::AbandonedIvr
+            | Cause::AbandonedQueue
+            | Cause::AbandonedRinging
+            | Cause::CallbackAccepted
+            | Cause::VoicemailLeft => 16,
             Cause::MediaFailure | Cause::NetworkLost | Cause::SystemError => 41,
             Cause::MaxDuration => 102,
             other => other.to_status().1,

@@ -3,7 +3,9 @@
 //! An event is accepted when the journal has committed it. Events of a conversation are numbered from 1 without gaps.
 
 use crate::cause::{By, Cause, Role};
-use crate::id::{AccountId, ApplicationId, ConversationId, DeviceId, LegSeq, TenantId, TrunkId};
+use crate::centre::acd::Left;
+use crate::centre::agent::{Engagement, Part};
+use crate::id::{AccountId, AgentId, ApplicationId, ConversationId, DeviceId, LegSeq, QueueId, TenantId, TrunkId};
 use crate::project::Subscription;
 use crate::time::Stamp;
 
@@ -209,6 +211,49 @@ pub enum Fact {
         /// The likely cause.
         cause: OneWay,
     },
+    /// The caller waits in a queue from now on.
+    Queued {
+        /// Which.
+        queue: QueueId,
+        /// Its priority; `None` is the queue's.
+        priority: Option<u8>,
+        /// Before all that wait.
+        front: bool,
+    },
+    /// The caller waits there no more.
+    Unqueued {
+        /// Which.
+        queue: QueueId,
+        /// How it left.
+        left: Left,
+    },
+    /// An agent takes part, or is asked to: a leg of it is called, or called in.
+    PartBegan {
+        /// The participation's number in the conversation, from 0.
+        part: u16,
+        /// Who.
+        agent: AgentId,
+        /// Its leg.
+        leg: LegSeq,
+        /// How it came to that.
+        kind: Part,
+        /// The queue that it was offered from.
+        queue: Option<QueueId>,
+    },
+    /// How the conversation looks from the agent's side has changed.
+    PartEngaged {
+        /// The participation.
+        part: u16,
+        /// How it looks now.
+        engagement: Engagement,
+    },
+    /// The participation is over.
+    PartEnded {
+        /// Which.
+        part: u16,
+        /// How it ended.
+        outcome: Outcome,
+    },
     /// The conversation is being taken down; its cause and originator are fixed now.
     Ending {
         /// Why.
@@ -261,6 +306,11 @@ impl Fact {
             Fact::RecordingFailed { .. } => "recording.failed",
             Fact::LegQuality { .. } => "leg.quality",
             Fact::LegOneWay { .. } => "leg.one-way",
+            Fact::Queued { .. } => "queue.entered",
+            Fact::Unqueued { .. } => "queue.left",
+            Fact::PartBegan { .. } => "part.began",
+            Fact::PartEngaged { .. } => "part.engaged",
+            Fact::PartEnded { .. } => "part.ended",
             Fact::Ending { .. } => "conversation.ending",
             Fact::Ended => "conversation.ended",
             Fact::RecordDue => "record.due",
@@ -369,6 +419,55 @@ pub struct DialogRef {
     pub destination: String,
     /// True if we sent the INVITE.
     pub outgoing: bool,
+}
+
+/// How an agent's part in a conversation ended (domain-model §5.4). Exactly one for each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// The talk ended.
+    Ended,
+    /// It handed the call over.
+    Transferred,
+    /// It was dropped from a conference or a consultation.
+    Dropped,
+    /// It did not answer in time.
+    Expired,
+    /// It refused.
+    Rejected,
+    /// Its device could not be reached.
+    Unreachable,
+    /// The offer was not wanted any more.
+    Withdrawn,
+    /// Its connection was lost.
+    Lost,
+}
+
+impl Outcome {
+    /// All of them.
+    pub const ALL: [Outcome; 8] = [
+        Outcome::Ended,
+        Outcome::Transferred,
+        Outcome::Dropped,
+        Outcome::Expired,
+        Outcome::Rejected,
+        Outcome::Unreachable,
+        Outcome::Withdrawn,
+        Outcome::Lost,
+    ];
+
+    /// As journalled and shown.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Outcome::Ended => "ended",
+            Outcome::Transferred => "transferred",
+            Outcome::Dropped => "dropped",
+            Outcome::Expired => "expired",
+            Outcome::Rejected => "rejected",
+            Outcome::Unreachable => "unreachable",
+            Outcome::Withdrawn => "withdrawn",
+            Outcome::Lost => "lost",
+        }
+    }
 }
 
 /// What the media engine measured on a leg, as the platform received it.

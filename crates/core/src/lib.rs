@@ -13,6 +13,7 @@ pub mod event;
 pub mod id;
 pub mod ivr;
 pub mod number;
+pub mod participation;
 pub mod project;
 pub mod record;
 pub mod report;

@@ -3,6 +3,7 @@
 use crate::cause::{By, Cause, Role};
 use crate::event::{Created, DialogRef, Direction, Event, Fact, OneWay, Quality, Via};
 use crate::id::{ConversationId, LegSeq};
+use crate::participation::{PartRecord, QueueRecord};
 use crate::time::Stamp;
 
 /// Everything that is known of a conversation, at any point of its life. Closed when [`ended_at`] is set; after that
@@ -27,6 +28,10 @@ pub struct ConversationRecord {
     pub recordings: Vec<RecordingRecord>,
     /// Spans that they leave out, in order.
     pub pauses: Vec<PauseRecord>,
+    /// Parts of agents by number.
+    pub parts: Vec<PartRecord>,
+    /// Stays in queues, in order.
+    pub queues: Vec<QueueRecord>,
     /// Cause and originator, fixed when the take-down began.
     pub end: Option<(Cause, By)>,
     /// When the last leg had ended.
@@ -177,6 +182,8 @@ impl ConversationRecord {
             legs: Vec::with_capacity(2),
             recordings: Vec::new(),
             pauses: Vec::new(),
+            parts: Vec::new(),
+            queues: Vec::new(),
             end: None,
             ended_at: None,
             record_due: false,
@@ -321,6 +328,40 @@ impl ConversationRecord {
                 }
             }
             Fact::RecordDue => self.record_due = true,
+            Fact::Queued { queue, .. } => {
+                if self.queues.last().is_some_and(|q| q.left.is_none()) {
+                    return Err(broken("a call waits in one queue"));
+                }
+                self.queues.push(QueueRecord {
+                    queue: *queue,
+                    entered: at,
+                    left: None,
+                });
+            }
+            Fact::Unqueued { queue, left } => {
+                let stay = self.queues.last_mut().filter(|q| q.queue == *queue && q.left.is_none());
+                stay.ok_or(broken("the call does not wait there"))?.left = Some((at, *left));
+            }
+            Fact::PartBegan {
+                part,
+                agent,
+                leg,
+                kind,
+                queue,
+            } => {
+                if usize::from(*part) != self.parts.len() {
+                    return Err(broken("participations are numbered in order"));
+                }
+                self.parts.push(PartRecord::new(*agent, *leg, *kind, *queue, at));
+            }
+            Fact::PartEngaged { part, engagement } => {
+                let part = self.part_mut(*part).ok_or(broken("no such participation"))?;
+                part.engage(*engagement, at);
+            }
+            Fact::PartEnded { part, outcome } => {
+                let part = self.part_mut(*part).ok_or(broken("no such participation"))?;
+                part.end(*outcome, at);
+            }
             // These tell how two legs stand to one another; either of them may have ended in the same moment.
             Fact::LegTransferred { leg, .. } => self.transfer_result(*leg, Ok(())).map_err(broken)?,
             Fact::LegTransferFailed { leg, status, .. } => {
@@ -344,6 +385,11 @@ impl ConversationRecord {
             .ok_or("the leg was not called by a transfer")?
             .result = Some(result);
         Ok(())
+    }
+
+    /// A participation that is not over.
+    fn part_mut(&mut self, part: u16) -> Option<&mut PartRecord> {
+        self.parts.get_mut(usize::from(part)).filter(|p| p.outcome.is_none())
     }
 
     /// The pause that lasts.

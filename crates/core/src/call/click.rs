@@ -27,7 +27,7 @@ impl Conversation {
         let plan = match &self.flow {
             Flow::Click(plan) => plan,
             Flow::Notice(_) => return self.start_program(now),
-            Flow::Forward(_) => return,
+            Flow::Forward(_) | Flow::Centre(_) => return,
         };
         match plan.greeting.as_ref().map(|g| g.millis) {
             Some(millis) => {
@@ -44,7 +44,7 @@ impl Conversation {
             Flow::Click(p) => (p.callee.clone(), p.ring_timeout),
             Flow::Forward(p) => (p.party.clone(), p.ring_timeout),
             // Its only party is the first one.
-            Flow::Notice(_) => return,
+            Flow::Notice(_) | Flow::Centre(_) => return,
         };
         let ringback = self.new_play();
         self.phase = Phase::CallingSecond { ringback };
@@ -87,7 +87,7 @@ impl Conversation {
                 p.caller_voice.as_ref().map(|v| v.millis),
                 p.callee_voice.as_ref().map(|v| v.millis),
             ),
-            Flow::Forward(_) | Flow::Notice(_) => (None, None),
+            Flow::Forward(_) | Flow::Notice(_) | Flow::Centre(_) => (None, None),
         };
         if caller.is_none() && callee.is_none() {
             self.start_talk(now);
@@ -125,7 +125,7 @@ impl Conversation {
                 Ringback::Custom { fail, .. } => Some(fail.clone()),
                 Ringback::Transparent => None,
             },
-            Flow::Forward(_) | Flow::Notice(_) => None,
+            Flow::Forward(_) | Flow::Notice(_) | Flow::Centre(_) => None,
         };
         let Some(fail) = custom else {
             self.end_all(cause, by, now);

@@ -11,6 +11,7 @@ impl Conversation {
             return;
         }
         self.end_transfer(now);
+        self.end_centre(now);
         self.fix_end(cause, by, now);
         self.phase = Phase::Ending;
         self.last_minute = None;
@@ -56,6 +57,7 @@ impl Conversation {
             let wait = match &self.flow {
                 Flow::Click(p) => p.record_wait,
                 Flow::Forward(p) => p.record_wait,
+                Flow::Centre(p) => p.record_wait,
                 // A notice is not recorded.
                 Flow::Notice(_) => 0,
             };

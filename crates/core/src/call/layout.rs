@@ -249,7 +249,7 @@ impl Conversation {
             Phase::Greeting { play } => {
                 let greeting = match &self.flow {
                     Flow::Click(p) => p.greeting.as_ref(),
-                    Flow::Forward(_) | Flow::Notice(_) => None,
+                    Flow::Forward(_) | Flow::Notice(_) | Flow::Centre(_) => None,
                 };
                 legs.push(LegLayout {
                     leg: caller,
@@ -295,6 +295,7 @@ impl Conversation {
             }
             Phase::Talking(_) => legs = self.layout_talk(),
             Phase::Program(running) => legs.extend(self.layout_program(running)),
+            Phase::Centre(c) => legs = self.layout_centre(c),
         }
         let announce = self.last_minute.map(|id| Play {
             id,
@@ -303,7 +304,7 @@ impl Conversation {
                     .last_minute
                     .as_ref()
                     .map_or(Sound::Builtin(Builtin::LastMinute), prompt),
-                Flow::Forward(_) | Flow::Notice(_) => Sound::Builtin(Builtin::LastMinute),
+                Flow::Forward(_) | Flow::Notice(_) | Flow::Centre(_) => Sound::Builtin(Builtin::LastMinute),
             },
             repeat: false,
             recorded: true,
@@ -332,7 +333,7 @@ impl Conversation {
                 hears: vec![callee],
                 play: None,
             }),
-            Flow::Notice(_) => None,
+            Flow::Notice(_) | Flow::Centre(_) => None,
         }
     }
 
@@ -412,6 +413,7 @@ impl Conversation {
         }
         let left = match &self.phase {
             Phase::Talking(talk) => talk.host().unwrap_or(self.caller),
+            Phase::Centre(c) => self.recorded_leg(c),
             _ => self.caller,
         };
         Some(Recorder {

@@ -151,6 +151,16 @@ impl Leg {
         !matches!(self.state, LegState::Releasing | LegState::Ended)
     }
 
+    /// It was called in.
+    pub fn is_incoming(&self) -> bool {
+        self.direction == Direction::Incoming
+    }
+
+    /// Its device holds us, although it is in no talk now.
+    pub fn set_holds(&mut self) {
+        self.holds = true;
+    }
+
     fn party(&self) -> By {
         By::Party(self.seq, self.role)
     }
@@ -404,6 +414,7 @@ impl Conversation {
         match self.phase {
             Phase::CallingSecond { .. } if seq == self.callee => self.second_rings(now),
             Phase::Talking(_) => self.transfer_rings(seq),
+            Phase::Centre(_) => self.centre_rings(seq, now),
             _ => {}
         }
     }
@@ -412,6 +423,7 @@ impl Conversation {
         if matches!(self.phase, Phase::CallingSecond { .. }) && seq == self.callee {
             self.second_sends_early_media();
         }
+        self.centre_early_media(seq);
     }
 
     fn on_answered(&mut self, seq: LegSeq, now: Stamp) {
@@ -419,6 +431,7 @@ impl Conversation {
             Phase::CallingFirst if seq == self.caller => self.first_answered(now),
             Phase::CallingSecond { .. } if seq == self.callee => self.second_answered(now),
             Phase::Talking(_) => self.added_answered(seq, now),
+            Phase::Centre(_) => self.centre_answered(seq, now),
             _ => {}
         }
     }
@@ -430,6 +443,7 @@ impl Conversation {
             Phase::CallingSecond { .. } if seq == self.callee => self.second_failed(cause, by, now),
             Phase::FailNotice { .. } => self.fail_notice_over(now),
             Phase::Talking(_) => self.member_gone(seq, cause, by, now),
+            Phase::Centre(_) => self.centre_gone(seq, cause, by, now),
             _ => self.end_all(cause, by, now),
         }
     }

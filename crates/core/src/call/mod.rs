@@ -11,6 +11,7 @@
 //! Invariant: the machine never waits for ever. Every state that depends on something outside has a deadline, or a live
 //! leg whose signalling or media watchdog ends it.
 
+pub mod centre;
 mod click;
 mod end;
 mod forward;
@@ -26,6 +27,7 @@ mod replace;
 mod tests;
 mod transfer;
 
+pub use centre::{AgentPlan, CentreCommand, CentrePlan, Entry, Whom};
 pub use layout::{Builtin, Layout, LegLayout, Play, PlayId, Recorder, RecordingPause, Sound, Spoken, Tone};
 pub use leg::{Failure, LegFact, LegState};
 pub use plan::{
@@ -36,8 +38,9 @@ pub use program::{KeyRule, Rules};
 pub use recording::RecordingCommand;
 
 use crate::cause::{By, Cause, Role};
+use crate::centre::agent::Ticket;
 use crate::event::{Created, DialogRef, Direction, Event, Fact, RecordMode};
-use crate::id::{ConversationId, LegSeq, MAX_LEGS};
+use crate::id::{AgentId, ConversationId, LegSeq, MAX_LEGS, QueueId};
 use crate::record::ConversationRecord;
 use crate::time::Stamp;
 use leg::Leg;
@@ -116,6 +119,8 @@ pub enum Command {
     Add(Box<AddPlan>),
     /// Begin, pause, go on with or end the recording.
     Recording(RecordingCommand),
+    /// Something that only a call of a contact centre knows.
+    Centre(Box<CentreCommand>),
 }
 
 /// A command that was accepted.
@@ -213,6 +218,33 @@ pub enum Effect {
         /// The leg.
         leg: LegSeq,
     },
+    /// The call waits for an agent of a queue: the distributor's affair from now on.
+    Enqueue {
+        /// Which queue.
+        queue: QueueId,
+        /// Its priority in place of the queue's.
+        priority: Option<u8>,
+        /// When it first entered a queue.
+        since: Stamp,
+        /// Before all that wait.
+        front: bool,
+        /// Who is not to be offered it for a while.
+        not: Option<AgentId>,
+    },
+    /// It waits no more.
+    Dequeue,
+    /// An agent is wanted: reserve it, and answer with [`CentreCommand::Reserved`].
+    Reserve {
+        /// Who.
+        agent: AgentId,
+    },
+    /// An agent's machine learns what has become of its participation.
+    Agent {
+        /// Which.
+        ticket: Ticket,
+        /// What.
+        fact: crate::centre::agent::Fact,
+    },
 }
 
 /// The result of one input.
@@ -249,6 +281,8 @@ pub enum Deadline {
     RecordingLost,
     /// A silence of a notice's program is over.
     Program,
+    /// The distributor has not said whether an agent can be called.
+    Reservation,
 }
 
 /// Where the conversation stands; data sits inside the state.
@@ -272,6 +306,8 @@ enum Phase {
     Talking(party::Talk),
     /// A notice: the callee hears the program.
     Program(Box<notice::Running>),
+    /// A call of a contact centre.
+    Centre(Box<centre::Centre>),
     /// All legs are being released.
     Ending,
     /// The record is closed; only late facts may follow.
@@ -284,6 +320,7 @@ enum Flow {
     Click(Box<ClickPlan>),
     Forward(Box<ForwardPlan>),
     Notice(Box<NoticePlan>),
+    Centre(Box<CentrePlan>),
 }
 
 /// One conversation.
@@ -302,6 +339,8 @@ pub struct Conversation {
     recording: bool,
     recording_pause: Option<RecordingPause>,
     shown: Layout,
+    /// Agents' seats when the conversation began to end.
+    last_seats: Vec<centre::Seat>,
     step: Step,
 }
 
@@ -323,6 +362,8 @@ impl Conversation {
                 legs: Vec::with_capacity(2),
                 recordings: Vec::new(),
                 pauses: Vec::new(),
+                parts: Vec::new(),
+                queues: Vec::new(),
                 end: None,
                 ended_at: None,
                 record_due: false,
@@ -338,6 +379,7 @@ impl Conversation {
             recording: false,
             recording_pause: None,
             shown: Layout::default(),
+            last_seats: Vec::new(),
             step: Step {
                 events: vec![first],
                 wait: true,
@@ -386,6 +428,7 @@ impl Conversation {
             Input::Command(Command::Cancel { leg }) => self.cancel(leg, now),
             Input::Command(Command::Recording(command)) => self.recording_command(command, now),
             Input::Command(Command::Add(plan)) => self.add(*plan, now),
+            Input::Command(Command::Centre(command)) => self.centre_command(*command, now),
             Input::Leg(leg, fact) => self.leg_fact(leg, fact, now),
             Input::Transfer { by, plan } => self.transfer(by, &plan, now),
             Input::Replace { leg, plan } => self.replace(leg, *plan, now),
@@ -404,6 +447,7 @@ impl Conversation {
 
     /// Closes the step: the record if the last leg is gone, and the layout if it changed.
     fn finish(&mut self, now: Stamp) -> Step {
+        self.show_parts(now);
         if matches!(self.phase, Phase::Ending) && self.legs.iter().all(|l| l.state == LegState::Ended) {
             self.close(now);
         }
@@ -455,6 +499,7 @@ impl Conversation {
     pub fn peer(&self, leg: LegSeq) -> Option<LegSeq> {
         let there = |l: &LegSeq| *l != leg && self.leg(*l).is_some_and(Leg::is_live);
         match &self.phase {
+            Phase::Centre(c) => self.centre_peer(c, leg),
             Phase::Talking(talk) => {
                 let leaving = talk.transfer.map(|t| t.by).filter(|by| *by != leg);
                 let mut members = talk.members.iter().copied();
@@ -531,6 +576,7 @@ impl Conversation {
                 Deadline::Hold(leg) => self.hold_timeout(leg, now),
                 Deadline::Sound(play) => self.sound_over(play, true, now),
                 Deadline::Program => self.program_time(now),
+                Deadline::Reservation => self.reservation_timeout(now),
                 Deadline::LastMinute => self.start_last_minute(now),
                 Deadline::MaxDuration => {
                     if !self.is_ending() {
@@ -549,10 +595,10 @@ impl Conversation {
     }
 
     fn start_last_minute(&mut self, now: Stamp) {
-        if matches!(self.phase, Phase::Talking(_) | Phase::Private { .. }) {
+        if matches!(self.phase, Phase::Talking(_) | Phase::Private { .. } | Phase::Centre(_)) {
             let millis = match &self.flow {
                 Flow::Click(p) => p.last_minute.as_ref().map_or(0, |v| v.millis),
-                Flow::Forward(_) | Flow::Notice(_) => 0,
+                Flow::Forward(_) | Flow::Notice(_) | Flow::Centre(_) => 0,
             };
             self.last_minute = Some(self.new_prompt(millis.max(1), now));
         }
@@ -572,7 +618,7 @@ impl Conversation {
     fn incoming_dialog(&self) -> Option<Box<DialogRef>> {
         match &self.flow {
             Flow::Forward(p) => Some(Box::new(p.dialog.clone())),
-            Flow::Click(_) | Flow::Notice(_) => None,
+            Flow::Click(_) | Flow::Notice(_) | Flow::Centre(_) => None,
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::layout::Sound;
 use super::program::Rules;
 use crate::event::{Created, DialogRef};
-use crate::id::{DeviceId, NoticeBatchId, TrunkId};
+use crate::id::{AgentId, DeviceId, NoticeBatchId, TrunkId};
 use crate::number::Number;
 
 /// Whom to call.
@@ -13,6 +13,8 @@ pub enum Target {
     Number(Number),
     /// A device of the tenant.
     Device(DeviceId),
+    /// An agent: all of its devices ring, or its mobile if that is what it is reached by.
+    Agent(AgentId),
     /// One of the places where a device of the tenant is signed in, by its instance id (RFC 5627).
     Instance(DeviceId, String),
     /// A number, over this trunk only.

@@ -120,6 +120,7 @@ impl Conversation {
         match &self.flow {
             Flow::Click(p) => p.ring_timeout,
             Flow::Forward(p) => p.ring_timeout,
+            Flow::Centre(p) => p.settings.dial_secs,
             Flow::Notice(p) => p.ring_timeout,
         }
     }

@@ -27,6 +27,8 @@ fn signature(c: &Conversation) -> String {
                 + &format!("{:?} {:?}", t.anchor, t.transfer.map(|t| (t.by, t.leg, t.called)))
         }
         Phase::Program(p) => format!("program {:?} {}", p.program, p.play.is_some()),
+        // These have their own product, in the tests of the whole office.
+        Phase::Centre(_) => "centre".to_owned(),
         Phase::Ending => "ending".to_owned(),
         Phase::Ended => "ended".to_owned(),
     };

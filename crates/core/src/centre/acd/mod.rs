@@ -63,6 +63,8 @@ pub struct Enqueue {
 pub enum Input {
     /// The configuration, whole. Calls and agents go on.
     Configure(Box<Setup>),
+    /// What an earlier process kept of an agent. Before anything else is said of it.
+    Restore(AgentId, Box<agent::Kept>),
     /// Something about an agent.
     Agent(AgentId, agent::Input),
     /// A call waits from now on.
@@ -403,6 +405,12 @@ impl Acd {
     pub fn handle(&mut self, input: Input, now: Stamp) -> Result<Vec<Output>, Refusal> {
         match input {
             Input::Configure(setup) => self.configure(*setup, now),
+            Input::Restore(id, kept) => {
+                if let Some(post) = self.agents.get_mut(&id) {
+                    let changed = post.machine.restore(*kept, now);
+                    self.take_in(id, changed, now);
+                }
+            }
             Input::Agent(id, input) => {
                 if let Some(post) = self.agents.get_mut(&id) {
                     let changed = post.machine.handle(input, now)?;

@@ -1,8 +1,8 @@
 //! The transitions of domain-model §4.2, numbered as there.
 
 use super::{
-    Alert, Change, Choice, Client, DeviceMode, Engagement, Fact, Input, Output, Overlays, Part, Refusal, State, Ticket,
-    Unanswered, Verb, allows,
+    Alert, Change, Choice, Client, DeviceMode, Engagement, Fact, Input, Kept, Output, Overlays, Part, Refusal, State,
+    Ticket, Unanswered, Verb, allows,
 };
 use crate::cause::Cause;
 use crate::centre::resource::{CentreSettings, MAX_GROUPS, NoAnswer, SecondSignIn, WrapUp};
@@ -102,6 +102,61 @@ impl Agent {
             out: Vec::new(),
             shown: (State::Offline, String::new(), Overlays::default()),
         }
+    }
+
+    /// What is to be written, so that a restarted process can go on.
+    pub fn keep(&self) -> Kept {
+        let until = self.timers.iter().find(|(_, t)| *t == Timer::WrapUp).map(|(at, _)| *at);
+        Kept {
+            state: self.state,
+            reason: self.reason.clone(),
+            open: self.open.map(|o| (o.part, o.talked)),
+            before: self.before.clone(),
+            wrap_up_until: until,
+            overlays: self.overlays.clone(),
+            groups: self.groups.clone(),
+            idle_since: self.idle_since,
+            since: self.since,
+            misses: self.misses,
+        }
+    }
+
+    /// 60: goes on after a restart. Its calls ended with the process, and its clients have to come back within the grace
+    /// time; offers are as if they had never been made.
+    pub fn restore(&mut self, kept: Kept, now: Stamp) -> Vec<Output> {
+        let skills = &self.skills;
+        let told = kept.overlays.clone();
+        self.groups = kept.groups.into_iter().filter(|g| skills.contains(g)).collect();
+        self.overlays = Overlays {
+            muted: false,
+            supervised: false,
+            device_lost: false,
+            lost: false,
+            ..kept.overlays
+        };
+        (self.state, self.reason, self.since) = (kept.state, kept.reason, kept.since);
+        (self.idle_since, self.before, self.misses) = (kept.idle_since, kept.before, kept.misses);
+        self.shown = (self.state, self.reason.clone(), told);
+        if let Some(until) = kept.wrap_up_until {
+            self.timers.push((until, Timer::WrapUp));
+        }
+        match self.state {
+            State::Connecting => self.enter(State::Offline, now),
+            s if s.is_engaged() => {
+                let (part, talked) = kept.open.unwrap_or((Part::Direct, false));
+                self.open = Some(Open {
+                    ticket: Ticket(0),
+                    part,
+                    ring_secs: 0,
+                    talked,
+                });
+                self.call_over(now);
+            }
+            _ => {}
+        }
+        self.judge_connection(now);
+        self.show(now);
+        std::mem::take(&mut self.out)
     }
 
     /// Settings and skills were changed. What runs goes on as it was begun.
@@ -467,7 +522,7 @@ impl Agent {
         self.overlays.mode = DeviceMode::Devices;
         self.clear(Timer::DeviceGrace);
         self.enter(State::SignedOut, now);
-        if self.clients.is_empty() {
+        if self.clients.is_empty() || self.expired {
             self.leave(now);
         }
     }

@@ -231,6 +231,31 @@ pub enum Unanswered {
     Withdrawn,
 }
 
+/// What of an agent outlives the process (60): written with its changes, and given back to a new machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// The state.
+    pub state: State,
+    /// Why on break or not ready.
+    pub reason: String,
+    /// The participation that was open, and whether it had been a talk.
+    pub open: Option<(Part, bool)>,
+    /// The state before it, with its reason.
+    pub before: (State, String),
+    /// When wrap-up ends by itself.
+    pub wrap_up_until: Option<Stamp>,
+    /// What is shown beside the state.
+    pub overlays: Overlays,
+    /// The groups that it serves.
+    pub groups: Vec<GroupId>,
+    /// Since when it could take calls.
+    pub idle_since: Stamp,
+    /// Since when it is in its state.
+    pub since: Stamp,
+    /// Offers that it missed in a row.
+    pub misses: u8,
+}
+
 /// What an operator should know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Alert {

@@ -738,3 +738,49 @@ fn states_partition_the_time() {
     total += bed.now.ms_since(at.1);
     assert_eq!(total, bed.now.ms_since(T0));
 }
+
+/// 60: a restart in every state.
+// accept: domain-model 41, I19
+#[test]
+fn a_restart_in_every_state() {
+    for settings in profiles() {
+        for state in State::ALL {
+            let (old, _) = in_state(state, settings);
+            let deadline = old.agent.keep().wrap_up_until;
+            let mut bed = Bed::with(settings);
+            bed.now = old.now.plus_ms(1_500);
+            let out = bed.agent.restore(old.agent.keep(), bed.now);
+            bed.seen.extend(out);
+            let now = bed.state();
+            assert!(
+                bed.agent.ticket().is_none() && !now.is_engaged(),
+                "{state:?} became {now:?}"
+            );
+            match state {
+                State::Connecting => assert_eq!(now, State::Offline),
+                s if !s.is_engaged() => assert_eq!(now, state),
+                State::Reserved | State::Ringing | State::Answering => assert_eq!(now, State::Ready),
+                _ => assert!(now.is_idle()),
+            }
+            if state == State::WrapUp {
+                assert_eq!(bed.agent.keep().wrap_up_until, deadline, "the deadline is the old one");
+            }
+            sound(&bed.agent, &format!("{state:?}"));
+            // The client comes back: the duty goes on. It does not: the duty is over.
+            if now != State::Offline {
+                assert!(bed.agent.overlays().lost, "{state:?}");
+            }
+            let mut gone = bed.agent.clone();
+            while let Some(at) = gone.next_deadline() {
+                gone.handle(Input::Tick, at).unwrap();
+            }
+            assert_eq!(gone.state(), State::Offline, "{state:?}");
+            bed.go(Input::Connect {
+                client: PAGE,
+                needs_device: false,
+            });
+            bed.pass(600);
+            assert_eq!(bed.state().is_off_duty(), state.is_off_duty(), "{state:?}");
+        }
+    }
+}
