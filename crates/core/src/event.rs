@@ -468,6 +468,11 @@ impl Outcome {
             Outcome::Lost => "lost",
         }
     }
+
+    /// Of a name.
+    pub fn of_name(name: &str) -> Option<Outcome> {
+        Outcome::ALL.into_iter().find(|o| o.name() == name)
+    }
 }
 
 /// What the media engine measured on a leg, as the platform received it.

@@ -6,6 +6,7 @@
 //! digits, optional members are left out. A field that is added later gets a default here and needs no new version; a
 //! change of meaning does: the older objects then pass through [`upcast`] before they are read.
 
+mod centre;
 mod moved;
 mod recording;
 
@@ -579,6 +580,11 @@ pub fn encode(event: &Event, out: &mut Vec<u8>) {
         | Fact::RecordingResumed { .. }
         | Fact::RecordingFinished { .. }
         | Fact::RecordingFailed { .. } => recording::encode(&event.fact, out),
+        Fact::Queued { .. }
+        | Fact::Unqueued { .. }
+        | Fact::PartBegan { .. }
+        | Fact::PartEngaged { .. }
+        | Fact::PartEnded { .. } => centre::encode(&event.fact, out),
         Fact::LegQuality { leg, quality } => rest(
             out,
             &QualityV1 {
@@ -740,7 +746,10 @@ fn decode_fact(kind: &str, json: &str) -> Result<Fact, DecodeError> {
         "leg.diverted" | "leg.transferring" | "leg.transferred" | "leg.transfer-failed" | "leg.replaced" => {
             moved::decode(kind, json)?
         }
-        other => recording::decode(other, json)?,
+        other => match centre::decode(other, json)? {
+            Some(fact) => fact,
+            None => recording::decode(other, json)?,
+        },
     })
 }
 

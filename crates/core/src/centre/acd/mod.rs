@@ -194,6 +194,33 @@ pub enum Left {
     Closed,
 }
 
+impl Left {
+    /// As journalled and shown; the agent of an answer is told beside it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Left::Answered(_) => "answered",
+            Left::Abandoned => "abandoned",
+            Left::TimedOut => "timed-out",
+            Left::Full => "full",
+            Left::Unstaffed => "unstaffed",
+            Left::Closed => "closed",
+        }
+    }
+
+    /// Of a name, and the agent if somebody answered.
+    pub fn of_name(name: &str, agent: Option<AgentId>) -> Option<Left> {
+        let others = [
+            Left::Abandoned,
+            Left::TimedOut,
+            Left::Full,
+            Left::Unstaffed,
+            Left::Closed,
+        ];
+        let answered = agent.map(Left::Answered);
+        answered.into_iter().chain(others).find(|l| l.name() == name)
+    }
+}
+
 /// The state of a queue, for boards.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Board {

@@ -59,6 +59,11 @@ impl Part {
         matches!(self, Part::Queue | Part::Direct | Part::Consult)
     }
 
+    /// Of a name.
+    pub fn of_name(name: &str) -> Option<Part> {
+        Part::ALL.into_iter().find(|p| p.name() == name)
+    }
+
     /// As journalled.
     pub const fn name(self) -> &'static str {
         match self {

@@ -217,6 +217,16 @@ impl Engagement {
         Engagement::Releasing,
     ];
 
+    /// As journalled, and shown by the native API: the name of the state that shows it.
+    pub const fn name(self) -> &'static str {
+        self.state().name()
+    }
+
+    /// Of a name.
+    pub fn of_name(name: &str) -> Option<Engagement> {
+        Engagement::ALL.into_iter().find(|e| e.name() == name)
+    }
+
     /// The state that shows it.
     pub const fn state(self) -> State {
         match self {

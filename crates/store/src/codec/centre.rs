@@ -1,0 +1,159 @@
+//! The facts of queues and of agents' parts.
+
+use super::{DecodeError, Text, parse, rest, text};
+use serde::{Deserialize, Serialize};
+use strowger_core::centre::acd::Left;
+use strowger_core::centre::agent::{Engagement, Part};
+use strowger_core::event::Outcome;
+use strowger_core::{Fact, LegSeq};
+
+#[derive(Serialize, Deserialize)]
+struct QueuedV1<'a> {
+    #[serde(borrow)]
+    queue: Text<'a>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    priority: Option<u8>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    front: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+struct UnqueuedV1<'a> {
+    #[serde(borrow)]
+    queue: Text<'a>,
+    left: Text<'a>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    agent: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct PartBeganV1<'a> {
+    part: u16,
+    #[serde(borrow)]
+    agent: Text<'a>,
+    leg: u16,
+    part_kind: Text<'a>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    queue: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct PartEngagedV1<'a> {
+    part: u16,
+    #[serde(borrow)]
+    engagement: Text<'a>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct PartEndedV1<'a> {
+    part: u16,
+    #[serde(borrow)]
+    outcome: Text<'a>,
+}
+
+/// Appends the rest of the object; nothing for other facts.
+pub(super) fn encode(fact: &Fact, out: &mut Vec<u8>) {
+    match fact {
+        Fact::Queued { queue, priority, front } => rest(
+            out,
+            &QueuedV1 {
+                queue: queue.to_string().into(),
+                priority: *priority,
+                front: *front,
+            },
+        ),
+        Fact::Unqueued { queue, left } => rest(
+            out,
+            &UnqueuedV1 {
+                queue: queue.to_string().into(),
+                left: text(left.name()),
+                agent: match left {
+                    Left::Answered(agent) => Some(agent.to_string()),
+                    _ => None,
+                },
+            },
+        ),
+        Fact::PartBegan {
+            part,
+            agent,
+            leg,
+            kind,
+            queue,
+        } => rest(
+            out,
+            &PartBeganV1 {
+                part: *part,
+                agent: agent.to_string().into(),
+                leg: leg.0,
+                part_kind: text(kind.name()),
+                queue: queue.map(|q| q.to_string()),
+            },
+        ),
+        Fact::PartEngaged { part, engagement } => rest(
+            out,
+            &PartEngagedV1 {
+                part: *part,
+                engagement: text(engagement.name()),
+            },
+        ),
+        Fact::PartEnded { part, outcome } => rest(
+            out,
+            &PartEndedV1 {
+                part: *part,
+                outcome: text(outcome.name()),
+            },
+        ),
+        _ => {}
+    }
+}
+
+fn id<T: std::str::FromStr>(text: &str, member: &'static str) -> Result<T, DecodeError> {
+    text.parse().map_err(|_| DecodeError::Value(member))
+}
+
+/// The fact of this kind; `None` for a kind of another group.
+pub(super) fn decode(kind: &str, json: &str) -> Result<Option<Fact>, DecodeError> {
+    Ok(Some(match kind {
+        "queue.entered" => {
+            let f: QueuedV1 = parse(json)?;
+            Fact::Queued {
+                queue: id(&f.queue, "queue")?,
+                priority: f.priority,
+                front: f.front,
+            }
+        }
+        "queue.left" => {
+            let f: UnqueuedV1 = parse(json)?;
+            let agent = f.agent.as_deref().map(|a| id(a, "agent")).transpose()?;
+            Fact::Unqueued {
+                queue: id(&f.queue, "queue")?,
+                left: Left::of_name(&f.left, agent).ok_or(DecodeError::Value("left"))?,
+            }
+        }
+        "part.began" => {
+            let f: PartBeganV1 = parse(json)?;
+            Fact::PartBegan {
+                part: f.part,
+                agent: id(&f.agent, "agent")?,
+                leg: LegSeq(f.leg),
+                kind: Part::of_name(&f.part_kind).ok_or(DecodeError::Value("part_kind"))?,
+                queue: f.queue.as_deref().map(|q| id(q, "queue")).transpose()?,
+            }
+        }
+        "part.engaged" => {
+            let f: PartEngagedV1 = parse(json)?;
+            Fact::PartEngaged {
+                part: f.part,
+                engagement: Engagement::of_name(&f.engagement).ok_or(DecodeError::Value("engagement"))?,
+            }
+        }
+        "part.ended" => {
+            let f: PartEndedV1 = parse(json)?;
+            Fact::PartEnded {
+                part: f.part,
+                outcome: Outcome::of_name(&f.outcome).ok_or(DecodeError::Value("outcome"))?,
+            }
+        }
+        _ => return Ok(None),
+    }))
+}
