@@ -885,3 +885,68 @@ fn lone(office: &Office, id: ConversationId, muted: bool) {
         );
     }
 }
+
+/// 64, 65: a call from an agent's own device, and one that wants this agent and nobody else.
+#[test]
+fn calls_from_and_to_an_agents_device() {
+    let mut office = office_with(2);
+    let id = office.id();
+    let from = |agent: u128, to: Whom| Entry::FromDevice {
+        dialog: strowger_core::event::DialogRef::default(),
+        agent: AgentId(agent),
+        to,
+    };
+    office.open(id, Kind::Outbound, from(1, Whom::Party(number("13900139000"))));
+    assert_eq!(office.state(1), State::Dialing);
+    office.ring(id, 1);
+    assert!(office.calls[&id].asked.contains(&(LegSeq(0), Asked::Alert)));
+    office.pick_up(id, 1);
+    assert!(office.calls[&id].asked.contains(&(LegSeq(0), Asked::Answer)));
+    assert_eq!(office.state(1), State::TalkOut);
+    assert_eq!((office.hears(id, 0), office.hears(id, 1)), (vec![1], vec![0]));
+    // A second call of the same agent is refused.
+    let second = office.id();
+    office.open(second, Kind::Outbound, from(1, Whom::Party(number("13900139000"))));
+    assert!(office.is_over(second));
+    assert_eq!(office.record(second).end.unwrap().0, Cause::Busy);
+    office.hang_up(id, 0);
+    finish(&mut office, id);
+    // To a colleague.
+    let id = office.id();
+    office.open(id, Kind::Internal, from(1, Whom::Colleague(AgentId(2))));
+    let leg = office.leg_of(id, 2);
+    office.ring_and_answer(id, leg);
+    assert_eq!(
+        (office.state(1), office.state(2)),
+        (State::TalkInternal, State::TalkInternal)
+    );
+    office.hang_up(id, leg);
+    finish(&mut office, id);
+
+    // A customer who wants agent 2: it does not answer, and the caller waits in the queue.
+    for answers in [true, false] {
+        let id = office.id();
+        let entry = Entry::Direct {
+            dialog: strowger_core::event::DialogRef::default(),
+            agent: AgentId(2),
+            fallback: Some(Q_SALES),
+        };
+        office.pass(60);
+        office.open(id, Kind::Inbound, entry);
+        let leg = office.leg_of(id, 2);
+        office.ring(id, leg);
+        let answered = (LegSeq(0), Asked::Answer);
+        assert!(!office.calls[&id].asked.contains(&answered), "it hears it ring");
+        if answers {
+            office.pick_up(id, leg);
+            assert_eq!(office.state(2), State::TalkIn);
+        } else {
+            office.pass(30);
+            assert_eq!(office.state(2), State::Ready);
+            assert!(office.calls[&id].asked.contains(&answered));
+            assert_eq!(office.record(id).queues.len(), 1);
+        }
+        office.hang_up(id, 0);
+        finish(&mut office, id);
+    }
+}

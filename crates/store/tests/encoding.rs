@@ -6,8 +6,10 @@
 mod common;
 
 use proptest::prelude::*;
-use strowger_core::event::{DialogRef, OneWay, Quality, Score, Via};
-use strowger_core::{By, Cause, ConversationId, DeviceId, Event, Fact, LegSeq, Role, Stamp, TrunkId};
+use strowger_core::centre::acd::Left;
+use strowger_core::centre::agent::{Engagement, Part, Variant};
+use strowger_core::event::{DialogRef, OneWay, Outcome, Quality, Score, Via};
+use strowger_core::{AgentId, By, Cause, ConversationId, DeviceId, Event, Fact, LegSeq, QueueId, Role, Stamp, TrunkId};
 use strowger_store::codec;
 
 /// One fact of every kind. The match makes a new kind fail to compile until it is listed.
@@ -78,10 +80,34 @@ fn every_kind() -> Vec<Fact> {
             cause: OneWay::WrongSource,
         },
         Fact::RecordDue,
+        Fact::Queued {
+            queue: QueueId(7),
+            priority: Some(3),
+            front: true,
+        },
+        Fact::Unqueued {
+            queue: QueueId(7),
+            left: Left::Answered(AgentId(9)),
+        },
+        Fact::PartBegan {
+            part: 0,
+            agent: AgentId(9),
+            leg,
+            kind: Part::Queue,
+            queue: Some(QueueId(7)),
+        },
+        Fact::PartEngaged {
+            part: 0,
+            engagement: Engagement::Talk(Variant::In),
+        },
+        Fact::PartEnded {
+            part: 0,
+            outcome: Outcome::Transferred,
+        },
     ]);
     let mut seen = std::collections::BTreeSet::new();
     facts.retain(|f| seen.insert(f.kind()));
-    assert_eq!(seen.len(), 27, "a kind has no sample here: {seen:?}");
+    assert_eq!(seen.len(), 32, "a kind has no sample here: {seen:?}");
     facts
 }
 

@@ -237,6 +237,8 @@ pub enum Effect {
     Reserve {
         /// Who.
         agent: AgentId,
+        /// What for: a call to it, or one that its device has placed.
+        part: crate::centre::agent::Part,
     },
     /// An agent's machine learns what has become of its participation.
     Agent {

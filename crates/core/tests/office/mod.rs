@@ -72,7 +72,7 @@ pub struct Call {
 /// A letter between the distributor and a call.
 enum Letter {
     Acd(acd::Input),
-    Reserve(ConversationId, AgentId),
+    Reserve(ConversationId, AgentId, Part),
     Call(ConversationId, CentreCommand),
 }
 
@@ -186,10 +186,11 @@ impl Office {
         }
     }
 
-    pub fn plan(ticket: Ticket, agent: AgentId) -> AgentPlan {
+    pub fn plan(ticket: Ticket, agent: AgentId, part: Part) -> AgentPlan {
         AgentPlan {
             ticket,
             agent,
+            part,
             party: Office::party(agent),
             ring_secs: 30,
         }
@@ -200,7 +201,7 @@ impl Office {
         let secs = self.settings.ring_secs;
         let (ticket, out) = self.acd.begin(AgentId(n), part, call, secs, self.now);
         self.carry_out(out);
-        ticket.map(|t| Office::plan(t, AgentId(n)))
+        ticket.map(|t| Office::plan(t, AgentId(n), part))
     }
 
     // --- calls ---------------------------------------------------------------------------------------------------
@@ -359,11 +360,11 @@ impl Office {
                     let out = self.acd.handle(input, self.now).unwrap();
                     self.take_out(out);
                 }
-                Letter::Reserve(id, agent) => {
+                Letter::Reserve(id, agent, part) => {
                     let secs = self.settings.ring_secs;
-                    let (ticket, out) = self.acd.begin(agent, Part::Direct, id, secs, self.now);
+                    let (ticket, out) = self.acd.begin(agent, part, id, secs, self.now);
                     self.take_out(out);
-                    let plan = ticket.map(|t| Office::plan(t, agent)).map_err(|_| Cause::Busy);
+                    let plan = ticket.map(|t| Office::plan(t, agent, part)).map_err(|_| Cause::Busy);
                     self.mail.push_back(Letter::Call(id, CentreCommand::Reserved(plan)));
                 }
                 Letter::Call(id, command) => {
@@ -455,8 +456,8 @@ impl Office {
                 })));
                 None
             }
-            Effect::Reserve { agent } => {
-                self.mail.push_back(Letter::Reserve(id, agent));
+            Effect::Reserve { agent, part } => {
+                self.mail.push_back(Letter::Reserve(id, agent, part));
                 None
             }
             Effect::Dequeue => {
@@ -492,7 +493,7 @@ impl Office {
                 Output::Alert(id, alert) => self.alerts.push((id, alert)),
                 Output::Offer(offer) => {
                     self.offers.push(offer.clone());
-                    let plan = Office::plan(offer.ticket, offer.agent);
+                    let plan = Office::plan(offer.ticket, offer.agent, Part::Queue);
                     let command = CentreCommand::Offer(plan, offer.queue);
                     self.mail.push_back(Letter::Call(offer.conversation, command));
                 }

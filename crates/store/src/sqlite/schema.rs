@@ -7,7 +7,7 @@ use rusqlite::Connection;
 ///
 /// `tenants.no` stands for the tenant in every other table: one or two bytes instead of sixteen at the front of each
 /// key. Ids are 16-byte blobs, big-endian, so that they sort by time.
-const STEPS: [&str; 5] = [
+const STEPS: [&str; 6] = [
     "
 CREATE TABLE meta(name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 
@@ -190,6 +190,25 @@ CREATE TABLE imports(
     content BLOB NOT NULL       -- sealed JSON
 );
 CREATE INDEX imports_by_tenant ON imports(tenant, id);
+",
+    "
+-- What agents did, one row a change, and what a restarted process goes on from.
+CREATE TABLE agent_log(
+    tenant INTEGER NOT NULL,
+    agent BLOB NOT NULL,
+    seq INTEGER NOT NULL,       -- from 1 without gaps
+    at INTEGER NOT NULL,
+    content BLOB NOT NULL,      -- sealed JSON
+    PRIMARY KEY(tenant, agent, seq)
+) WITHOUT ROWID;
+CREATE INDEX agent_log_by_time ON agent_log(tenant, at);
+CREATE TABLE agent_states(
+    tenant INTEGER NOT NULL,
+    agent BLOB NOT NULL,
+    seq INTEGER NOT NULL,
+    content BLOB NOT NULL,      -- sealed JSON
+    PRIMARY KEY(tenant, agent)
+) WITHOUT ROWID;
 ",
 ];
 

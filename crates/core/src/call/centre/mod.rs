@@ -9,8 +9,6 @@
 mod commands;
 mod legs;
 mod show;
-#[cfg(test)]
-mod tests;
 
 use super::layout::PlayId;
 use super::leg::Leg;
@@ -38,6 +36,8 @@ pub struct AgentPlan {
     pub ticket: Ticket,
     /// Who.
     pub agent: AgentId,
+    /// What it was reserved for.
+    pub part: Part,
     /// How it is reached.
     pub party: PartyPlan,
     /// Seconds that it may ring.
@@ -73,8 +73,8 @@ pub enum Entry {
         /// The dialog of its leg.
         dialog: DialogRef,
         /// Whom it wants.
-        agent: AgentPlan,
-        /// Where it waits if that agent does not answer.
+        agent: AgentId,
+        /// Where it waits if that agent cannot be called, or does not answer.
         fallback: Option<QueueId>,
     },
     /// An agent places a call: its own device is called first.
@@ -88,8 +88,6 @@ pub enum Entry {
     FromDevice {
         /// The dialog of its leg.
         dialog: DialogRef,
-        /// The reservation of the agent.
-        ticket: Ticket,
         /// The agent.
         agent: AgentId,
         /// Whom it wants.
@@ -271,19 +269,17 @@ impl Conversation {
                 c.room(|r| r.room.push(leg));
                 c.enter_queue(queue, None, false, now);
             }
-            Entry::Direct { agent, fallback, .. } => {
+            Entry::Direct { agent, .. } => {
                 c.incoming(Role::Customer, &plan.from, &plan.to, now);
-                let leg = c.dial_agent(&agent, Part::Direct, Variant::In, None, now);
-                c.room(|r| r.wait = Wait::Party { leg, fallback });
+                c.want(agent, Part::Direct, now);
             }
             Entry::Dial { own, .. } => {
-                let leg = c.dial_agent(&own, Part::Own, Variant::Out, None, now);
+                let leg = c.dial_agent(&own, own.part, Variant::Out, None, now);
                 c.room(|r| r.wait = Wait::OwnDevice { leg });
             }
-            Entry::FromDevice { ticket, agent, to, .. } => {
-                let leg = c.incoming(Role::Agent, &plan.from, &plan.to, now);
-                c.seat(ticket, agent, leg, Part::Own, Variant::Out, None, now);
-                c.dial_wanted(to, now);
+            Entry::FromDevice { agent, .. } => {
+                c.incoming(Role::Agent, &plan.from, &plan.to, now);
+                c.want(agent, Part::Own, now);
             }
         }
         let step = c.finish(now);
@@ -411,7 +407,13 @@ impl Conversation {
             Role::Agent
         };
         let secs = plan.ring_secs.saturating_add(OFFER_GRACE_SECS);
-        let leg = self.dial(role, &plan.party, secs, now);
+        let mut party = plan.party.clone();
+        if party.cli.is_none() {
+            // Who calls, or with whom it is about to be connected.
+            let other = |p: &CentrePlan| if kind.is_offer() { p.from.clone() } else { p.to.clone() };
+            party.cli = self.plan().map(other).filter(|shown| !shown.is_empty());
+        }
+        let leg = self.dial(role, &party, secs, now);
         self.seat(plan.ticket, plan.agent, leg, kind, variant, queue, now);
         leg
     }
@@ -425,11 +427,7 @@ impl Conversation {
                 self.room(|r| r.seats.iter_mut().for_each(internal));
                 self.room(|r| r.wait = Wait::Party { leg, fallback: None });
             }
-            Whom::Colleague(agent) => {
-                self.room(|r| r.wait = Wait::Reservation(agent));
-                self.set_deadline(now.plus_secs(RESERVATION_SECS), super::Deadline::Reservation);
-                self.effect(Effect::Reserve { agent });
-            }
+            Whom::Colleague(agent) => self.want(agent, Part::Direct, now),
             Whom::Party(party) => {
                 let secs = self.centre_settings().dial_secs;
                 let leg = self.dial(Role::Customer, &party, secs, now);
@@ -457,11 +455,34 @@ impl Conversation {
         };
         self.accept(None);
         self.clear_deadline(super::Deadline::Reservation);
-        match answer {
-            Ok(plan) if plan.agent == wanted => self.dial_wanted(Whom::Agent(plan, None), now),
-            Ok(_) => self.end_all(Cause::SystemError, By::System, now),
-            Err(cause) => self.end_all(cause, By::System, now),
+        let entry = self.plan().map(|p| p.entry.clone());
+        match (answer, entry) {
+            // Its own device placed the call: now whom it wants is called.
+            (Ok(own), Some(Entry::FromDevice { agent, to, .. })) if own.agent == agent && wanted == agent => {
+                self.seat(own.ticket, agent, LegSeq(0), own.part, Variant::Out, None, now);
+                self.dial_wanted(to, now);
+            }
+            (Ok(plan), Some(Entry::Direct { fallback, .. })) if plan.agent == wanted => {
+                let leg = self.dial_agent(&plan, plan.part, Variant::In, None, now);
+                self.room(|r| r.wait = Wait::Party { leg, fallback });
+            }
+            (Ok(plan), _) if plan.agent == wanted => self.dial_wanted(Whom::Agent(plan, None), now),
+            (Ok(_), _) => self.end_all(Cause::SystemError, By::System, now),
+            (
+                Err(_),
+                Some(Entry::Direct {
+                    fallback: Some(queue), ..
+                }),
+            ) => self.enter_queue(queue, None, false, now),
+            (Err(cause), _) => self.end_all(cause, By::System, now),
         }
+    }
+
+    /// Asks for a reservation of an agent.
+    fn want(&mut self, agent: AgentId, part: Part, now: Stamp) {
+        self.room(|r| r.wait = Wait::Reservation(agent));
+        self.set_deadline(now.plus_secs(RESERVATION_SECS), super::Deadline::Reservation);
+        self.effect(Effect::Reserve { agent, part });
     }
 
     pub(super) fn reservation_timeout(&mut self, now: Stamp) {
