@@ -26,6 +26,10 @@ pub(crate) enum Target {
     Device(String),
     /// By name or id; as answered, the id.
     Trunk(String),
+    /// A queue of the application, by name or id; as answered, the id.
+    Queue(String),
+    /// An agent of the application, by the name that it signs in with or id; as answered, the id.
+    Agent(String),
 }
 
 impl Target {
@@ -41,6 +45,24 @@ impl Target {
                 RouteTarget::Device(found.device.id)
             }
             Target::Trunk(text) => RouteTarget::Trunk(trunk(config, tenant, text)?),
+            Target::Queue(text) => {
+                let mut own = config.centre().queues().filter(|q| q.tenant == tenant);
+                let found = own.find(|q| q.name == *text || q.id.to_string() == *text);
+                RouteTarget::Queue(
+                    found
+                        .ok_or_else(|| Problem::not_found("queue", format!("{text:?}")))?
+                        .id,
+                )
+            }
+            Target::Agent(text) => {
+                let mut own = config.centre().agents().filter(|a| a.tenant == tenant);
+                let found = own.find(|a| a.login == *text || a.id.to_string() == *text);
+                RouteTarget::Agent(
+                    found
+                        .ok_or_else(|| Problem::not_found("agent", format!("{text:?}")))?
+                        .id,
+                )
+            }
         })
     }
 }
@@ -70,6 +92,8 @@ impl View {
                 RouteTarget::Number(n) => Target::Number(n.as_str().to_owned()),
                 RouteTarget::Device(d) => Target::Device(d.to_string()),
                 RouteTarget::Trunk(t) => Target::Trunk(t.to_string()),
+                RouteTarget::Queue(q) => Target::Queue(q.to_string()),
+                RouteTarget::Agent(a) => Target::Agent(a.to_string()),
             },
         }
     }

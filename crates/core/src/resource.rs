@@ -1,7 +1,7 @@
 //! Tenant resources as the machines see them: settings of an application, prompts, trunks, routes.
 
 use crate::address::AddressRange;
-use crate::id::{ApplicationId, DeviceId, RouteId, TenantId, TrunkId};
+use crate::id::{AgentId, ApplicationId, DeviceId, QueueId, RouteId, TenantId, TrunkId};
 use crate::number::Number;
 use crate::spoken::Language;
 use std::net::SocketAddr;
@@ -460,6 +460,10 @@ pub enum RouteTarget {
     /// To this trunk and no other, with the number that was called as the trunk's rules write it: a telephone system
     /// behind a trunk.
     Trunk(TrunkId),
+    /// To whoever serves a queue.
+    Queue(QueueId),
+    /// To an agent.
+    Agent(AgentId),
 }
 
 /// A static route: calls to a number go to a target.

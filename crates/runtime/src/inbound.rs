@@ -9,11 +9,13 @@ use crate::outbound::media_of_trunk;
 use crate::owner::{DialogName, Incoming, Owner, OwnerInput, Replacing, WayMedia, World};
 use crate::switch::{Switch, user_of};
 use std::sync::Arc;
+use strowger_core::call::centre::{CentrePlan, Entry, Whom};
 use strowger_core::call::{ForwardPlan, PartyPlan, Target};
+use strowger_core::centre::resource::Queue;
 use strowger_core::event::{Created, Kind, RecordMode, Via};
 use strowger_core::number::CHINA;
 use strowger_core::resource::{RouteTarget, Trunk};
-use strowger_core::{Number, TenantId};
+use strowger_core::{AgentId, Number, QueueId, TenantId};
 use strowger_sip_core::identity;
 use strowger_sip_core::sdp::{self, Carriage};
 use strowger_sip_core::{Command as SipCommand, DialogHandle, IncomingInvite};
@@ -60,6 +62,16 @@ struct Destination<'c> {
     kind: Kind,
     target: Target,
     text: String,
+    /// Set for a call of a contact centre, whose other members but the text are not used then.
+    centre: Option<Centred>,
+}
+
+/// How a call begins at a contact centre.
+enum Centred {
+    Queue(QueueId),
+    Agent(AgentId),
+    /// An agent's own device calls.
+    From(AgentId, Whom),
 }
 
 impl Switch {
@@ -109,7 +121,10 @@ impl Switch {
         }
         let destination = match &origin {
             Origin::Trunks(trunks) => inbound(&config, trunks, &invite)?,
-            Origin::Device(device) => self.outbound_of(&config, device, &invite)?,
+            Origin::Device(device) => {
+                let destination = self.outbound_of(&config, device, &invite)?;
+                self.of_agent(&config, device, destination)?
+            }
         };
         if let Some(refused) = invite.sdp.as_ref().and_then(|offer| {
             unusable(
@@ -254,6 +269,7 @@ impl Switch {
                 kind: Kind::Internal,
                 target,
                 text,
+                centre: None,
             });
         }
         let user = user_of(&invite.request_uri).ok_or_else(|| no(484, "it names nobody"))?;
@@ -264,6 +280,7 @@ impl Switch {
                 kind: Kind::Internal,
                 target: Target::Device(called.device.id),
                 text: user,
+                centre: None,
             });
         }
         let number = Number::parse(&user, CHINA).map_err(|_| no(404, "it called no device and no number"))?;
@@ -272,6 +289,7 @@ impl Switch {
             Some((&**app, &route.target))
         });
         if let Some((app, route)) = on_net {
+            let centre = centred(route);
             let (target, text) = target_of(config, route, number);
             return Ok(Destination {
                 app,
@@ -279,6 +297,7 @@ impl Switch {
                 kind: Kind::Internal,
                 target,
                 text,
+                centre,
             });
         }
         self.permitted(config, tenant, &number)
@@ -289,6 +308,48 @@ impl Switch {
             kind: Kind::Outbound,
             text: number.as_str().to_owned(),
             target: Target::Number(number),
+            centre: None,
+        })
+    }
+
+    /// A call from an agent's device is the agent's, and occupies it.
+    fn of_agent<'c>(
+        &self,
+        config: &'c Config,
+        device: &DeviceEntry,
+        to: Destination<'c>,
+    ) -> Result<Destination<'c>, Refused> {
+        let centre = config.centre();
+        let mut agents = centre.agents().filter(|a| !a.disabled);
+        let Some(agent) = agents.find(|a| a.devices.contains(&device.device.id)) else {
+            return Ok(to);
+        };
+        let app = config.application(agent.application).map(|a| &**a);
+        let app = app
+            .filter(|a| !a.disabled)
+            .ok_or_else(|| no(403, "its agent's application is off"))?;
+        let colleague = |id| centre.agents().find(|a| a.devices.contains(&id)).map(|a| a.id);
+        let whom = match (&to.centre, &to.target) {
+            (Some(Centred::Queue(queue)), _) => Whom::Queue(*queue),
+            (Some(Centred::Agent(other)), _) => Whom::Colleague(*other),
+            (_, Target::Device(id)) if colleague(*id).is_some_and(|other| other != agent.id) => {
+                Whom::Colleague(colleague(*id).unwrap_or(agent.id))
+            }
+            (_, target) => Whom::Party(PartyPlan {
+                target: target.clone(),
+                text: to.text.clone(),
+                cli: agent
+                    .numbers
+                    .first()
+                    .or(device.device.cli.as_ref())
+                    .or(app.settings.default_cli.as_ref())
+                    .map(|n| n.as_str().to_owned()),
+            }),
+        };
+        Ok(Destination {
+            app,
+            centre: Some(Centred::From(agent.id, whom)),
+            ..to
         })
     }
 
@@ -308,7 +369,7 @@ impl Switch {
             _ => no(403, "a rule of the application or tenant"),
         })?;
         let permit = self.claim(to.via).ok_or_else(|| no(503, "the trunk is full"))?;
-        if self.ways(app.tenant, &to.target).is_empty() {
+        if to.centre.is_none() && self.ways(app.tenant, &to.target).is_empty() {
             return Err(match to.target {
                 Target::Device(_) | Target::Instance(..) => no(480, "the called device is not registered"),
                 _ => no(404, "no trunk carries a call to the number"),
@@ -374,8 +435,14 @@ impl Switch {
             trusted,
             media: self.media_from(&self.store().snapshot(), to.via),
         };
-        let (owner, turn) = Owner::forward(id, head, plan, incoming, &**self, clock.now())
-            .map_err(|_| no(503, "no media port is free"))?;
+        let made = match to.centre {
+            None => Owner::forward(id, head, plan, incoming, &**self, clock.now()),
+            Some(centred) => {
+                let plan = self.centre_plan(app, centred, plan);
+                Owner::centre(id, head, plan, Some(incoming), &**self, clock.now())
+            }
+        };
+        let (owner, turn) = made.map_err(|_| no(503, "no media port is free"))?;
         let answer = self.spawn(owner, turn, clock, places, Conditions::default(), Some(handle));
         let switch = self.clone();
         self.runtime().spawn(async move {
@@ -384,6 +451,45 @@ impl Switch {
             }
         });
         Ok(())
+    }
+}
+
+impl Switch {
+    /// The plan of a call that a contact centre takes, made of that of a forwarded one.
+    fn centre_plan(&self, app: &Application, centred: Centred, forward: ForwardPlan) -> CentrePlan {
+        let config = self.store().snapshot();
+        let dialog = forward.dialog;
+        let mut music = None;
+        let entry = match centred {
+            Centred::Queue(queue) => {
+                music = crate::centre::music_of(&config, queue);
+                Entry::Queue { dialog, queue }
+            }
+            Centred::Agent(agent) => {
+                let skilled = config.centre().agent(agent).cloned();
+                let serves = |q: &Queue| skilled.as_ref().is_some_and(|a| a.level(q.group).is_some());
+                let fallback = config
+                    .centre()
+                    .queues()
+                    .find(|q| q.tenant == app.tenant && serves(q))
+                    .map(|q| q.id);
+                Entry::Direct {
+                    dialog,
+                    agent,
+                    fallback,
+                }
+            }
+            Centred::From(agent, to) => Entry::FromDevice { dialog, agent, to },
+        };
+        let settings = config.centre().centre(app.id).map(|c| c.settings).unwrap_or_default();
+        CentrePlan {
+            entry,
+            from: forward.from,
+            to: forward.to,
+            settings,
+            music,
+            record_wait: forward.record_wait,
+        }
     }
 }
 
@@ -429,6 +535,7 @@ fn inbound<'c>(config: &'c Config, carriers: &[&Trunk], invite: &IncomingInvite)
         .iter()
         .find(|t| t.tenant.is_none_or(|owner| owner == app.tenant))
         .ok_or_else(|| no(404, "no route for the called number"))?;
+    let centre = centred(&route.target);
     let (target, text) = target_of(config, &route.target, called);
     Ok(Destination {
         app,
@@ -436,7 +543,17 @@ fn inbound<'c>(config: &'c Config, carriers: &[&Trunk], invite: &IncomingInvite)
         kind: Kind::Inbound,
         target,
         text,
+        centre,
     })
+}
+
+/// How a route leads to a contact centre; `None` if it does not.
+const fn centred(route: &RouteTarget) -> Option<Centred> {
+    match route {
+        RouteTarget::Queue(queue) => Some(Centred::Queue(*queue)),
+        RouteTarget::Agent(agent) => Some(Centred::Agent(*agent)),
+        RouteTarget::Number(_) | RouteTarget::Device(_) | RouteTarget::Trunk(_) => None,
+    }
 }
 
 fn target_of(config: &Config, route: &RouteTarget, called: Number) -> (Target, String) {
@@ -446,6 +563,9 @@ fn target_of(config: &Config, route: &RouteTarget, called: Number) -> (Target, S
             let name = config.device(*d).map(|d| d.device.username.clone());
             (Target::Device(*d), name.unwrap_or_default())
         }
+        RouteTarget::Agent(agent) => (Target::Agent(*agent), called.as_str().to_owned()),
+        // Whoever serves the queue is nobody yet.
+        RouteTarget::Queue(_) => (Target::Number(called.clone()), called.as_str().to_owned()),
         RouteTarget::Trunk(t) => {
             let text = called.as_str().to_owned();
             (Target::Trunk(*t, called), text)

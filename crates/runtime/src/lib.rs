@@ -14,6 +14,7 @@ pub mod archive;
 pub mod batches;
 pub mod calls;
 pub mod carriers;
+pub mod centre;
 pub mod clock;
 mod commit;
 mod compose;

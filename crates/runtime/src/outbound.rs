@@ -242,6 +242,16 @@ impl World for Switch {
                 .filter(|d| d.device.tenant == tenant && !d.disabled)
                 .map(|d| self.device_ways(&config, d, None))
                 .unwrap_or_default(),
+            // All of its devices side by side, each with its own order of preference.
+            Target::Agent(id) => {
+                let agent = config.centre().agent(*id).filter(|a| a.tenant == tenant && !a.disabled);
+                let devices = agent.into_iter().flat_map(|a| a.devices.iter());
+                let own =
+                    devices.filter_map(|d| config.device(*d).filter(|d| d.device.tenant == tenant && !d.disabled));
+                let mut ways: Vec<Way> = own.flat_map(|d| self.device_ways(&config, d, None)).collect();
+                ways.sort_by_key(|way| way.group);
+                ways
+            }
             Target::Instance(id, instance) => {
                 let device = config.device(*id);
                 let device = device.filter(|d| d.device.tenant == tenant && !d.disabled);

@@ -97,7 +97,7 @@ impl Switch {
         let toll = owner.toll();
         let costs = |target: &&Target| match target {
             Target::Number(n) | Target::Trunk(_, n) => !toll.is_emergency(n, CHINA),
-            Target::Device(_) | Target::Instance(..) | Target::Dialog => false,
+            Target::Device(_) | Target::Agent(_) | Target::Instance(..) | Target::Dialog => false,
         };
         if !targets.iter().any(costs) {
             return Ok(());

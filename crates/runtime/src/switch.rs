@@ -3,6 +3,7 @@
 use crate::batches::Batches;
 use crate::calls::{Answer, CallError, Calls, Live};
 use crate::carriers::Carriers;
+use crate::centre::Centres;
 use crate::clock::{Clock, wall_now};
 use crate::commit::{Committer, Conditions, Projectors};
 use crate::dialogs::DialogNames;
@@ -85,6 +86,8 @@ pub struct Switch {
     /// What calls cost.
     pub spending: Spending,
     names: Names,
+    /// The desks of the contact centres.
+    pub(crate) centres: Centres,
     /// Batches of notices that are not through.
     pub batches: Batches,
     /// Who may come in, and where devices are.
@@ -128,6 +131,7 @@ impl Switch {
             tenants: Gates::default(),
             spending: Spending::default(),
             names: Names::default(),
+            centres: Centres::default(),
             batches: Batches::default(),
             draining: AtomicBool::new(false),
             next_handle: AtomicU64::new(1),

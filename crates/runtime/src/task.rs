@@ -1,6 +1,7 @@
 //! The owner task: an async shell around [`Owner`] that commits and then acts.
 
 use crate::calls::{CallError, Live};
+use crate::centre::Letter;
 use crate::clock::Clock;
 use crate::commit::{Committer, Conditions};
 use crate::mailbox::{Inbox, Mail, Mailbox};
@@ -236,6 +237,10 @@ impl Task {
                     // An error means that the engine is gone; then so is the process.
                     let _ = self.switch.sip().submit(command).await;
                 }
+                Out::Centre(what) => {
+                    let letter = Letter::Call(self.id(), what);
+                    self.switch.tell_desk(self.owner.tenant(), letter);
+                }
                 Out::Media(_) => {}
             }
         }
@@ -284,6 +289,9 @@ impl Task {
             self.switch.dialog_names.remove(&name);
         }
         self.switch.conversations.remove(self.id());
+        if self.owner.is_of_centre() {
+            self.switch.tell_desk(self.owner.tenant(), Letter::Gone(self.id()));
+        }
         self.switch.ended.notify_waiters();
     }
 }

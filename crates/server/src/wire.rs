@@ -176,6 +176,7 @@ pub async fn start(config: &Config, data: DataFolder) -> Result<Running, StartEr
     ];
 
     switch.resume_batches().await?;
+    switch.open_desks();
 
     let (stop, stopped) = watch::channel(false);
     let speech = speech::open(config, &switch, data.sub("speech")?).await?;

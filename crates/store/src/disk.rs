@@ -16,7 +16,7 @@ use strowger_core::resource::{
     ApplicationSettings, Device, DeviceMedia, NoticeSettings, OwnedNumber, RecordingSettings, Route, RouteTarget,
 };
 use strowger_core::spoken::Language;
-use strowger_core::{AccountId, ApplicationId, DeviceId, Number, RouteId, Stamp, TenantId, TrunkId};
+use strowger_core::{AccountId, AgentId, ApplicationId, DeviceId, Number, QueueId, RouteId, Stamp, TenantId, TrunkId};
 
 use centre::{DiskAgent, DiskCentre, DiskGroup, DiskQueue};
 use identity::{DiskKey, DiskUser};
@@ -238,6 +238,8 @@ enum DiskTarget {
     Number(String),
     Device(Id),
     Trunk(Id),
+    Queue(Id),
+    Agent(Id),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -401,6 +403,8 @@ fn to_disk(resource: &Resource) -> Disk {
                 RouteTarget::Number(n) => DiskTarget::Number(n.as_str().to_owned()),
                 RouteTarget::Device(d) => DiskTarget::Device(Id(d.0)),
                 RouteTarget::Trunk(t) => DiskTarget::Trunk(Id(t.0)),
+                RouteTarget::Queue(q) => DiskTarget::Queue(Id(q.0)),
+                RouteTarget::Agent(a) => DiskTarget::Agent(Id(a.0)),
             },
         }),
         Resource::Device(d) => Disk::Device(DiskDevice {
@@ -498,6 +502,8 @@ fn from_disk(disk: Disk) -> Option<Resource> {
                 DiskTarget::Number(n) => RouteTarget::Number(Number::from_canonical(n)),
                 DiskTarget::Device(d) => RouteTarget::Device(DeviceId(d.0)),
                 DiskTarget::Trunk(t) => RouteTarget::Trunk(TrunkId(t.0)),
+                DiskTarget::Queue(q) => RouteTarget::Queue(QueueId(q.0)),
+                DiskTarget::Agent(a) => RouteTarget::Agent(AgentId(a.0)),
             },
         }),
         Disk::Device(d) => Resource::Device(DeviceEntry {

@@ -17,6 +17,7 @@
 //!
 //! Invariant: the store reads no clock for anything that it stores; every stamp comes in.
 
+mod agents;
 mod answers;
 mod audit;
 mod batch;
@@ -40,6 +41,7 @@ mod sealed;
 mod sqlite;
 mod store;
 
+pub use agents::{AgentEvent, AgentState, AgentWrite};
 pub use answers::{Earlier, Named};
 pub use audit::{AuditEntry, AuditFilter, AuditRow};
 pub use batch::{Append, Batch, CommandId, Committed, Deadline, Executed, ItemStart, NewDelivery, RecordRow, Throttle};

@@ -126,7 +126,13 @@ fn check(config: &Config, resource: &Resource) -> Result<TenantId, StoreError> {
                     return Err(StoreError::NotFound("device"));
                 }
                 RouteTarget::Trunk(id) => usable_trunk(config, *id, owner)?,
-                RouteTarget::Number(_) | RouteTarget::Device(_) => {}
+                RouteTarget::Queue(id) if config.centre().queue(*id).is_none_or(|q| q.tenant != owner) => {
+                    return Err(StoreError::NotFound("queue"));
+                }
+                RouteTarget::Agent(id) if config.centre().agent(*id).is_none_or(|a| a.tenant != owner) => {
+                    return Err(StoreError::NotFound("agent"));
+                }
+                RouteTarget::Number(_) | RouteTarget::Device(_) | RouteTarget::Queue(_) | RouteTarget::Agent(_) => {}
             }
             owner
         }
@@ -290,7 +296,9 @@ fn check_removal(config: &Config, id: &ResourceId) -> Result<TenantId, StoreErro
         ResourceId::Queue(q) => {
             let into = |other: &Queue| matches!(&other.overflow, Overflow::Queue(next) if next == q);
             config.centre().queues().any(|other| into(other))
+                || config.routes().any(|r| r.target == RouteTarget::Queue(*q))
         }
+        ResourceId::Agent(a) => config.routes().any(|r| r.target == RouteTarget::Agent(*a)),
         _ => false,
     };
     if needed {
@@ -435,6 +443,8 @@ impl Store {
                 "audit",
                 "answers",
                 "imports",
+                "agent_log",
+                "agent_states",
             ] {
                 conn.execute(&format!("DELETE FROM {table} WHERE tenant = ?1"), [no])?;
             }

@@ -24,13 +24,14 @@ pub use codecs::{CODECS, codec};
 pub use way::{Diversion, Way, WayMedia, diversion_headers};
 
 use crate::calls::CallError;
+use crate::centre::ToCentre;
 use leg::{LegIo, Place};
 use presentation::Presentation;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use strowger_core::call::{
-    Accepted, ClickPlan, Conversation, Effect, Failure, ForwardPlan, Input, LegFact, NoticePlan, PlayId, Recorder,
-    RecordingFile, Refusal, Sound, Step, Target,
+    Accepted, CentrePlan, ClickPlan, Conversation, Effect, Failure, ForwardPlan, Input, LegFact, NoticePlan, PlayId,
+    Recorder, RecordingFile, Refusal, Sound, Step, Target,
 };
 use strowger_core::event::{Created, Event, OneWay, Via};
 use strowger_core::resource::{DigitsBy, RecordingSettings};
@@ -135,6 +136,8 @@ pub enum Out {
     Claim(DialogHandle, DialogName),
     /// To the media engine.
     Media(MediaCommand),
+    /// To the desk of the tenant's contact centre.
+    Centre(ToCentre),
 }
 
 /// What came of one input.
@@ -292,6 +295,43 @@ impl Owner {
         Ok((owner, turn))
     }
 
+    /// Starts a call of a contact centre: one that came in, or one that an agent asked for.
+    ///
+    /// # Errors
+    /// [`CallError::Overloaded`] if no media port is free; nothing was done and an INVITE is still to be refused.
+    pub fn centre(
+        id: ConversationId,
+        head: Created,
+        plan: CentrePlan,
+        incoming: Option<Incoming>,
+        world: &dyn World,
+        now: Stamp,
+    ) -> Result<(Owner, Turn), CallError> {
+        let ends = match &incoming {
+            Some(incoming) => Some(
+                ends::open(ends::asked_for(&incoming.invite), CallKey(id.0), 0, world)
+                    .map_err(|_| CallError::Overloaded { retry_after_secs: 5 })?,
+            ),
+            None => None,
+        };
+        let (machine, step) = Conversation::centre(id, head, plan, now);
+        let mut owner = Owner::new(machine);
+        owner.codecs = world.codecs();
+        if let (Some(incoming), Some(ends)) = (incoming, ends) {
+            owner.turn.out.push(claim_of(&incoming));
+            owner.presented = Some(Box::new(Presentation::of(&incoming)));
+            owner.legs.push(LegIo::incoming(incoming, ends, world.random() as u64));
+        }
+        owner.absorb(step, world, now);
+        let turn = std::mem::take(&mut owner.turn);
+        Ok((owner, turn))
+    }
+
+    /// True for a call of a contact centre.
+    pub fn is_of_centre(&self) -> bool {
+        self.machine.is_of_centre()
+    }
+
     /// The conversation machine, for looking at it.
     pub fn machine(&self) -> &Conversation {
         &self.machine
@@ -394,6 +434,26 @@ impl Owner {
                 Effect::AnswerRefer { leg, status } => self.answer_refer(leg, status),
                 Effect::NotifyRefer { leg, status, finished } => self.notify_refer(leg, status, finished),
                 Effect::Layout(layout) => self.show(&layout, inputs, world),
+                Effect::Enqueue {
+                    queue,
+                    priority,
+                    since,
+                    front,
+                    not,
+                } => {
+                    let caller = self.machine.record().head.ani.clone();
+                    self.turn.out.push(Out::Centre(ToCentre::Enqueue {
+                        queue,
+                        priority,
+                        since,
+                        front,
+                        not,
+                        caller,
+                    }));
+                }
+                Effect::Dequeue => self.turn.out.push(Out::Centre(ToCentre::Leave)),
+                Effect::Agent { ticket, fact } => self.turn.out.push(Out::Centre(ToCentre::Fact(ticket, fact))),
+                Effect::Reserve { agent, part } => self.turn.out.push(Out::Centre(ToCentre::Reserve(agent, part))),
                 Effect::Release { leg } => {
                     if let Some(io) = self.legs.get_mut(usize::from(leg.0)) {
                         io.release();

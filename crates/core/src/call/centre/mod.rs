@@ -286,6 +286,11 @@ impl Conversation {
         (c, step)
     }
 
+    /// True for a call of a contact centre.
+    pub fn is_of_centre(&self) -> bool {
+        matches!(self.flow, Flow::Centre(_))
+    }
+
     pub(super) fn centre_state(&self) -> Option<&Centre> {
         match &self.phase {
             Phase::Centre(centre) => Some(centre),

@@ -1,0 +1,674 @@
+//! A tenant's desk: the pure distributor of the core, bound to the tenant's calls.
+
+use super::writer::{self, Job};
+use super::{Action, AgentView, CentreError, CentreEvent, Dialled, Letter, QueueView, Reply, Snapshot, ToCentre};
+use crate::clock::Clock;
+use crate::commit::Conditions;
+use crate::mailbox::{Mail, Undelivered};
+use crate::owner::{Owner, OwnerInput};
+use crate::switch::Switch;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+use strowger_core::call::centre::{AgentPlan, CentreCommand, CentrePlan, Entry, Whom};
+use strowger_core::call::{Command, PartyPlan, Prompt, Target};
+use strowger_core::cause::Cause;
+use strowger_core::centre::acd::{self, Acd, Enqueue, Output, Setup};
+use strowger_core::centre::agent::{self, DeviceMode, Fact, Part, Refusal, Ticket, Verb};
+use strowger_core::centre::resource::{Agent, CentreSettings, Overflow};
+use strowger_core::event::{Created, Kind, RecordMode};
+use strowger_core::number::CHINA;
+use strowger_core::{AgentId, ApplicationId, ConversationId, Number, QueueId, TenantId};
+use strowger_store::AgentWrite;
+use strowger_store::config::Config;
+use tokio::sync::{mpsc, oneshot};
+
+/// How often what is known of agents is compared with the calls that run.
+const AUDIT: Duration = Duration::from_secs(30);
+/// Letters that are taken at once before what they changed is handed to the writer.
+const AT_ONCE: usize = 256;
+
+struct Desk {
+    switch: Arc<Switch>,
+    tenant: TenantId,
+    acd: Acd,
+    clock: Clock,
+    setup: Setup,
+    seqs: HashMap<AgentId, u64>,
+    job: Job,
+    own: mpsc::Sender<Letter>,
+}
+
+/// Runs a desk as long as its tenant exists.
+pub(super) async fn run(
+    switch: Arc<Switch>,
+    tenant: TenantId,
+    mut letters: mpsc::Receiver<Letter>,
+    own: mpsc::Sender<Letter>,
+) {
+    let clock = Clock::start();
+    let mut config = switch.store().watch();
+    let (jobs, work) = mpsc::channel(1);
+    switch.runtime().spawn(writer::run(switch.clone(), tenant, work));
+    let mut desk = Desk {
+        acd: Acd::new(clock.now().0.unsigned_abs() << 20),
+        clock,
+        setup: Setup::default(),
+        seqs: HashMap::new(),
+        job: Job::default(),
+        switch,
+        tenant,
+        own,
+    };
+    desk.configure();
+    desk.restore().await;
+    let mut audit = tokio::time::interval(AUDIT);
+    loop {
+        let due = desk.acd.next_deadline().map(|at| desk.clock.instant(at));
+        let ready = !desk.job.is_empty();
+        tokio::select! {
+            biased;
+            letter = letters.recv() => {
+                let Some(letter) = letter else { return };
+                desk.letter(letter);
+                for _ in 0..AT_ONCE {
+                    let Ok(letter) = letters.try_recv() else { break };
+                    desk.letter(letter);
+                }
+            }
+            () = at(due) => desk.handle(acd::Input::Tick),
+            permit = jobs.reserve(), if ready => {
+                let Ok(permit) = permit else { return };
+                permit.send(std::mem::take(&mut desk.job));
+            }
+            changed = config.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+                config.mark_unchanged();
+                desk.configure();
+            }
+            _ = audit.tick() => {
+                let running = desk.switch.running_ids().into_iter().collect();
+                desk.handle(acd::Input::Audit(running));
+            }
+        }
+    }
+}
+
+async fn at(deadline: Option<tokio::time::Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+impl Desk {
+    // --- configuration and restart -------------------------------------------------------------------------------
+
+    fn configure(&mut self) {
+        let config = self.switch.store().snapshot();
+        let setup = setup_of(&config, self.tenant);
+        if setup != self.setup {
+            self.setup = setup.clone();
+            self.handle(acd::Input::Configure(Box::new(setup)));
+        }
+    }
+
+    /// What an earlier process kept of the agents (60).
+    async fn restore(&mut self) {
+        match self.switch.store().agent_states(self.tenant).await {
+            Ok(states) => {
+                for state in states {
+                    self.seqs.insert(state.agent, state.seq);
+                    self.handle(acd::Input::Restore(state.agent, Box::new(state.kept)));
+                }
+            }
+            Err(error) => {
+                tracing::error!(tenant = %self.tenant, "agents begin signed out, what was kept of them cannot be read: {error}");
+            }
+        }
+    }
+
+    fn settings(&self, application: ApplicationId) -> CentreSettings {
+        self.acd.settings(application)
+    }
+
+    // --- letters -------------------------------------------------------------------------------------------------
+
+    fn letter(&mut self, letter: Letter) {
+        match letter {
+            Letter::Agent(agent, input, reply) => self.agent(agent, input, reply),
+            Letter::Do(agent, action, reply) => self.act(agent, action, reply),
+            Letter::Call(conversation, what) => self.call(conversation, what),
+            Letter::Gone(conversation) => self.handle(acd::Input::Gone(conversation)),
+            Letter::Look(reply) => {
+                let _ = reply.send(self.look());
+            }
+            Letter::Explain(conversation, reply) => {
+                let _ = reply.send(self.acd.explain(conversation, self.clock.now()));
+            }
+        }
+    }
+
+    fn agent(&mut self, agent: AgentId, input: agent::Input, reply: Option<Reply<()>>) {
+        let known = self.acd.agent(agent).is_some();
+        let done = match self.acd.handle(acd::Input::Agent(agent, input), self.clock.now()) {
+            _ if !known => Err(CentreError::NotFound),
+            Ok(out) => {
+                self.carry_out(out);
+                Ok(())
+            }
+            Err(refusal) => Err(refusal.into()),
+        };
+        match (done, reply) {
+            // Told when it is written.
+            (Ok(()), Some(reply)) => self.job.replies.push(reply),
+            (Err(error), Some(reply)) => drop(reply.send(Err(error))),
+            (_, None) => {}
+        }
+    }
+
+    fn call(&mut self, conversation: ConversationId, what: ToCentre) {
+        let input = match what {
+            ToCentre::Enqueue {
+                queue,
+                priority,
+                since,
+                front,
+                not,
+                caller,
+            } => acd::Input::Enqueue(Enqueue {
+                conversation,
+                queue,
+                caller,
+                priority,
+                since: Some(since),
+                front,
+                not,
+            }),
+            ToCentre::Leave => acd::Input::Leave(conversation),
+            ToCentre::Fact(ticket, fact) => acd::Input::Fact(ticket, fact),
+            ToCentre::Reserve(agent, part) => return self.reserve(conversation, agent, part),
+        };
+        self.handle(input);
+    }
+
+    /// A call wants an agent: the answer goes back as a letter.
+    fn reserve(&mut self, conversation: ConversationId, agent: AgentId, part: Part) {
+        let mut plan = self.begin(agent, part, conversation);
+        let off_duty = self.acd.agent(agent).is_some_and(|a| a.state().is_off_duty());
+        if plan.is_err() && part == Part::Own && off_duty && self.may_off_duty(agent) {
+            plan = self.begin(agent, Part::OffDuty, conversation);
+        }
+        let answer = plan.map_err(|_| if off_duty { Cause::Unregistered } else { Cause::Busy });
+        let answer = match (answer, part) {
+            (Err(_), Part::Own) if off_duty => Err(Cause::Forbidden),
+            (answer, _) => answer,
+        };
+        self.post(conversation, CentreCommand::Reserved(answer));
+    }
+
+    fn may_off_duty(&self, agent: AgentId) -> bool {
+        let application = self.acd.config(agent).map(|a| a.application);
+        application.is_some_and(|a| self.settings(a).off_duty_calls)
+    }
+
+    fn begin(&mut self, agent: AgentId, part: Part, conversation: ConversationId) -> Result<AgentPlan, CentreError> {
+        let config = self.acd.config(agent).ok_or(CentreError::NotFound)?;
+        let ring_secs = self.settings(config.application).ring_secs;
+        let now = self.clock.now();
+        let (ticket, out) = self.acd.begin(agent, part, conversation, ring_secs, now);
+        self.carry_out(out);
+        let ticket = ticket.map_err(|refusal| refusal.map_or(CentreError::NotFound, CentreError::Refused))?;
+        self.plan(ticket, agent, part, ring_secs).ok_or(CentreError::NotFound)
+    }
+
+    /// How an agent is rung.
+    fn plan(&self, ticket: Ticket, agent: AgentId, part: Part, ring_secs: u32) -> Option<AgentPlan> {
+        let config = self.acd.config(agent)?;
+        let mobile = self.acd.agent(agent)?.overlays().mode == DeviceMode::Mobile;
+        let (target, text) = match &config.mobile {
+            Some(number) if mobile => (Target::Number(number.clone()), number.as_str().to_owned()),
+            _ => (Target::Agent(agent), name_of(config)),
+        };
+        Some(AgentPlan {
+            ticket,
+            agent,
+            part,
+            party: PartyPlan {
+                target,
+                text,
+                cli: None,
+            },
+            ring_secs,
+        })
+    }
+
+    // --- what agents do with their calls -------------------------------------------------------------------------
+
+    fn act(&mut self, agent: AgentId, action: Action, reply: Reply<Option<ConversationId>>) {
+        match self.try_act(agent, action) {
+            Err(error) => drop(reply.send(Err(error))),
+            Ok(Begun::Placed(answer)) => {
+                self.switch.runtime().spawn(async move {
+                    let answer = match answer.await {
+                        Ok(Ok(id)) => Ok(Some(id)),
+                        Ok(Err(error)) => Err(CentreError::Call(error)),
+                        Err(_) => Err(CentreError::Overloaded),
+                    };
+                    let _ = reply.send(answer);
+                });
+            }
+            Ok(Begun::Asked {
+                conversation,
+                command,
+                reserved,
+            }) => {
+                let (tell, answer) = oneshot::channel();
+                let command = Command::Centre(Box::new(command));
+                let mail = Mail::Command(Box::new((command, None)), tell);
+                let posted = self.switch.conversations.post(conversation, mail);
+                let own = self.own.clone();
+                self.switch.runtime().spawn(async move {
+                    let answer = match posted {
+                        Ok(()) => answer.await.unwrap_or(Err(crate::calls::CallError::NotFound)),
+                        Err(_) => Err(crate::calls::CallError::NotFound),
+                    };
+                    // Whoever was reserved for a command that the call refuses is free again.
+                    if let (Err(_), Some((ticket, part))) = (&answer, reserved) {
+                        let fact = if part == Part::Monitor {
+                            Fact::Ended
+                        } else {
+                            Fact::CallerGone
+                        };
+                        let letter = Letter::Call(conversation, ToCentre::Fact(ticket, fact));
+                        let _ = own.send(letter).await;
+                    }
+                    let _ = reply.send(answer.map(|_| Some(conversation)).map_err(CentreError::Call));
+                });
+            }
+        }
+    }
+
+    fn try_act(&mut self, agent: AgentId, action: Action) -> Result<Begun, CentreError> {
+        let verb = verb_of(&action);
+        let allowed = self.acd.check(agent, verb);
+        allowed.map_err(|refusal| refusal.map_or(CentreError::NotFound, CentreError::Refused))?;
+        let to = match action {
+            Action::Dial(to) => return self.dial(agent, to),
+            Action::Monitor { agent: of, whisper } => return self.monitor(agent, of, whisper),
+            Action::Transfer(ref to) | Action::Consult(ref to) => Some(to.clone()),
+            _ => None,
+        };
+        let (ticket, _, conversation) = self.acd.engaged(agent).ok_or(CentreError::NotFound)?;
+        let part = if matches!(action, Action::Consult(_)) {
+            Part::Consult
+        } else {
+            Part::Direct
+        };
+        let (whom, reserved) = match to {
+            None => (None, None),
+            Some(to) => {
+                let whom = self.whom(agent, to, part, conversation)?;
+                let reserved = match &whom {
+                    Whom::Agent(plan, _) => Some((plan.ticket, plan.part)),
+                    _ => None,
+                };
+                (Some(whom), reserved)
+            }
+        };
+        let command = match (action, whom) {
+            (Action::HangUp, _) => CentreCommand::HangUp(ticket),
+            (Action::Hold, _) => CentreCommand::Hold(ticket),
+            (Action::Retrieve, _) => CentreCommand::Retrieve(ticket),
+            (Action::Transfer(_), Some(whom)) => CentreCommand::Transfer(ticket, whom),
+            (Action::Consult(_), Some(whom)) => CentreCommand::Consult(ticket, whom),
+            (Action::Complete, _) => CentreCommand::Complete(ticket),
+            (Action::Swap, _) => CentreCommand::Swap(ticket),
+            (Action::Merge, _) => CentreCommand::Merge(ticket),
+            (Action::Mute(on), _) => CentreCommand::Mute(ticket, on),
+            (Action::Whisper(on), _) => CentreCommand::Whisper(ticket, on),
+            (Action::Barge, _) => CentreCommand::Barge(ticket),
+            (Action::TakeOver, _) => CentreCommand::TakeOver(ticket),
+            _ => return Err(CentreError::NotFound),
+        };
+        if let CentreCommand::Mute(_, on) = command {
+            let out = self
+                .acd
+                .handle(acd::Input::Agent(agent, agent::Input::Muted(on)), self.clock.now());
+            self.carry_out(out.unwrap_or_default());
+        }
+        Ok(Begun::Asked {
+            conversation,
+            command,
+            reserved,
+        })
+    }
+
+    fn whom(&mut self, agent: AgentId, to: Dialled, part: Part, call: ConversationId) -> Result<Whom, CentreError> {
+        match to {
+            Dialled::Number(text) => self.party(agent, &text).map(Whom::Party),
+            Dialled::Agent(other) => {
+                let fallback = self.queue_of(other);
+                self.begin(other, part, call).map(|plan| Whom::Agent(plan, fallback))
+            }
+            Dialled::Queue(queue) if self.acd.queue(queue).is_some() => Ok(Whom::Queue(queue)),
+            Dialled::Queue(_) => Err(CentreError::NotFound),
+        }
+    }
+
+    /// The queue of an agent's first group, for calls that it does not answer.
+    fn queue_of(&self, agent: AgentId) -> Option<QueueId> {
+        let config = self.acd.config(agent)?;
+        let serves = |q: &&strowger_core::centre::resource::Queue| config.level(q.group).is_some();
+        self.setup.queues.iter().find(serves).map(|q| q.id)
+    }
+
+    /// A party outside, with the number that it is shown.
+    fn party(&self, agent: AgentId, text: &str) -> Result<PartyPlan, CentreError> {
+        let number = Number::parse(text, CHINA).map_err(|_| CentreError::Number("this"))?;
+        let config = self.switch.store().snapshot();
+        let permitted = self.switch.permitted(&config, self.tenant, &number);
+        permitted.map_err(|_| CentreError::Forbidden)?;
+        let target = Target::Number(number);
+        self.switch.may_spend(self.tenant, None, &[&target])?;
+        let own = self.acd.config(agent).ok_or(CentreError::NotFound)?;
+        let of_groups = self
+            .acd
+            .agent(agent)
+            .into_iter()
+            .flat_map(|m| m.groups().iter())
+            .filter_map(|g| config.centre().group(*g)?.numbers.first().cloned());
+        let application = config.application(own.application);
+        let default = application.and_then(|a| a.settings.default_cli.clone());
+        let shown = own
+            .numbers
+            .first()
+            .cloned()
+            .or_else(|| of_groups.into_iter().next())
+            .or(default);
+        Ok(PartyPlan {
+            target,
+            text: text.to_owned(),
+            cli: shown.map(|n| n.as_str().to_owned()),
+        })
+    }
+
+    fn dial(&mut self, agent: AgentId, to: Dialled) -> Result<Begun, CentreError> {
+        let config = self.acd.config(agent).ok_or(CentreError::NotFound)?.clone();
+        self.switch.room()?;
+        let (to, text, kind) = match to {
+            Dialled::Agent(other) => {
+                let called = self.acd.config(other).ok_or(CentreError::NotFound)?;
+                (Whom::Colleague(other), name_of(called), Kind::Internal)
+            }
+            Dialled::Number(text) => (Whom::Party(self.party(agent, &text)?), text, Kind::Outbound),
+            Dialled::Queue(queue) => {
+                let name = self.acd.queue(queue).ok_or(CentreError::NotFound)?.name.clone();
+                (Whom::Queue(queue), name, Kind::Internal)
+            }
+        };
+        let places = self.switch.claim_places(self.tenant, config.application, None)?;
+        let id = self.switch.mint_conversation();
+        let own = self.begin(agent, Part::Own, id)?;
+        let from = match &to {
+            Whom::Party(party) => party.cli.clone().unwrap_or_default(),
+            _ => name_of(&config),
+        };
+        let head = self.head(config.application, kind, from.clone(), text.clone());
+        let plan = CentrePlan {
+            entry: Entry::Dial { own, to },
+            from,
+            to: text,
+            settings: self.settings(config.application),
+            music: None,
+            record_wait: self.record_wait(config.application),
+        };
+        let clock = Clock::start();
+        let (owner, turn) = Owner::centre(id, head, plan, None, &*self.switch, clock.now())?;
+        Ok(Begun::Placed(self.switch.spawn(
+            owner,
+            turn,
+            clock,
+            places,
+            Conditions::default(),
+            None,
+        )))
+    }
+
+    fn head(&self, application: ApplicationId, kind: Kind, ani: String, dnis: String) -> Created {
+        let config = self.switch.store().snapshot();
+        let app = config.application(application);
+        Created {
+            tenant: self.tenant,
+            application,
+            account: None,
+            kind,
+            ani,
+            dnis,
+            user_data: String::new(),
+            max_duration: None,
+            record: RecordMode::None,
+            subscriptions: app.map(|a| self.switch.subscriptions(a)).unwrap_or_default(),
+        }
+    }
+
+    fn record_wait(&self, application: ApplicationId) -> u32 {
+        let config = self.switch.store().snapshot();
+        config.application(application).map_or(60, |a| a.settings.record_wait)
+    }
+
+    fn monitor(&mut self, agent: AgentId, of: AgentId, whisper: bool) -> Result<Begun, CentreError> {
+        let (watched, _, conversation) = self.acd.engaged(of).ok_or(CentreError::NotFound)?;
+        if of == agent {
+            return Err(CentreError::Refused(Refusal::NotOfferable));
+        }
+        let plan = self.begin(agent, Part::Monitor, conversation)?;
+        let reserved = Some((plan.ticket, Part::Monitor));
+        Ok(Begun::Asked {
+            conversation,
+            command: CentreCommand::Monitor {
+                plan,
+                of: watched,
+                whisper,
+            },
+            reserved,
+        })
+    }
+
+    // --- what the distributor says -------------------------------------------------------------------------------
+
+    fn handle(&mut self, input: acd::Input) {
+        match self.acd.handle(input, self.clock.now()) {
+            Ok(out) => self.carry_out(out),
+            // Only an agent's wish is refused, and that has its own way.
+            Err(refusal) => tracing::debug!(tenant = %self.tenant, "{refusal}"),
+        }
+    }
+
+    fn carry_out(&mut self, out: Vec<Output>) {
+        for output in out {
+            match output {
+                Output::Agent(agent, change) => self.changed(agent, *change),
+                Output::Queue(fact) => {
+                    let tenant = self.tenant;
+                    self.switch.publish_centre(CentreEvent::Queue { tenant, fact });
+                }
+                Output::Offer(offer) => {
+                    let plan = self.plan(offer.ticket, offer.agent, Part::Queue, offer.ring_secs);
+                    if let Some(plan) = plan {
+                        self.post(offer.conversation, CentreCommand::Offer(plan, offer.queue));
+                    }
+                }
+                Output::End {
+                    conversation,
+                    ticket,
+                    cause,
+                } => self.post(conversation, CentreCommand::End { ticket, cause }),
+                Output::Overflow {
+                    conversation, why, to, ..
+                } => {
+                    let to = match to {
+                        Overflow::End => None,
+                        Overflow::Queue(queue) => Some(Whom::Queue(queue)),
+                        Overflow::Number(number) => Some(Whom::Party(PartyPlan {
+                            text: number.as_str().to_owned(),
+                            target: Target::Number(number),
+                            cli: None,
+                        })),
+                    };
+                    self.post(conversation, CentreCommand::Overflow { why, to });
+                }
+                Output::Alert(agent, alert) => {
+                    tracing::warn!(tenant = %self.tenant, %agent, ?alert, "an agent needs a look");
+                }
+                Output::Decided(decision) => {
+                    tracing::debug!(tenant = %self.tenant, conversation = %decision.conversation, chosen = decision.chosen.len(), "routed");
+                }
+                Output::Announce { .. } | Output::Kicked(..) => {}
+            }
+        }
+    }
+
+    fn changed(&mut self, agent: AgentId, change: agent::Change) {
+        let seq = self.seqs.entry(agent).or_default();
+        *seq += 1;
+        let seq = *seq;
+        if let Some(machine) = self.acd.agent(agent) {
+            self.job.add(AgentWrite {
+                agent,
+                seq,
+                change: Some(change.clone()),
+                kept: machine.keep(),
+            });
+        }
+        self.switch.publish_centre(CentreEvent::Agent {
+            tenant: self.tenant,
+            agent,
+            seq,
+            change,
+            conversation: self.acd.engaged(agent).map(|(_, _, c)| c),
+        });
+    }
+
+    /// A letter to the owner of a call. One that has ended is forgotten.
+    fn post(&mut self, conversation: ConversationId, command: CentreCommand) {
+        let command = Command::Centre(Box::new(command));
+        let mail = Mail::input(OwnerInput::Command(command));
+        if self.switch.conversations.post(conversation, mail) == Err(Undelivered::Gone) {
+            // It learns of that behind the letters that are on their way.
+            let _ = self.own.try_send(Letter::Gone(conversation));
+        }
+    }
+
+    // --- what is shown -------------------------------------------------------------------------------------------
+
+    fn look(&self) -> Snapshot {
+        let mut agents: Vec<AgentView> = self.acd.agents().map(|(c, m)| self.view(c, m)).collect();
+        agents.sort_unstable_by_key(|a| a.agent);
+        let application = |queue| self.acd.queue(queue).map_or(ApplicationId(0), |q| q.application);
+        let mut queues: Vec<QueueView> = self
+            .acd
+            .boards()
+            .map(|board| QueueView {
+                application: application(board.queue),
+                board,
+            })
+            .collect();
+        queues.sort_unstable_by_key(|q| q.board.queue);
+        Snapshot { agents, queues }
+    }
+
+    fn view(&self, config: &Agent, machine: &agent::Agent) -> AgentView {
+        let kept = machine.keep();
+        AgentView {
+            agent: config.id,
+            application: config.application,
+            state: machine.state(),
+            since: machine.since(),
+            reason: machine.reason().to_owned(),
+            wrap_up_until: kept.wrap_up_until,
+            overlays: machine.overlays().clone(),
+            groups: machine.groups().to_vec(),
+            conversation: self.acd.engaged(config.id).map(|(_, _, c)| c),
+            allowed: Verb::ALL.into_iter().filter(|v| machine.check(*v).is_ok()).collect(),
+            seq: self.seqs.get(&config.id).copied().unwrap_or(0),
+        }
+    }
+}
+
+/// What came of an agent's wish that was not refused.
+enum Begun {
+    /// A call was begun.
+    Placed(oneshot::Receiver<Result<ConversationId, crate::calls::CallError>>),
+    /// Its call is asked; who was reserved for that.
+    Asked {
+        conversation: ConversationId,
+        command: CentreCommand,
+        reserved: Option<(Ticket, Part)>,
+    },
+}
+
+fn name_of(agent: &Agent) -> String {
+    if agent.extension.is_empty() {
+        agent.login.clone()
+    } else {
+        agent.extension.clone()
+    }
+}
+
+const fn verb_of(action: &Action) -> Verb {
+    match action {
+        Action::Dial(_) => Verb::Dial,
+        Action::HangUp => Verb::HangUp,
+        Action::Hold => Verb::Hold,
+        Action::Retrieve => Verb::Retrieve,
+        Action::Transfer(_) => Verb::Transfer,
+        Action::Consult(_) => Verb::Consult,
+        Action::Complete => Verb::Complete,
+        Action::Swap => Verb::Swap,
+        Action::Merge => Verb::Merge,
+        Action::Mute(_) => Verb::Mute,
+        Action::Monitor { .. } => Verb::Monitor,
+        // A supervisor that only listens may change how, whenever it may join.
+        Action::Whisper(_) | Action::Barge => Verb::Barge,
+        Action::TakeOver => Verb::TakeOver,
+    }
+}
+
+/// A tenant's part of the configuration.
+fn setup_of(config: &Config, tenant: TenantId) -> Setup {
+    let centre = config.centre();
+    let mine = |id: TenantId| id == tenant;
+    let mut applications: Vec<(ApplicationId, CentreSettings)> = centre
+        .centres()
+        .filter(|c| mine(c.tenant))
+        .map(|c| (c.application, c.settings))
+        .collect();
+    applications.sort_unstable_by_key(|a| a.0);
+    Setup {
+        applications,
+        agents: centre
+            .agents()
+            .filter(|a| mine(a.tenant) && !a.disabled)
+            .map(|a| Agent::clone(a))
+            .collect(),
+        queues: centre
+            .queues()
+            .filter(|q| mine(q.tenant))
+            .map(|q| strowger_core::centre::resource::Queue::clone(q))
+            .collect(),
+    }
+}
+
+/// What a caller hears while it waits in this queue.
+pub(crate) fn music_of(config: &Config, queue: QueueId) -> Option<Prompt> {
+    let queue = config.centre().queue(queue)?;
+    let name = queue.music.clone()?;
+    let prompt = config.prompt(queue.tenant, queue.application, &name)?;
+    Some(Prompt {
+        name,
+        millis: u32::try_from(prompt.duration_ms).unwrap_or(u32::MAX),
+    })
+}

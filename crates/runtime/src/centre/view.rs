@@ -1,0 +1,96 @@
+//! What is shown of a desk.
+
+use strowger_core::centre::acd::{Board, QueueFact};
+use strowger_core::centre::agent::{Change, Overlays, State, Verb};
+use strowger_core::{AgentId, ApplicationId, ConversationId, GroupId, QueueId, Stamp, TenantId};
+
+/// An agent as it is now.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AgentView {
+    /// Who.
+    pub agent: AgentId,
+    /// Its application.
+    pub application: ApplicationId,
+    /// Where it stands.
+    pub state: State,
+    /// Since when.
+    pub since: Stamp,
+    /// Why on break or not ready.
+    pub reason: String,
+    /// When wrap-up ends by itself.
+    pub wrap_up_until: Option<Stamp>,
+    /// What is shown beside the state.
+    pub overlays: Overlays,
+    /// The groups that it serves.
+    pub groups: Vec<GroupId>,
+    /// The call that it has.
+    pub conversation: Option<ConversationId>,
+    /// What it may ask now: exactly what would be accepted (I23).
+    pub allowed: Vec<Verb>,
+    /// Position of its newest change.
+    pub seq: u64,
+}
+
+/// A queue as it is now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueueView {
+    /// Its figures.
+    pub board: Board,
+    /// Its application.
+    pub application: ApplicationId,
+}
+
+/// A desk as it is now.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Snapshot {
+    /// Agents by id.
+    pub agents: Vec<AgentView>,
+    /// Queues by id.
+    pub queues: Vec<QueueView>,
+}
+
+impl Snapshot {
+    /// An agent.
+    pub fn agent(&self, id: AgentId) -> Option<&AgentView> {
+        self.agents.iter().find(|a| a.agent == id)
+    }
+
+    /// A queue.
+    pub fn queue(&self, id: QueueId) -> Option<&QueueView> {
+        self.queues.iter().find(|q| q.board.queue == id)
+    }
+}
+
+/// Something that happened at a desk.
+#[derive(Clone, Debug, PartialEq)]
+pub enum CentreEvent {
+    /// An agent changed.
+    Agent {
+        /// Whose.
+        tenant: TenantId,
+        /// Who.
+        agent: AgentId,
+        /// Position in its log.
+        seq: u64,
+        /// What.
+        change: Change,
+        /// The call that it has.
+        conversation: Option<ConversationId>,
+    },
+    /// A queue changed.
+    Queue {
+        /// Whose.
+        tenant: TenantId,
+        /// What.
+        fact: QueueFact,
+    },
+}
+
+impl CentreEvent {
+    /// Whose it is.
+    pub const fn tenant(&self) -> TenantId {
+        match self {
+            CentreEvent::Agent { tenant, .. } | CentreEvent::Queue { tenant, .. } => *tenant,
+        }
+    }
+}
