@@ -81,6 +81,7 @@ codes! {
     InUse, "in-use", State, 409, "Something else refers to it, or it refers to something that is not there";
     Disabled, "disabled", State, 409, "It is switched off";
     KeyReused, "call.key-reused", State, 409, "The idempotency key was used for another request";
+    AgentState, "agent.state", State, 409, "The agent's state does not allow this";
     CallEnded, "call.ended", State, 409, "The conversation has ended";
     CallState, "call.state", State, 409, "The conversation's state does not allow this";
     SpeechOff, "speech.off", State, 409, "No speech engine is configured";

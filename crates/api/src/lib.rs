@@ -48,6 +48,7 @@ use strowger_blobs::Blobs;
 use strowger_core::Stamp;
 use strowger_core::resource::ApplicationSettings;
 use strowger_runtime::Calls;
+use strowger_runtime::centre::Desks;
 use strowger_store::Store;
 
 pub use error::{Code, Problem};
@@ -107,6 +108,8 @@ pub struct Api {
     pub store: Store,
     /// Running conversations.
     pub calls: Arc<dyn Calls>,
+    /// Agents at work.
+    pub desks: Arc<dyn Desks>,
     /// The process.
     pub operations: Arc<dyn Operations>,
     /// The wall clock, passed in so that tests can set it.

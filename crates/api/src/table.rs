@@ -1,6 +1,6 @@
 //! Every operation of the native API: path, who may use it, what it takes and what it answers.
 
-use crate::centre::{self, agents, groups, queues};
+use crate::centre::{self, agents, duty, groups, queues};
 use crate::configuration;
 use crate::error::Code;
 use crate::events::socket;
@@ -13,7 +13,8 @@ use crate::{
     operations, prompts, recordings, routes, speech, tenants, trunks,
 };
 use strowger_store::identity::Scope::{
-    AuditRead, CallsRead, CallsWrite, DiagnosticsRead, IdentityRead, IdentityWrite, ResourcesRead, ResourcesWrite,
+    AuditRead, CallsRead, CallsWrite, CentreSupervise, DiagnosticsRead, IdentityRead, IdentityWrite, ResourcesRead,
+    ResourcesWrite,
 };
 
 /// What a call to a store or to the runtime may be refused with.
@@ -425,6 +426,83 @@ fn of_centres() -> Vec<Op> {
             .says("Remove an agent", "")
             .scope(ResourcesWrite)
             .tagged(),
+        Op::get("/agents/{id}/duty", "agents.duty", duty::show)
+            .says(
+                "What an agent is doing",
+                "With what would be accepted of it now. By id or login; agents see themselves, supervisors everybody.",
+            )
+            .needs(Needs::Anyone)
+            .gives::<duty::View>(200)
+            .may(&[Code::NotFound]),
+        Op::post("/agents/{id}/duty", "agents.duty.begin", duty::sign_in)
+            .says("Sign an agent in", "For the agent that is bound to the user, or by a supervisor.")
+            .needs(Needs::Anyone)
+            .body::<duty::SignIn>()
+            .gives::<duty::View>(200)
+            .may(&[Code::NotFound, Code::AgentState]),
+        Op::patch("/agents/{id}/duty", "agents.duty.change", duty::choose)
+            .says(
+                "Choose what an agent does outside calls",
+                "In a call it is remembered, if the application lets it, and begins after the call.",
+            )
+            .needs(Needs::Anyone)
+            .body::<duty::Choose>()
+            .gives::<duty::View>(200)
+            .may(&[Code::NotFound, Code::AgentState]),
+        Op::delete("/agents/{id}/duty", "agents.duty.end", duty::sign_out)
+            .says("Sign an agent out", "")
+            .needs(Needs::Anyone)
+            .gives::<duty::View>(200)
+            .may(&[Code::NotFound, Code::AgentState]),
+        Op::put("/agents/{id}/duty", "agents.duty.force", duty::force)
+            .says(
+                "Put an agent into a state, or reset it",
+                "Without a state its calls end and it is signed out: for an agent that is shown in a call which is over.",
+            )
+            .scope(CentreSupervise)
+            .body::<duty::Force>()
+            .gives::<duty::View>(200)
+            .may(&[Code::NotFound, Code::AgentState]),
+        Op::post("/agents/{id}/actions", "agents.act", duty::act)
+            .says(
+                "Do something with an agent's call",
+                "Dial, hang up, hold, retrieve, transfer, consult, complete, swap, merge, mute, monitor, barge, take over.",
+            )
+            .needs(Needs::Anyone)
+            .body::<duty::Act>()
+            .gives::<duty::Acted>(200)
+            .once()
+            .may(&[
+                Code::NotFound,
+                Code::AgentState,
+                Code::NumberDenied,
+                Code::CallEnded,
+                Code::CallState,
+                Code::CallLimit,
+                Code::SpendLimit,
+                Code::NoRoute,
+                Code::TrunkDown,
+            ]),
+        Op::get("/boards/agents", "boards.agents", duty::agents_now)
+            .says("All agents as they are now", "")
+            .scope(CallsRead)
+            .query::<centre::OfApplication>()
+            .lists::<duty::View>()
+            .may(&[Code::NotFound]),
+        Op::get("/boards/queues", "boards.queues", duty::queues_now)
+            .says("All queues as they are now", "")
+            .scope(CallsRead)
+            .query::<centre::OfApplication>()
+            .lists::<duty::Board>()
+            .may(&[Code::NotFound]),
+        Op::get("/calls/{id}/routing", "calls.routing", duty::explain)
+            .says(
+                "Why a waiting call is offered to whom",
+                "For each agent of its group: why it would be chosen now, or why not.",
+            )
+            .scope(CallsRead)
+            .gives::<duty::Decision>(200)
+            .may(&[Code::NotFound]),
         Op::get("/me/agent", "me.agent", agents::own)
             .says("The agent that the user is bound to", "")
             .needs(Needs::User)

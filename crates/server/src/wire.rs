@@ -304,6 +304,7 @@ fn api_of(
     Api {
         store: store.clone(),
         calls: Arc::new(SwitchCalls(switch.clone())),
+        desks: Arc::new(SwitchCalls(switch.clone())),
         operations: Arc::new(Watch {
             switch: switch.clone(),
             tls_listeners: telephony::tls_listeners(config),

@@ -1,6 +1,7 @@
 //! Resources of contact centres: agents, skill groups with their members, queues, settings and break reasons.
 
 pub(crate) mod agents;
+pub(crate) mod duty;
 pub(crate) mod groups;
 pub(crate) mod queues;
 pub(crate) mod settings;
@@ -61,7 +62,7 @@ pub(crate) struct OfApplication {
 }
 
 impl OfApplication {
-    fn resolve(&self, api: &Desk) -> Result<Option<ApplicationId>, Problem> {
+    pub fn resolve(&self, api: &Desk) -> Result<Option<ApplicationId>, Problem> {
         let config = api.config();
         let named = self.application.as_deref();
         named.map(|text| Ok(application(&config, Some(text))?.id)).transpose()

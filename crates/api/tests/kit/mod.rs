@@ -13,10 +13,14 @@ use strowger_api::{
     Api, BanInfo, Direction, LadderStep, Metric, Operations, Profile, RegistrationInfo, Reply, Speech, admin_router,
     public_router,
 };
+use strowger_core::AgentId;
 use strowger_core::call::{Accepted, ClickPlan, Command};
+use strowger_core::centre::acd::Decision;
+use strowger_core::centre::agent;
 use strowger_core::event::Created;
 use strowger_core::resource::ApplicationSettings;
 use strowger_core::{ConversationId, ConversationRecord, NoticeBatchId, Stamp, TenantId, TrunkId};
+use strowger_runtime::centre::{Action, CentreError, DeskAnswer, Desks, Snapshot};
 use strowger_runtime::{Answer, CallError, Calls, Live};
 use strowger_store::{CommandId, MasterKey, Store, StoreConfig};
 use tower::ServiceExt;
@@ -154,6 +158,25 @@ impl Operations for Noted {
     }
 }
 
+/// Nobody is at work here; the desks have tests of their own.
+impl Desks for Noted {
+    fn agent(&self, _: TenantId, _: AgentId, _: agent::Input) -> DeskAnswer<'_, ()> {
+        Box::pin(async { Err(CentreError::NotFound) })
+    }
+
+    fn act(&self, _: TenantId, _: AgentId, _: Action) -> DeskAnswer<'_, Option<ConversationId>> {
+        Box::pin(async { Err(CentreError::NotFound) })
+    }
+
+    fn look(&self, _: TenantId) -> DeskAnswer<'_, Snapshot> {
+        Box::pin(async { Ok(Snapshot::default()) })
+    }
+
+    fn explain(&self, _: TenantId, _: ConversationId) -> DeskAnswer<'_, Decision> {
+        Box::pin(async { Err(CentreError::NotFound) })
+    }
+}
+
 pub struct House {
     pub admin: Router,
     pub public: Router,
@@ -198,6 +221,7 @@ fn furnished(speech: Speech, ice: strowger_api::IceServers) -> House {
         blobs: Arc::new(strowger_blobs::Blobs::open(recordings, strowger_blobs::Target::Spool).unwrap()),
         store: store.clone(),
         calls: calls.clone(),
+        desks: calls.clone(),
         operations: calls.clone(),
         now: Arc::new(move || Stamp(clock.load(Ordering::Relaxed))),
         prompts,

@@ -17,8 +17,10 @@ pub(crate) use desk::music_of;
 pub use view::{AgentView, CentreEvent, QueueView, Snapshot};
 
 use crate::calls::CallError;
-use crate::switch::Switch;
+use crate::switch::{Switch, SwitchCalls};
 use std::collections::HashMap;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use strowger_core::centre::acd::Decision;
 use strowger_core::centre::agent::{self, Fact, Part, Refusal, Ticket};
@@ -168,6 +170,42 @@ impl Default for Centres {
             desks: Mutex::default(),
             events: broadcast::Sender::new(LISTENERS),
         }
+    }
+}
+
+/// A boxed answer, so that faces can hold the desks behind `dyn`.
+pub type DeskAnswer<'a, T> = Pin<Box<dyn Future<Output = Result<T, CentreError>> + Send + 'a>>;
+
+/// The desks as the faces see them. Every answer comes after what it says is written.
+pub trait Desks: Send + Sync {
+    /// An agent, or somebody for it, says what it does outside calls.
+    fn agent(&self, tenant: TenantId, agent: AgentId, input: agent::Input) -> DeskAnswer<'_, ()>;
+
+    /// An agent does something with its call; the call's id.
+    fn act(&self, tenant: TenantId, agent: AgentId, action: Action) -> DeskAnswer<'_, Option<ConversationId>>;
+
+    /// Agents and queues as they are now.
+    fn look(&self, tenant: TenantId) -> DeskAnswer<'_, Snapshot>;
+
+    /// Why a waiting call is where it is; [`CentreError::NotFound`] for one that does not wait.
+    fn explain(&self, tenant: TenantId, conversation: ConversationId) -> DeskAnswer<'_, Decision>;
+}
+
+impl Desks for SwitchCalls {
+    fn agent(&self, tenant: TenantId, agent: AgentId, input: agent::Input) -> DeskAnswer<'_, ()> {
+        Box::pin(self.0.agent(tenant, agent, input))
+    }
+
+    fn act(&self, tenant: TenantId, agent: AgentId, action: Action) -> DeskAnswer<'_, Option<ConversationId>> {
+        Box::pin(self.0.act(tenant, agent, action))
+    }
+
+    fn look(&self, tenant: TenantId) -> DeskAnswer<'_, Snapshot> {
+        Box::pin(self.0.look(tenant))
+    }
+
+    fn explain(&self, tenant: TenantId, conversation: ConversationId) -> DeskAnswer<'_, Decision> {
+        Box::pin(self.0.explain(tenant, conversation))
     }
 }
 

@@ -309,8 +309,14 @@ impl Owner {
     ) -> Result<(Owner, Turn), CallError> {
         let ends = match &incoming {
             Some(incoming) => Some(
-                ends::open(ends::asked_for(&incoming.invite), CallKey(id.0), 0, world)
-                    .map_err(|_| CallError::Overloaded { retry_after_secs: 5 })?,
+                ends::open(
+                    ends::asked_for(&incoming.invite),
+                    incoming.media,
+                    CallKey(id.0),
+                    0,
+                    world,
+                )
+                .map_err(|_| CallError::Overloaded { retry_after_secs: 5 })?,
             ),
             None => None,
         };

@@ -225,6 +225,8 @@ impl Exchange {
                     self.convs[c].codecs.insert(leg, codec);
                 }
                 Out::Media(command) => self.media.push(command),
+                // No call here is a contact centre's.
+                Out::Centre(_) => {}
             }
         }
     }

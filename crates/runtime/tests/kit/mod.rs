@@ -423,6 +423,8 @@ impl Rig {
                     self.world.names.lock().unwrap().push(name);
                 }
                 Out::Sip(command) => self.net.command(self.platform, command),
+                // No call here is a contact centre's.
+                Out::Centre(_) => {}
                 Out::Media(command) => {
                     self.media.push(command.clone());
                     match command {

@@ -231,6 +231,8 @@ impl World {
                 | Effect::AnswerRefer { .. }
                 | Effect::NotifyRefer { .. }
                 | Effect::Release { .. } => {}
+                // No call of this dialect is a contact centre's.
+                Effect::Enqueue { .. } | Effect::Dequeue | Effect::Reserve { .. } | Effect::Agent { .. } => {}
             }
         }
         step.reply
