@@ -211,6 +211,34 @@ pub enum Fact {
         /// The likely cause.
         cause: OneWay,
     },
+    /// The caller came to a node of a flow.
+    FlowEntered {
+        /// The flow.
+        flow: String,
+        /// The node.
+        node: String,
+    },
+    /// The caller pressed a key of a menu.
+    FlowKey {
+        /// The key.
+        key: char,
+        /// What it means there.
+        label: String,
+    },
+    /// A value goes with the call.
+    Attached {
+        /// Its name.
+        name: String,
+        /// The value; stars for a secret.
+        value: String,
+    },
+    /// The caller answered a question of a survey.
+    Scored {
+        /// What it is filed under.
+        name: String,
+        /// The score.
+        score: i16,
+    },
     /// The caller waits in a queue from now on.
     Queued {
         /// Which.
@@ -306,6 +334,10 @@ impl Fact {
             Fact::RecordingFailed { .. } => "recording.failed",
             Fact::LegQuality { .. } => "leg.quality",
             Fact::LegOneWay { .. } => "leg.one-way",
+            Fact::FlowEntered { .. } => "flow.entered",
+            Fact::FlowKey { .. } => "flow.key",
+            Fact::Attached { .. } => "flow.attached",
+            Fact::Scored { .. } => "survey.scored",
             Fact::Queued { .. } => "queue.entered",
             Fact::Unqueued { .. } => "queue.left",
             Fact::PartBegan { .. } => "part.began",

@@ -32,6 +32,12 @@ pub struct ConversationRecord {
     pub parts: Vec<PartRecord>,
     /// Stays in queues, in order.
     pub queues: Vec<QueueRecord>,
+    /// Keys pressed in menus, with what they mean, in order.
+    pub path: Vec<(char, String)>,
+    /// Values that go with the call, by name.
+    pub attached: Vec<(String, String)>,
+    /// Scores of a survey.
+    pub scores: Vec<(String, i16)>,
     /// Cause and originator, fixed when the take-down began.
     pub end: Option<(Cause, By)>,
     /// When the last leg had ended.
@@ -184,6 +190,9 @@ impl ConversationRecord {
             pauses: Vec::new(),
             parts: Vec::new(),
             queues: Vec::new(),
+            path: Vec::new(),
+            attached: Vec::new(),
+            scores: Vec::new(),
             end: None,
             ended_at: None,
             record_due: false,
@@ -328,6 +337,13 @@ impl ConversationRecord {
                 }
             }
             Fact::RecordDue => self.record_due = true,
+            Fact::FlowEntered { .. } => {}
+            Fact::FlowKey { key, label } => self.path.push((*key, label.clone())),
+            Fact::Attached { name, value } => {
+                self.attached.retain(|(n, _)| n != name);
+                self.attached.push((name.clone(), value.clone()));
+            }
+            Fact::Scored { name, score } => self.scores.push((name.clone(), *score)),
             Fact::Queued { queue, .. } => {
                 if self.queues.last().is_some_and(|q| q.left.is_none()) {
                     return Err(broken("a call waits in one queue"));

@@ -580,7 +580,11 @@ pub fn encode(event: &Event, out: &mut Vec<u8>) {
         | Fact::RecordingResumed { .. }
         | Fact::RecordingFinished { .. }
         | Fact::RecordingFailed { .. } => recording::encode(&event.fact, out),
-        Fact::Queued { .. }
+        Fact::FlowEntered { .. }
+        | Fact::FlowKey { .. }
+        | Fact::Attached { .. }
+        | Fact::Scored { .. }
+        | Fact::Queued { .. }
         | Fact::Unqueued { .. }
         | Fact::PartBegan { .. }
         | Fact::PartEngaged { .. }

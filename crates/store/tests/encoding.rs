@@ -80,6 +80,22 @@ fn every_kind() -> Vec<Fact> {
             cause: OneWay::WrongSource,
         },
         Fact::RecordDue,
+        Fact::FlowEntered {
+            flow: "main".into(),
+            node: "menu".into(),
+        },
+        Fact::FlowKey {
+            key: '1',
+            label: "sales".into(),
+        },
+        Fact::Attached {
+            name: "order".into(),
+            value: "4711".into(),
+        },
+        Fact::Scored {
+            name: "kindness".into(),
+            score: 5,
+        },
         Fact::Queued {
             queue: QueueId(7),
             priority: Some(3),
@@ -107,7 +123,7 @@ fn every_kind() -> Vec<Fact> {
     ]);
     let mut seen = std::collections::BTreeSet::new();
     facts.retain(|f| seen.insert(f.kind()));
-    assert_eq!(seen.len(), 32, "a kind has no sample here: {seen:?}");
+    assert_eq!(seen.len(), 36, "a kind has no sample here: {seen:?}");
     facts
 }
 

@@ -172,6 +172,7 @@ impl Conversation {
             }
             Phase::Talking(_) => self.add_sound_over(play, now),
             Phase::Program(_) => self.program_sound_over(play, played, now),
+            Phase::Centre(_) => self.flow_sound_over(play, now),
             _ => {}
         }
     }

@@ -305,6 +305,7 @@ impl Conversation {
                 self.program_key(seq, digit, now);
             }
             (_, LegFact::Digit(digit)) if leg.answered => {
+                self.flow_key(seq, digit, now);
                 // No flow of this kind asks to keep digits: they pass through and only their number is kept.
                 let digit = if digit.is_ascii() { 'x' } else { '?' };
                 self.emit(Fact::Digit { leg: seq, digit }, now);

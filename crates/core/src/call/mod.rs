@@ -231,6 +231,10 @@ pub enum Effect {
         /// Who is not to be offered it for a while.
         not: Option<AgentId>,
     },
+    /// A flow asks the tenant's server; answered by [`CentreCommand::Answered`].
+    Request(Box<crate::ivr::io::Outgoing>),
+    /// A flow hands the call over to something that it names; answered by [`CentreCommand::HandTo`].
+    HandOver(Box<crate::ivr::HandOver>),
     /// It waits no more.
     Dequeue,
     /// An agent is wanted: reserve it, and answer with [`CentreCommand::Reserved`].
@@ -285,6 +289,10 @@ pub enum Deadline {
     Program,
     /// The distributor has not said whether an agent can be called.
     Reservation,
+    /// A flow waits no longer.
+    Flow,
+    /// A silence of a flow is over.
+    FlowPause,
 }
 
 /// Where the conversation stands; data sits inside the state.
@@ -366,6 +374,9 @@ impl Conversation {
                 pauses: Vec::new(),
                 parts: Vec::new(),
                 queues: Vec::new(),
+                path: Vec::new(),
+                attached: Vec::new(),
+                scores: Vec::new(),
                 end: None,
                 ended_at: None,
                 record_due: false,
@@ -579,6 +590,8 @@ impl Conversation {
                 Deadline::Sound(play) => self.sound_over(play, true, now),
                 Deadline::Program => self.program_time(now),
                 Deadline::Reservation => self.reservation_timeout(now),
+                Deadline::Flow => self.flow_time(now),
+                Deadline::FlowPause => self.flow_pause_over(now),
                 Deadline::LastMinute => self.start_last_minute(now),
                 Deadline::MaxDuration => {
                     if !self.is_ending() {

@@ -13,6 +13,7 @@ use strowger_core::centre::acd::{self, Acd, Enqueue, Offer, Output, QueueFact, S
 use strowger_core::centre::agent::{self, Change, Choice, Client, DeviceMode, Engagement, Part, State, Ticket, Verb};
 use strowger_core::centre::resource::{Agent, CentreSettings, Overflow, Queue, Skill};
 use strowger_core::event::{Created, DialogRef, Event, Fact, Kind, RecordMode};
+use strowger_core::ivr::HandOver;
 use strowger_core::number::{CHINA, Number};
 use strowger_core::record::ConversationRecord;
 use strowger_core::{AgentId, ApplicationId, Cause, ConversationId, GroupId, LegSeq, QueueId, Stamp, TenantId};
@@ -458,6 +459,22 @@ impl Office {
             }
             Effect::Reserve { agent, part } => {
                 self.mail.push_back(Letter::Reserve(id, agent, part));
+                None
+            }
+            Effect::HandOver(to) => {
+                let to = match *to {
+                    HandOver::Queue { queue, .. } if queue == "sales" => Some(Whom::Queue(Q_SALES)),
+                    HandOver::Agent { agent, .. } => agent.parse().ok().map(|n| Whom::Colleague(AgentId(n))),
+                    HandOver::Number { number: n, .. } => Some(Whom::Party(number(&n))),
+                    _ => None,
+                };
+                self.mail
+                    .push_back(Letter::Call(id, CentreCommand::HandTo { to, priority: None }));
+                None
+            }
+            Effect::Request(request) => {
+                self.mail
+                    .push_back(Letter::Call(id, CentreCommand::Answered(request.id, None)));
                 None
             }
             Effect::Dequeue => {

@@ -17,6 +17,7 @@ use strowger_core::centre::acd::{self, Acd, Enqueue, Output, Setup};
 use strowger_core::centre::agent::{self, DeviceMode, Fact, Part, Refusal, Ticket, Verb};
 use strowger_core::centre::resource::{Agent, CentreSettings, Overflow};
 use strowger_core::event::{Created, Kind, RecordMode};
+use strowger_core::ivr::HandOver;
 use strowger_core::number::CHINA;
 use strowger_core::{AgentId, ApplicationId, ConversationId, Number, QueueId, TenantId};
 use strowger_store::AgentWrite;
@@ -190,6 +191,13 @@ impl Desk {
             ToCentre::Leave => acd::Input::Leave(conversation),
             ToCentre::Fact(ticket, fact) => acd::Input::Fact(ticket, fact),
             ToCentre::Reserve(agent, part) => return self.reserve(conversation, agent, part),
+            ToCentre::HandOver(to) => return self.hand_over(conversation, *to),
+            ToCentre::Request(request) => {
+                // Requests of flows leave through the notifier's client, which checks addresses; without one there is no
+                // answer, and the flow goes on as its author wrote it for that case.
+                self.post(conversation, CentreCommand::Answered(request.id, None));
+                return;
+            }
         };
         self.handle(input);
     }
@@ -207,6 +215,61 @@ impl Desk {
             (answer, _) => answer,
         };
         self.post(conversation, CentreCommand::Reserved(answer));
+    }
+
+    /// Finds whom a flow means. Its names are those of the call's application; what is not there is told to the flow.
+    fn hand_over(&mut self, conversation: ConversationId, to: HandOver) {
+        let queue = |text: &str| {
+            let mut all = self.setup.queues.iter();
+            all.find(|q| q.name == text || q.id.to_string() == text).map(|q| q.id)
+        };
+        let mut priority = None;
+        let whom = match to {
+            HandOver::Queue {
+                queue: text,
+                priority: p,
+            } => {
+                priority = u8::try_from(p).ok().filter(|p| *p > 0);
+                queue(&text).map(Whom::Queue)
+            }
+            HandOver::Agent { agent, .. } => {
+                let mut all = self.setup.agents.iter();
+                let found = all.find(|a| a.login == agent || a.extension == agent || a.id.to_string() == agent);
+                found.map(|a| Whom::Colleague(a.id))
+            }
+            HandOver::Device { device, .. } => {
+                let config = self.switch.store().snapshot();
+                let by_id = device.parse().ok().and_then(|id| config.device(id));
+                let found = by_id
+                    .filter(|d| d.device.tenant == self.tenant)
+                    .or_else(|| config.device_by_name(self.tenant, &device));
+                found.map(|d| {
+                    Whom::Party(PartyPlan {
+                        target: Target::Device(d.device.id),
+                        text: d.device.username.clone(),
+                        cli: None,
+                    })
+                })
+            }
+            HandOver::Number { number, .. } => self.outside(&number),
+            // Not to be had yet; the flow has a way for that.
+            HandOver::Callback { .. } | HandOver::Voicemail { .. } => None,
+        };
+        self.post(conversation, CentreCommand::HandTo { to: whom, priority });
+    }
+
+    /// A party outside that a flow names, by the tenant's toll rules.
+    fn outside(&self, text: &str) -> Option<Whom> {
+        let number = Number::parse(text, CHINA).ok()?;
+        let config = self.switch.store().snapshot();
+        self.switch.permitted(&config, self.tenant, &number).ok()?;
+        let target = Target::Number(number);
+        self.switch.may_spend(self.tenant, None, &[&target]).ok()?;
+        Some(Whom::Party(PartyPlan {
+            target,
+            text: text.to_owned(),
+            cli: None,
+        }))
     }
 
     fn may_off_duty(&self, agent: AgentId) -> bool {

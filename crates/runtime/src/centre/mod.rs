@@ -24,6 +24,8 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use strowger_core::centre::acd::Decision;
 use strowger_core::centre::agent::{self, Fact, Part, Refusal, Ticket};
+use strowger_core::ivr::HandOver;
+use strowger_core::ivr::io::Outgoing;
 use strowger_core::{AgentId, ConversationId, QueueId, Stamp, TenantId};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
@@ -57,6 +59,10 @@ pub enum ToCentre {
     Fact(Ticket, Fact),
     /// It wants an agent.
     Reserve(AgentId, Part),
+    /// Its flow asks the tenant's server.
+    Request(Box<Outgoing>),
+    /// Its flow hands it over to something that it names.
+    HandOver(Box<HandOver>),
 }
 
 /// Whom an agent means.

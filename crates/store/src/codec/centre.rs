@@ -18,6 +18,34 @@ struct QueuedV1<'a> {
 }
 
 #[derive(Serialize, Deserialize)]
+struct FlowEnteredV1<'a> {
+    #[serde(borrow)]
+    flow: Text<'a>,
+    node: Text<'a>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct FlowKeyV1<'a> {
+    key: char,
+    #[serde(borrow)]
+    label: Text<'a>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct AttachedV1<'a> {
+    #[serde(borrow)]
+    name: Text<'a>,
+    value: Text<'a>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct ScoredV1<'a> {
+    #[serde(borrow)]
+    name: Text<'a>,
+    score: i16,
+}
+
+#[derive(Serialize, Deserialize)]
 struct UnqueuedV1<'a> {
     #[serde(borrow)]
     queue: Text<'a>,
@@ -54,6 +82,34 @@ struct PartEndedV1<'a> {
 /// Appends the rest of the object; nothing for other facts.
 pub(super) fn encode(fact: &Fact, out: &mut Vec<u8>) {
     match fact {
+        Fact::FlowEntered { flow, node } => rest(
+            out,
+            &FlowEnteredV1 {
+                flow: text(flow),
+                node: text(node),
+            },
+        ),
+        Fact::FlowKey { key, label } => rest(
+            out,
+            &FlowKeyV1 {
+                key: *key,
+                label: text(label),
+            },
+        ),
+        Fact::Attached { name, value } => rest(
+            out,
+            &AttachedV1 {
+                name: text(name),
+                value: text(value),
+            },
+        ),
+        Fact::Scored { name, score } => rest(
+            out,
+            &ScoredV1 {
+                name: text(name),
+                score: *score,
+            },
+        ),
         Fact::Queued { queue, priority, front } => rest(
             out,
             &QueuedV1 {
@@ -114,6 +170,34 @@ fn id<T: std::str::FromStr>(text: &str, member: &'static str) -> Result<T, Decod
 /// The fact of this kind; `None` for a kind of another group.
 pub(super) fn decode(kind: &str, json: &str) -> Result<Option<Fact>, DecodeError> {
     Ok(Some(match kind {
+        "flow.entered" => {
+            let f: FlowEnteredV1 = parse(json)?;
+            Fact::FlowEntered {
+                flow: f.flow.into_owned(),
+                node: f.node.into_owned(),
+            }
+        }
+        "flow.key" => {
+            let f: FlowKeyV1 = parse(json)?;
+            Fact::FlowKey {
+                key: f.key,
+                label: f.label.into_owned(),
+            }
+        }
+        "flow.attached" => {
+            let f: AttachedV1 = parse(json)?;
+            Fact::Attached {
+                name: f.name.into_owned(),
+                value: f.value.into_owned(),
+            }
+        }
+        "survey.scored" => {
+            let f: ScoredV1 = parse(json)?;
+            Fact::Scored {
+                name: f.name.into_owned(),
+                score: f.score,
+            }
+        }
         "queue.entered" => {
             let f: QueuedV1 = parse(json)?;
             Fact::Queued {

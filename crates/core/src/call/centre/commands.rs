@@ -15,6 +15,7 @@ impl Conversation {
         }
         match command {
             CentreCommand::Offer(plan, queue) => self.offer(&plan, queue, now),
+            CentreCommand::Answered(..) | CentreCommand::HandTo { .. } => self.flow_command(command, now),
             CentreCommand::Reserved(answer) => self.reserved(answer, now),
             CentreCommand::End { ticket, cause } => self.end_part(ticket, cause, now),
             CentreCommand::Overflow { why, to } => self.overflow(why, to, now),
@@ -112,6 +113,7 @@ impl Conversation {
         self.leave_queue(why, now);
         self.give_up_offers(None, Cause::Cancelled, now);
         match to {
+            None if self.back_to_flow(now) => {}
             None => {
                 let (cause, by) = match why {
                     Left::TimedOut => (Cause::QueueTimeout, By::Timer),
@@ -126,7 +128,7 @@ impl Conversation {
     }
 
     /// The room waits for somebody else from now on.
-    fn send_on(&mut self, whom: Whom, fallback: Option<crate::id::QueueId>, now: Stamp) {
+    pub(super) fn send_on(&mut self, whom: Whom, fallback: Option<crate::id::QueueId>, now: Stamp) {
         let leg = match &whom {
             Whom::Agent(plan, _) => self.dial_agent(plan, Part::Direct, Variant::In, None, now),
             Whom::Party(party) => {

@@ -96,6 +96,7 @@ impl Conversation {
         self.accept_seat(seq);
         // The agent whose device placed the call has its part from here on.
         self.accept_seat(LegSeq(0));
+        self.leave_flow(now);
         self.room(|r| {
             r.wait = Wait::No;
             r.room.push(seq);
@@ -165,6 +166,9 @@ impl Conversation {
     fn wanted_failed(&mut self, fallback: Option<crate::id::QueueId>, cause: Cause, by: By, now: Stamp) {
         let someone = self.centre_state().is_some_and(|c| !c.room.is_empty())
             || self.leg(LegSeq(0)).is_some_and(super::super::leg::Leg::is_live);
+        if fallback.is_none() && someone && self.back_to_flow(now) {
+            return;
+        }
         match fallback {
             Some(queue) if someone => self.enter_queue(queue, None, false, now),
             _ => self.end_all(cause, by, now),
@@ -191,7 +195,7 @@ impl Conversation {
             };
         }
         match wait {
-            Wait::Queue(_) | Wait::Party { .. } | Wait::OwnDevice { .. } | Wait::Reservation(_) => {
+            Wait::Queue(_) | Wait::Party { .. } | Wait::OwnDevice { .. } | Wait::Reservation(_) | Wait::Flow => {
                 return self.abandon(seq, cause, by, now);
             }
             Wait::No => {}
@@ -253,7 +257,9 @@ impl Conversation {
             .any(|s| !s.over && !s.accepted && self.leg(s.leg).is_some_and(|l| l.rang));
         let waits = matches!(c.wait, Wait::Queue(_));
         let customer = self.record.leg(seq).is_some_and(|l| l.role == Role::Customer);
+        let guided = self.guide_cause();
         let cause = match (normal && customer, rings, waits) {
+            (true, false, false) if guided.is_some() => guided.unwrap_or(cause),
             (true, true, _) => Cause::AbandonedRinging,
             (true, false, true) => Cause::AbandonedQueue,
             _ => cause,

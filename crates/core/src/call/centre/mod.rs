@@ -7,6 +7,7 @@
 //! that an agent's machine learns of it. So an agent's state cannot disagree with what it hears.
 
 mod commands;
+mod guide;
 mod legs;
 mod show;
 
@@ -20,7 +21,9 @@ use crate::centre::agent::{Engagement, Fact as AgentFact, Part, Ticket, Variant}
 use crate::centre::resource::CentreSettings;
 use crate::event::{DialogRef, Direction, Fact, Outcome};
 use crate::id::{AgentId, ConversationId, QueueId};
+use crate::ivr;
 use crate::time::Stamp;
+use std::sync::Arc;
 
 /// Seconds that a leg of an offer may ring beyond the offer: the distributor's clock decides, this one only bounds.
 const OFFER_GRACE_SECS: u32 = 15;
@@ -67,6 +70,17 @@ pub enum Entry {
         dialog: DialogRef,
         /// Which queue.
         queue: QueueId,
+    },
+    /// A customer called in and is guided by a flow. It is answered at once.
+    Flow {
+        /// The dialog of its leg.
+        dialog: DialogRef,
+        /// What the flow refers to.
+        library: Arc<ivr::Library>,
+        /// Its name.
+        flow: String,
+        /// Who calls whom.
+        call: ivr::Call,
     },
     /// Somebody called in, and wants this agent. It is answered when the agent answers.
     Direct {
@@ -126,6 +140,15 @@ pub enum CentreCommand {
         /// Why.
         cause: Cause,
     },
+    /// The tenant's server answered what a flow asked, or did not.
+    Answered(u32, Option<ivr::Answer>),
+    /// Answer to [`Effect::HandOver`].
+    HandTo {
+        /// Whom a flow means; `None` if there is no such thing, or it cannot be had.
+        to: Option<Whom>,
+        /// The caller's priority in a queue.
+        priority: Option<u8>,
+    },
     /// The queue does not keep the caller.
     Overflow {
         /// Why.
@@ -181,6 +204,8 @@ pub(in crate::call) enum Wait {
     OwnDevice { leg: LegSeq },
     /// Whether an agent can be called.
     Reservation(AgentId),
+    /// What a flow does with it.
+    Flow,
 }
 
 /// An agent asks a third party while the first one waits.
@@ -238,6 +263,8 @@ pub(in crate::call) struct Centre {
     pub priority: Option<u8>,
     /// When the caller first entered a queue.
     pub queued_at: Option<Stamp>,
+    /// The flow that guides the caller, or waits for it to come back.
+    pub guide: Option<Box<guide::Guide>>,
     pub music: PlayId,
     pub ringback: PlayId,
     /// Two have talked.
@@ -258,6 +285,7 @@ impl Conversation {
             queue: None,
             priority: None,
             queued_at: None,
+            guide: None,
             music,
             ringback,
             talked: false,
@@ -268,6 +296,17 @@ impl Conversation {
                 c.answer_incoming(leg, dialog, now);
                 c.room(|r| r.room.push(leg));
                 c.enter_queue(queue, None, false, now);
+            }
+            Entry::Flow {
+                dialog,
+                library,
+                flow,
+                call,
+            } => {
+                let leg = c.incoming(Role::Customer, &plan.from, &plan.to, now);
+                c.answer_incoming(leg, dialog, now);
+                c.room(|r| r.room.push(leg));
+                c.enter_flow(library, &flow, call, now);
             }
             Entry::Direct { agent, .. } => {
                 c.incoming(Role::Customer, &plan.from, &plan.to, now);
@@ -346,9 +385,12 @@ impl Conversation {
     /// Answers whoever called in, if that has not been done.
     fn answer_caller(&mut self, now: Stamp) {
         let dialog = match self.plan().map(|p| &p.entry) {
-            Some(Entry::Queue { dialog, .. } | Entry::Direct { dialog, .. } | Entry::FromDevice { dialog, .. }) => {
-                dialog.clone()
-            }
+            Some(
+                Entry::Queue { dialog, .. }
+                | Entry::Flow { dialog, .. }
+                | Entry::Direct { dialog, .. }
+                | Entry::FromDevice { dialog, .. },
+            ) => dialog.clone(),
             _ => return,
         };
         let leg = LegSeq(0);
@@ -471,6 +513,10 @@ impl Conversation {
                 let leg = self.dial_agent(&plan, plan.part, Variant::In, None, now);
                 self.room(|r| r.wait = Wait::Party { leg, fallback });
             }
+            (Ok(plan), Some(Entry::Flow { .. })) if plan.agent == wanted => {
+                let leg = self.dial_agent(&plan, plan.part, Variant::In, None, now);
+                self.room(|r| r.wait = Wait::Party { leg, fallback: None });
+            }
             (Ok(plan), _) if plan.agent == wanted => self.dial_wanted(Whom::Agent(plan, None), now),
             (Ok(_), _) => self.end_all(Cause::SystemError, By::System, now),
             (
@@ -479,6 +525,7 @@ impl Conversation {
                     fallback: Some(queue), ..
                 }),
             ) => self.enter_queue(queue, None, false, now),
+            (Err(_), Some(Entry::Flow { .. })) if self.back_to_flow(now) => {}
             (Err(cause), _) => self.end_all(cause, By::System, now),
         }
     }
@@ -491,7 +538,8 @@ impl Conversation {
     }
 
     pub(super) fn reservation_timeout(&mut self, now: Stamp) {
-        if matches!(self.centre_state().map(|c| c.wait), Some(Wait::Reservation(_))) {
+        let waits = matches!(self.centre_state().map(|c| c.wait), Some(Wait::Reservation(_)));
+        if waits && !self.back_to_flow(now) {
             self.end_all(Cause::SystemError, By::System, now);
         }
     }

@@ -239,6 +239,12 @@ impl Conversation {
                 return LegLayout { leg, hears, play };
             }
             Wait::OwnDevice { .. } | Wait::Reservation(_) => return silent,
+            Wait::Flow => {
+                return LegLayout {
+                    play: self.flow_play(),
+                    ..silent
+                };
+            }
             Wait::No => {}
         }
         let others: Vec<LegSeq> = match c.consult {

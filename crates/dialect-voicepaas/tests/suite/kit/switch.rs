@@ -232,7 +232,12 @@ impl World {
                 | Effect::NotifyRefer { .. }
                 | Effect::Release { .. } => {}
                 // No call of this dialect is a contact centre's.
-                Effect::Enqueue { .. } | Effect::Dequeue | Effect::Reserve { .. } | Effect::Agent { .. } => {}
+                Effect::Enqueue { .. }
+                | Effect::Dequeue
+                | Effect::Reserve { .. }
+                | Effect::Request(_)
+                | Effect::HandOver(_)
+                | Effect::Agent { .. } => {}
             }
         }
         step.reply

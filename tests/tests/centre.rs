@@ -1,0 +1,298 @@
+//! A contact centre on the wire: customers and registered agents against the real binary, agents led over the native API.
+
+use serde_json::{Value, json};
+use std::time::Duration;
+use strowger_tests::office::Office;
+use strowger_tests::phone::{Phone, Talk};
+use strowger_tests::wait;
+
+/// The number that leads to the queue.
+const LINE: &str = "02161000009";
+/// Time for a change on a machine that is busy with other tests.
+const STEP: Duration = Duration::from_secs(20);
+const EVERY: Duration = Duration::from_millis(20);
+
+/// An office with a queue that these agents serve, each at a telephone of its name.
+struct Centre {
+    office: Office,
+}
+
+impl Centre {
+    fn start(agents: &[&str]) -> Centre {
+        Centre::start_with(agents, &json!({ "wrap_up": { "seconds": 1 } }), &json!({}))
+    }
+
+    fn start_with(agents: &[&str], settings: &Value, queue: &Value) -> Centre {
+        let mut names = agents.to_vec();
+        names.extend(["customer", "other"]);
+        let centre = Centre {
+            office: Office::start(&names),
+        };
+        let bed = &centre.office.bed;
+        let (server, app) = (&bed.server, bed.app.clone());
+        let settings = json!({ "settings": settings });
+        let put = server.admin("PATCH", &format!("/applications/{app}/centre"), Some(&settings));
+        assert_eq!(put.status, 200, "{}", String::from_utf8_lossy(&put.body));
+        server.create("/groups", &json!({ "name": "sales", "application": app }));
+        let queue = json!({ "name": "sales", "application": app, "group": "sales", "settings": queue });
+        server.create("/queues", &queue);
+        for name in agents {
+            let agent =
+                json!({ "login": name, "application": app, "devices": [name], "skills": [{ "group": "sales" }] });
+            server.create("/agents", &agent);
+        }
+        server.create("/numbers", &json!({ "number": LINE, "tenant": bed.tenant }));
+        let route = json!({ "application": app, "number": LINE, "target": { "queue": "sales" } });
+        server.create("/routes", &route);
+        centre
+    }
+
+    fn ask(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
+        let answer = self.office.bed.server.admin(method, path, Some(body));
+        (answer.status, answer.json())
+    }
+
+    fn duty(&self, agent: &str) -> Value {
+        self.ask("GET", &format!("/agents/{agent}/duty"), &json!({})).1
+    }
+
+    fn sign_in(&self, agent: &str) {
+        let (status, view) = self.ask("POST", &format!("/agents/{agent}/duty"), &json!({ "state": "ready" }));
+        // A call that waits has it at once.
+        let on_duty = matches!(view["state"].as_str(), Some("ready" | "reserved"));
+        assert!(status == 200 && on_duty, "{view}");
+    }
+
+    fn act(&self, agent: &str, action: &Value) -> Value {
+        let (status, answer) = self.ask("POST", &format!("/agents/{agent}/actions"), action);
+        assert_eq!(status, 200, "{action}: {answer}");
+        answer
+    }
+
+    fn wait_state(&self, agent: &str, state: &str) -> Value {
+        wait::until(&format!("{agent} to be {state}"), STEP, EVERY, || {
+            Some(self.duty(agent)).filter(|d| d["state"] == state)
+        })
+    }
+
+    fn board(&self) -> Value {
+        self.ask("GET", "/boards/queues", &json!({})).1["items"][0].clone()
+    }
+
+    /// A customer calls the queue, and has been answered.
+    fn call_in(&self, phone: &mut Phone) -> Talk {
+        let sdp = phone.sdp("sendrecv");
+        let mut talk = phone.invite(LINE, "", &sdp);
+        phone.response(&mut talk, 200);
+        talk
+    }
+}
+
+/// The customer waits, an agent signs in, is rung, answers, holds, takes back, and wraps up.
+// accept: domain-model I2, I4
+#[test]
+fn a_call_from_the_queue_to_the_wrap_up() {
+    let mut centre = Centre::start(&["anna"]);
+    let mut customer = centre.office.registered("customer");
+    let mut anna = centre.office.registered("anna");
+    let mut waiting = centre.call_in(&mut customer);
+    wait::until("a call that waits", STEP, EVERY, || {
+        (centre.board()["waiting"] == 1).then_some(())
+    });
+    centre.sign_in("anna");
+    let invite = anna.ring();
+    assert!(
+        invite.get("From").contains("customer"),
+        "the agent sees who calls: {}",
+        invite.get("From")
+    );
+    anna.reply(&invite, "180 Ringing", "", None);
+    let ringing = centre.wait_state("anna", "ringing");
+    let call = ringing["conversation"].as_str().expect("a call").to_owned();
+    let talk = anna.accept(&invite);
+    let talks = centre.wait_state("anna", "talk-in");
+    assert!(
+        talks["allowed"].as_array().is_some_and(|a| a.contains(&json!("hold"))),
+        "{talks}"
+    );
+    assert_eq!(
+        centre.act("anna", &json!({ "action": "hold" }))["conversation"],
+        json!(call)
+    );
+    centre.wait_state("anna", "held");
+    // What is not allowed now is refused with the state.
+    let (status, refusal) = centre.ask("POST", "/agents/anna/actions", &json!({ "action": "hold" }));
+    assert_eq!(
+        (status, refusal["code"].as_str()),
+        (409, Some("agent.state")),
+        "{refusal}"
+    );
+    centre.act("anna", &json!({ "action": "retrieve" }));
+    centre.wait_state("anna", "talk-in");
+    customer.hang_up(&mut waiting);
+    anna.hung_up(&talk);
+    centre.wait_state("anna", "wrap-up");
+    centre.wait_state("anna", "ready");
+    centre.office.over("normal");
+}
+
+/// Nobody answers in time: the agent is on break, and the next one has the call.
+#[test]
+fn an_agent_that_does_not_answer() {
+    let settings = json!({ "ring_secs": 5, "wrap_up": "off" });
+    let mut centre = Centre::start_with(&["anna", "ben"], &settings, &json!({ "strategy": "sequential" }));
+    let mut customer = centre.office.registered("customer");
+    let mut anna = centre.office.registered("anna");
+    let mut ben = centre.office.registered("ben");
+    centre.sign_in("anna");
+    centre.sign_in("ben");
+    let waiting = centre.call_in(&mut customer);
+    let first = anna.ring();
+    anna.reply(&first, "180 Ringing", "", None);
+    let cancel = anna.take_within("a CANCEL", STEP, |m| m.method() == "CANCEL" && m.status().is_none());
+    anna.reply(&cancel, "200 OK", "", None);
+    anna.reply(&first, "487 Request Terminated", "", None);
+    let missed = centre.wait_state("anna", "break");
+    assert_eq!(missed["reason"], "no answer");
+    let second = ben.ring();
+    let mut talk = ben.accept(&second);
+    centre.wait_state("ben", "talk-in");
+    ben.hang_up(&mut talk);
+    customer.hung_up(&waiting);
+    centre.wait_state("ben", "ready");
+    centre.office.over("normal");
+}
+
+/// The customer gives up while it waits, and while it rings.
+#[test]
+fn the_customer_gives_up() {
+    let mut centre = Centre::start(&["anna"]);
+    let mut customer = centre.office.registered("customer");
+    let mut anna = centre.office.registered("anna");
+    let mut waiting = centre.call_in(&mut customer);
+    customer.hang_up(&mut waiting);
+    centre.office.over("abandoned-queue");
+    centre.sign_in("anna");
+    let mut waiting = centre.call_in(&mut customer);
+    let invite = anna.ring();
+    anna.reply(&invite, "180 Ringing", "", None);
+    centre.wait_state("anna", "ringing");
+    customer.hang_up(&mut waiting);
+    let cancel = anna.take("a CANCEL", |m| m.method() == "CANCEL" && m.status().is_none());
+    anna.reply(&cancel, "200 OK", "", None);
+    anna.reply(&invite, "487 Request Terminated", "", None);
+    centre.wait_state("anna", "ready");
+    centre.office.over("abandoned-ringing");
+}
+
+/// Consultation with a colleague, swap, hand-over: the customer ends up with the colleague.
+#[test]
+fn a_consultation_and_a_hand_over() {
+    let settings = json!({ "wrap_up": "off" });
+    let mut centre = Centre::start_with(&["anna", "ben"], &settings, &json!({ "strategy": "sequential" }));
+    let mut customer = centre.office.registered("customer");
+    let mut anna = centre.office.registered("anna");
+    let mut ben = centre.office.registered("ben");
+    centre.sign_in("anna");
+    centre.sign_in("ben");
+    let waiting = centre.call_in(&mut customer);
+    let invite = anna.ring();
+    let talk = anna.accept(&invite);
+    centre.wait_state("anna", "talk-in");
+    centre.act("anna", &json!({ "action": "consult", "to": { "agent": "ben" } }));
+    centre.wait_state("anna", "consult-dialing");
+    let asked = ben.ring();
+    ben.reply(&asked, "180 Ringing", "", None);
+    let mut help = ben.accept(&asked);
+    centre.wait_state("anna", "consulting");
+    centre.wait_state("ben", "talk-consulted");
+    centre.act("anna", &json!({ "action": "swap" }));
+    centre.wait_state("anna", "consult-swapped");
+    centre.act("anna", &json!({ "action": "swap" }));
+    centre.act("anna", &json!({ "action": "complete" }));
+    anna.hung_up(&talk);
+    centre.wait_state("ben", "talk-in");
+    centre.wait_state("anna", "ready");
+    ben.hang_up(&mut help);
+    customer.hung_up(&waiting);
+    centre.wait_state("ben", "ready");
+    centre.office.over("normal");
+}
+
+/// An agent dials: its own telephone first, then the other party; and its telephone dials by itself.
+// accept: domain-model I12
+#[test]
+fn calls_of_an_agents_own() {
+    let settings = json!({ "wrap_up": "off" });
+    let mut centre = Centre::start_with(&["anna", "ben"], &settings, &json!({}));
+    let mut anna = centre.office.registered("anna");
+    let mut ben = centre.office.registered("ben");
+    centre.sign_in("anna");
+    centre.sign_in("ben");
+    let placed = centre.act("anna", &json!({ "action": "dial", "to": { "agent": "ben" } }));
+    assert!(placed["conversation"].is_string(), "{placed}");
+    let own = anna.ring();
+    centre.wait_state("anna", "dialing");
+    assert!(
+        ben.rest_for(Duration::from_millis(300)).is_empty(),
+        "not before the first has answered"
+    );
+    let mut talk = anna.accept(&own);
+    let invite = ben.ring();
+    let other = ben.accept(&invite);
+    centre.wait_state("anna", "talk-internal");
+    centre.wait_state("ben", "talk-internal");
+    anna.hang_up(&mut talk);
+    ben.hung_up(&other);
+    centre.wait_state("anna", "ready");
+    centre.office.over("normal");
+
+    let sdp = anna.sdp("sendrecv");
+    let mut talk = anna.invite("ben", "", &sdp);
+    let invite = ben.ring();
+    ben.reply(&invite, "180 Ringing", "", None);
+    centre.wait_state("anna", "dialing");
+    let other = ben.accept(&invite);
+    anna.response(&mut talk, 200);
+    centre.wait_state("anna", "talk-internal");
+    anna.hang_up(&mut talk);
+    ben.hung_up(&other);
+    centre.wait_state("ben", "ready");
+    centre.office.over("normal");
+}
+
+/// `kill -9` in a talk: the call has its record, the agent is in wrap-up and then ready as soon as its client is back.
+// accept: domain-model I19, 41
+#[test]
+fn a_crash_in_a_talk() {
+    let settings = json!({ "wrap_up": { "seconds": 2 } });
+    let mut centre = Centre::start_with(&["anna", "ben"], &settings, &json!({}));
+    let mut customer = centre.office.registered("customer");
+    let mut anna = centre.office.registered("anna");
+    centre.sign_in("anna");
+    centre.sign_in("ben");
+    centre.ask(
+        "PATCH",
+        "/agents/ben/duty",
+        &json!({ "state": "break", "reason": "lunch" }),
+    );
+    let _waiting = centre.call_in(&mut customer);
+    let invite = anna.ring();
+    let _talk = anna.accept(&invite);
+    centre.wait_state("anna", "talk-in");
+    wait::until("the change to be written", STEP, EVERY, || {
+        (centre.duty("anna")["seq"].as_u64() >= Some(4)).then_some(())
+    });
+    std::thread::sleep(Duration::from_millis(100));
+    centre.office.bed.server.kill_9();
+    centre.office.bed.server.launch();
+    let ben = centre.duty("ben");
+    assert_eq!(
+        (ben["state"].as_str(), ben["reason"].as_str()),
+        (Some("break"), Some("lunch")),
+        "{ben}"
+    );
+    assert_eq!(ben["connection_lost"], true);
+    centre.wait_state("anna", "ready");
+    centre.office.over("system-error");
+}
