@@ -196,6 +196,8 @@ fn entry(config: &Config, resource: &Resource) -> Option<(&'static str, String, 
                 RouteTarget::Number(n) => json!({ "number": n.as_str() }),
                 RouteTarget::Device(d) => json!({ "device": config.device(*d).map(|d| d.device.username.clone()) }),
                 RouteTarget::Trunk(t) => json!({ "trunk": t.to_string() }),
+                RouteTarget::Queue(q) => json!({ "queue": config.centre().queue(*q).map(|q| q.name.clone()) }),
+                RouteTarget::Agent(a) => json!({ "agent": config.centre().agent(*a).map(|a| a.login.clone()) }),
             };
             let number = r.number.as_str();
             let value = json!({ "application": app(r.application), "number": number, "target": target });
