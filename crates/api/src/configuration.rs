@@ -7,7 +7,7 @@
 
 use crate::applications;
 use crate::centre::{self, agents, groups, queues, settings};
-use crate::desk::Desk;
+use crate::desk::{About, Desk};
 use crate::devices;
 use crate::error::{Code, Problem};
 use crate::request::{self, Answer, Body, OfTenant, Query};
@@ -624,10 +624,15 @@ async fn carry_out(api: &Desk, tenant: TenantId, file_in: &File, apply: bool, pr
             .apply(tenant, stage.puts, removed, ((api.now)(), kept))
             .await?;
     }
-    request::ok(Report {
+    let mut answer = request::ok(Report {
         applied: apply,
         changes,
-    })
+    })?;
+    answer.extensions_mut().insert(About {
+        tenant: Some(tenant),
+        id: String::new(),
+    });
+    Ok(answer)
 }
 
 /// `POST /configuration/import`.

@@ -151,6 +151,8 @@ async fn what_would_change_is_said_then_done_and_then_undone() {
     let (status, report) = import(&h, json!({ "file": file, "prune": true, "apply": true })).await;
     assert_eq!((status, said(&report)), (200, expected.map(str::to_owned).to_vec()));
     assert_eq!(h.get("/agents").await["items"].as_array().unwrap().len(), 1);
+    let log = h.get("/audit?tenant=acme&limit=1").await;
+    assert_eq!(log["items"][0]["action"], "configuration.import");
     assert_eq!(h.get("/agents/li").await["wrap_up"], json!({ "seconds": 30 }));
     let (_, report) = h.ask(Method::POST, "/configuration/rollback", json!({})).await;
     assert_eq!((&report["applied"], said(&report).len()), (&json!(false), 6));
