@@ -329,7 +329,7 @@ impl Desk {
                 reserved,
             }) => {
                 let (tell, answer) = oneshot::channel();
-                let command = Command::Centre(Box::new(command));
+                let command = Command::Centre(command);
                 let mail = Mail::Command(Box::new((command, None)), tell);
                 let posted = self.switch.conversations.post(conversation, mail);
                 let own = self.own.clone();
@@ -404,7 +404,7 @@ impl Desk {
         }
         Ok(Begun::Asked {
             conversation,
-            command,
+            command: Box::new(command),
             reserved,
         })
     }
@@ -531,11 +531,11 @@ impl Desk {
         let reserved = Some((plan.ticket, Part::Monitor));
         Ok(Begun::Asked {
             conversation,
-            command: CentreCommand::Monitor {
+            command: Box::new(CentreCommand::Monitor {
                 plan,
                 of: watched,
                 whisper,
-            },
+            }),
             reserved,
         })
     }
@@ -668,7 +668,7 @@ enum Begun {
     /// Its call is asked; who was reserved for that.
     Asked {
         conversation: ConversationId,
-        command: CentreCommand,
+        command: Box<CentreCommand>,
         reserved: Option<(Ticket, Part)>,
     },
 }
