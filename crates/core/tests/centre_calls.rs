@@ -3,61 +3,14 @@
 mod office;
 
 use office::*;
+use strowger_core::call::LegFact;
 use strowger_core::call::centre::{CentreCommand, Entry, Whom};
-use strowger_core::call::{LegFact, PlayId, Sound};
 use strowger_core::cause::{By, Cause, Role};
-use strowger_core::centre::agent::{self, Choice, Client, Engagement, Part, State, Variant, Verb};
-use strowger_core::centre::resource::{AgentLost, CentreSettings, ConsultFailure, NoAnswer, WrapUp};
+use strowger_core::centre::agent::{self, Client, Engagement, Part, State, Variant, Verb};
+use strowger_core::centre::resource::{CentreSettings, ConsultFailure, NoAnswer};
 use strowger_core::event::{Kind, Outcome};
 use strowger_core::id::ConversationId;
-use strowger_core::ivr::flow::{self, Assign, Party, Say, Tries};
-use strowger_core::ivr::{self, Flow, Library, Node, Template};
 use strowger_core::{AgentId, LegSeq};
-
-fn settings() -> CentreSettings {
-    CentreSettings {
-        wrap_up: WrapUp::Seconds(15),
-        ..CentreSettings::default()
-    }
-}
-
-fn office_of(settings: CentreSettings, signed_in: u128) -> Office {
-    let agents = (1..=4).map(|n| agent(n, &[(SALES, 5), (CARE, 5)])).collect();
-    let mut office = Office::new(settings, agents, vec![queue(Q_SALES, SALES), queue(Q_CARE, CARE)]);
-    for n in 1..=signed_in {
-        office.sign_in(n);
-    }
-    office
-}
-
-fn office_with(signed_in: u128) -> Office {
-    office_of(settings(), signed_in)
-}
-
-fn finish(office: &mut Office, id: ConversationId) {
-    office.pass(120);
-    assert!(office.is_over(id));
-    let (record, log) = office.ended.iter().find(|(r, _)| r.id == id).unwrap();
-    sound(record, log);
-}
-
-/// An agent that talks to a customer and asks a colleague, who has answered: the call, the legs of agent and colleague.
-fn consulting(office: &mut Office) -> (ConversationId, u16, u16) {
-    let (id, leg, third) = consult_dialing(office);
-    office.ring_and_answer(id, third);
-    assert_eq!(office.state(1), State::Consulting);
-    assert_eq!(office.state(2), State::TalkConsulted);
-    (id, leg, third)
-}
-
-fn consult_dialing(office: &mut Office) -> (ConversationId, u16, u16) {
-    let (id, leg) = talking(office, 1);
-    let whom = office.colleague(2, Part::Consult, id).unwrap();
-    assert!(office.verb(1, Verb::Consult, |t| CentreCommand::Consult(t, whom)));
-    assert_eq!(office.state(1), State::ConsultDialing);
-    let third = office.leg_of(id, 2);
-    (id, leg, third)
-}
 
 #[test]
 fn an_inbound_call_from_queue_to_wrap_up() {
@@ -141,7 +94,7 @@ fn the_caller_leaves_at_each_step() {
 }
 
 /// M33: a phone that answers by itself without a word of alerting.
-// accept: domain-model 33
+// accept: domain-model M33
 #[test]
 fn a_phone_that_answers_without_alerting() {
     let mut office = office_with(1);
@@ -256,7 +209,7 @@ fn an_internal_call() {
 }
 
 /// 21, 22, 27, 45: WB shows 9, 12, 16, 17, 5; the colleague has the call afterwards.
-// accept: domain-model 34
+// accept: domain-model M34
 #[test]
 fn a_consultation_completed() {
     let mut office = office_with(2);
@@ -341,7 +294,7 @@ fn the_customer_leaves_in_a_consultation() {
 }
 
 /// 35, 22a: a third party that fails, or is given up, never shows as a talk.
-// accept: domain-model 35
+// accept: domain-model M35
 #[test]
 fn a_third_party_that_does_not_come() {
     for policy in [ConsultFailure::Retrieve, ConsultFailure::StayHeld] {
@@ -379,7 +332,7 @@ fn a_third_party_that_does_not_come() {
 }
 
 /// 37, 49, 50: the talking and the held party of a swapped consultation leave.
-// accept: domain-model 37
+// accept: domain-model M37
 #[test]
 fn either_party_of_a_swapped_consultation_leaves() {
     for first_leaves in [true, false] {
@@ -400,7 +353,7 @@ fn either_party_of_a_swapped_consultation_leaves() {
 }
 
 /// 36, 51: an agent that hangs up while the third still rings leaves the customer to it, and never in silence.
-// accept: domain-model 36
+// accept: domain-model M36
 #[test]
 fn a_hand_over_before_the_answer() {
     for answers in [true, false] {
@@ -428,7 +381,7 @@ fn a_hand_over_before_the_answer() {
 }
 
 /// 38, 29: a conference of three, each of whom leaves first.
-// accept: domain-model 38
+// accept: domain-model M38
 #[test]
 fn a_conference_and_who_leaves_it() {
     for (leaves, one, two) in [
@@ -530,171 +483,8 @@ fn blind_transfers() {
     finish(&mut office, id);
 }
 
-/// 31, 32, 53 to 55: a supervisor listens, whispers, barges in and takes over.
-// accept: domain-model I14, 30
-#[test]
-fn supervision() {
-    let watch = |office: &mut Office, whisper: bool| {
-        let (id, leg) = talking(office, 1);
-        let of = office.ticket(1);
-        let plan = office.reserve(3, Part::Monitor, id).unwrap();
-        office
-            .command(id, CentreCommand::Monitor { plan, of, whisper })
-            .unwrap();
-        let ear = office.leg_of(id, 3);
-        office.pick_up(id, ear);
-        assert_eq!(office.state(3), State::Monitoring);
-        (id, leg, ear)
-    };
-    let mut office = office_with(1);
-    office.sign_in(3);
-    office.agent(3, agent::Input::Choose(Choice::Break("rounds".into())));
-    let (id, leg, ear) = watch(&mut office, false);
-    assert_eq!(office.hears(id, ear), vec![0, leg]);
-    assert_eq!(
-        (office.hears(id, 0), office.hears(id, leg)),
-        (vec![leg], vec![0]),
-        "nobody hears it"
-    );
-    assert_eq!(office.state(1), State::TalkIn, "and nobody sees it");
-    let t = office.ticket(3);
-    office.command(id, CentreCommand::Whisper(t, true)).unwrap();
-    assert_eq!((office.hears(id, 0), office.hears(id, leg)), (vec![leg], vec![0, ear]));
-    office.command(id, CentreCommand::Whisper(t, false)).unwrap();
-    // 53: a party on hold is taken back first.
-    assert!(office.verb(1, Verb::Hold, CentreCommand::Hold));
-    assert!(office.verb(3, Verb::Barge, CentreCommand::Barge));
-    assert_eq!(
-        (office.state(1), office.state(3)),
-        (State::Conference, State::Conference)
-    );
-    assert_eq!(office.hears(id, 0), vec![leg, ear]);
-    // 54.
-    assert!(office.verb(3, Verb::TakeOver, CentreCommand::TakeOver));
-    assert_eq!((office.state(1), office.state(3)), (State::WrapUp, State::TalkIn));
-    assert_eq!(office.hears(id, 0), vec![ear]);
-    office.hang_up(id, 0);
-    // 35: after a monitoring, where it was.
-    assert_eq!(
-        (office.state(3), office.acd.agent(AgentId(3)).unwrap().reason()),
-        (State::Break, "rounds")
-    );
-    finish(&mut office, id);
-
-    // 30: it ends with the call, and with the agent's part in it.
-    for customer_leaves in [true, false] {
-        let mut office = office_with(1);
-        office.sign_in(3);
-        office.agent(3, agent::Input::Choose(Choice::Break("rounds".into())));
-        let (id, leg, _) = watch(&mut office, false);
-        office.hang_up(id, if customer_leaves { 0 } else { leg });
-        assert_eq!(office.state(3), State::Break);
-        finish(&mut office, id);
-    }
-    // Only a talking agent can be listened to.
-    let mut office = office_with(1);
-    office.sign_in(3);
-    let id = office.call_in(Q_SALES);
-    let of = office.ticket(1);
-    let plan = office.reserve(3, Part::Monitor, id).unwrap();
-    let ticket = plan.ticket;
-    assert!(
-        office
-            .command(
-                id,
-                CentreCommand::Monitor {
-                    plan,
-                    of,
-                    whisper: false
-                }
-            )
-            .is_err()
-    );
-    office.tell_acd(strowger_core::centre::acd::Input::Fact(ticket, agent::Fact::Ended));
-    assert_eq!(office.state(3), State::Ready);
-    office.hang_up(id, 0);
-    finish(&mut office, id);
-}
-
-/// 53 from the side of a muted agent: it is not heard, and hears.
-#[test]
-fn a_muted_agent() {
-    let mut office = office_with(1);
-    let (id, leg) = talking(&mut office, 1);
-    let t = office.ticket(1);
-    office.command(id, CentreCommand::Mute(t, true)).unwrap();
-    assert_eq!((office.hears(id, 0), office.hears(id, leg)), (vec![], vec![0]));
-    assert!(!office.plays(id, 0), "muted is not on hold");
-    office.command(id, CentreCommand::Mute(t, false)).unwrap();
-    assert_eq!(office.hears(id, 0), vec![leg]);
-    office.hang_up(id, 0);
-    finish(&mut office, id);
-}
-
-/// §8 "agent lost in talk", K54, and "agent lost during consult".
-#[test]
-fn an_agent_that_is_lost() {
-    for (policy, requeued) in [(AgentLost::RequeueFront, true), (AgentLost::End, false)] {
-        let mut office = office_of(
-            CentreSettings {
-                agent_lost: policy,
-                ..settings()
-            },
-            1,
-        );
-        let (id, leg) = talking(&mut office, 1);
-        let other = office.call_in(Q_SALES);
-        office.leg(id, leg, LegFact::Silent);
-        if requeued {
-            assert!(office.plays(id, 0));
-            office.sign_in(2);
-            assert_eq!(
-                office.record(id).parts.last().unwrap().agent,
-                AgentId(2),
-                "before the one that waited"
-            );
-            assert_eq!(office.record(id).parts[0].outcome, Some(Outcome::Lost));
-            office.hang_up(id, 0);
-        }
-        finish(&mut office, id);
-        let _ = other;
-    }
-    for answered in [false, true] {
-        let mut office = office_with(2);
-        let (id, leg, third) = consult_dialing(&mut office);
-        if answered {
-            office.ring_and_answer(id, third);
-        }
-        office.leg(id, leg, LegFact::Lost);
-        if answered {
-            assert_eq!(office.state(2), State::TalkIn, "first party and third are joined");
-            assert_eq!(office.hears(id, 0), vec![third]);
-        } else {
-            assert!(office.plays(id, 0), "the first party is back in the queue");
-        }
-        office.hang_up(id, 0);
-        finish(&mut office, id);
-    }
-}
-
-/// 66, §5.5: hold by the device itself.
-#[test]
-fn the_device_holds() {
-    let mut office = office_with(1);
-    let (id, leg) = talking(&mut office, 1);
-    office.leg(id, leg, LegFact::Held);
-    assert_eq!(office.state(1), State::Held);
-    assert!(office.plays(id, 0) && !office.plays(id, leg));
-    office.leg(id, leg, LegFact::Retrieved);
-    assert_eq!(office.state(1), State::TalkIn);
-    office.leg(id, leg, LegFact::Held);
-    office.hang_up(id, 0);
-    assert_eq!(office.state(1), State::WrapUp);
-    finish(&mut office, id);
-}
-
 /// M43: one agent, policy READY, one caller who waits on: at least ten seconds between offers, and its place is kept.
-// accept: domain-model 43
+// accept: domain-model M43
 #[test]
 fn the_only_agent_does_not_answer() {
     let mut office = office_of(
@@ -721,7 +511,7 @@ fn the_only_agent_does_not_answer() {
 }
 
 /// M39: customer, agent and third hang up within a millisecond, in every order and with every crossing.
-// accept: domain-model 39
+// accept: domain-model M39
 #[test]
 fn all_hang_up_at_once() {
     let mut seed = 7u64;
@@ -757,7 +547,7 @@ fn all_hang_up_at_once() {
 }
 
 /// 38 and the reset of 40: an agent whose page is gone keeps its call; a reset ends its legs, and there is a record.
-// accept: domain-model 29
+// accept: domain-model M29
 #[test]
 fn a_lost_page_and_a_reset() {
     let mut office = office_with(1);
@@ -951,184 +741,4 @@ fn calls_from_and_to_an_agents_device() {
         office.hang_up(id, 0);
         finish(&mut office, id);
     }
-}
-
-/// A flow: welcome, a menu, then the queue, an agent, or nothing.
-fn flow_library() -> std::sync::Arc<Library> {
-    let say = |name: &str| vec![Say::Prompt(name.to_owned())];
-    let choice = |key, label: &str, next: &str| flow::Choice {
-        key,
-        label: label.to_owned(),
-        next: next.to_owned(),
-    };
-    let text = |t: &str| Template::new(t);
-    let nodes = [
-        (
-            "welcome",
-            Node::Play {
-                say: say("welcome"),
-                skip: true,
-                next: "menu".into(),
-            },
-        ),
-        (
-            "menu",
-            Node::Menu {
-                say: say("menu"),
-                choices: vec![choice('1', "sales", "note"), choice('2', "agent", "agent")],
-                tries: Tries::default(),
-                failed: "bye".into(),
-            },
-        ),
-        (
-            "note",
-            Node::Set {
-                values: vec![Assign {
-                    name: "wish".into(),
-                    value: text("sales"),
-                    attach: true,
-                }],
-                next: "queue".into(),
-            },
-        ),
-        (
-            "queue",
-            Node::Queue {
-                queue: text("sales"),
-                priority: 0,
-                failed: "bye".into(),
-            },
-        ),
-        (
-            "agent",
-            Node::Transfer {
-                to: Party::Agent(text("2")),
-                ring_seconds: 30,
-                failed: "menu".into(),
-            },
-        ),
-        (
-            "bye",
-            Node::HangUp {
-                say: say("bye"),
-                cause: Cause::Normal,
-            },
-        ),
-    ];
-    let main = Flow {
-        start: "welcome".into(),
-        on_fault: None,
-        language: strowger_core::spoken::Language::English,
-        max_seconds: 600,
-        nodes: nodes.into_iter().map(|(name, node)| (name.to_owned(), node)).collect(),
-    };
-    std::sync::Arc::new(Library {
-        flows: [("main".to_owned(), std::sync::Arc::new(main))].into(),
-        ..Library::default()
-    })
-}
-
-fn guided(office: &mut Office) -> ConversationId {
-    let id = office.id();
-    let number = |t: &str| strowger_core::Number::parse(t, strowger_core::number::CHINA).unwrap();
-    let entry = Entry::Flow {
-        dialog: strowger_core::event::DialogRef::default(),
-        library: flow_library(),
-        flow: "main".into(),
-        call: ivr::Call {
-            conversation: id,
-            caller: Some(number("13800138000")),
-            called: number("02161230000"),
-            region: None,
-        },
-    };
-    office.open(id, Kind::Inbound, entry);
-    id
-}
-
-/// What the flow lets a caller hear now.
-fn sounds(office: &Office, id: ConversationId) -> Option<(PlayId, String)> {
-    let layout = &office.calls[&id].layout;
-    let play = layout.legs.iter().find(|l| l.leg == LegSeq(0))?.play.clone()?;
-    match play.sound {
-        Sound::Prompt(name) => Some((play.id, name)),
-        _ => None,
-    }
-}
-
-fn played(office: &mut Office, id: ConversationId, name: &str) {
-    let (play, heard) = sounds(office, id).unwrap();
-    assert_eq!(heard, name);
-    office.input(id, strowger_core::call::Input::Played(play));
-}
-
-#[test]
-fn a_guided_call() {
-    let mut office = office_with(2);
-    let id = guided(&mut office);
-    assert_eq!(office.requests[0].2, Asked::Answer);
-    played(&mut office, id, "welcome");
-    played(&mut office, id, "menu");
-    // A key that means nothing, then one that does.
-    office.leg(id, 0, LegFact::Digit('9'));
-    played(&mut office, id, "menu");
-    office.leg(id, 0, LegFact::Digit('1'));
-    let record = office.record(id);
-    assert_eq!(record.path, [('1', "sales".to_owned())]);
-    assert_eq!(record.attached, [("wish".to_owned(), "sales".to_owned())]);
-    let leg = office.leg_of(id, 1);
-    office.ring_and_answer(id, leg);
-    assert_eq!(office.state(1), State::TalkIn);
-    // Keys are the parties' own from here on.
-    office.leg(id, 0, LegFact::Digit('2'));
-    assert_eq!(office.hears(id, 0), vec![leg]);
-    office.hang_up(id, 0);
-    finish(&mut office, id);
-
-    // To an agent who does not answer: back to the menu, and out of it.
-    let id = guided(&mut office);
-    office.pass(60);
-    office.leg(id, 0, LegFact::Digit('2'));
-    let leg = office.leg_of(id, 2);
-    office.ring(id, leg);
-    office.pass(30);
-    assert_eq!(office.state(2), State::Ready);
-    assert_eq!(sounds(&office, id).unwrap().1, "menu");
-    office.hang_up(id, 0);
-    assert_eq!(office.record(id).end.unwrap().0, Cause::AbandonedIvr);
-    finish(&mut office, id);
-
-    // Nobody does anything: the flow ends the call by itself.
-    let id = guided(&mut office);
-    for _ in 0..12 {
-        if let Some((play, _)) = office.calls.contains_key(&id).then(|| sounds(&office, id)).flatten() {
-            office.input(id, strowger_core::call::Input::Played(play));
-        }
-        office.pass(10);
-    }
-    assert!(office.is_over(id));
-    assert_eq!(office.record(id).end.unwrap().0, Cause::Normal);
-    finish(&mut office, id);
-}
-
-/// A queue that gives the call up gives it back to the flow.
-#[test]
-fn a_flow_gets_its_call_back_from_the_queue() {
-    let mut office = Office::new(
-        settings(),
-        vec![agent(1, &[(SALES, 5)])],
-        vec![strowger_core::centre::resource::Queue {
-            max_wait_secs: 30,
-            ..queue(Q_SALES, SALES)
-        }],
-    );
-    let id = guided(&mut office);
-    office.leg(id, 0, LegFact::Digit('1'));
-    office.leg(id, 0, LegFact::Digit('1'));
-    assert_eq!(office.acd.boards().next().unwrap().waiting, 1);
-    office.pass(31);
-    played(&mut office, id, "bye");
-    office.pass(3);
-    assert!(office.is_over(id));
-    finish(&mut office, id);
 }

@@ -11,7 +11,7 @@ use strowger_core::call::{
 use strowger_core::cause::Role;
 use strowger_core::centre::acd::{self, Acd, Enqueue, Offer, Output, QueueFact, Setup};
 use strowger_core::centre::agent::{self, Change, Choice, Client, DeviceMode, Engagement, Part, State, Ticket, Verb};
-use strowger_core::centre::resource::{Agent, CentreSettings, Overflow, Queue, Skill};
+use strowger_core::centre::resource::{Agent, CentreSettings, Overflow, Queue, Skill, WrapUp};
 use strowger_core::event::{Created, DialogRef, Event, Fact, Kind, RecordMode};
 use strowger_core::ivr::HandOver;
 use strowger_core::number::{CHINA, Number};
@@ -657,4 +657,49 @@ pub fn looks(record: &ConversationRecord, log: &[Event], part: u16) -> Vec<Engag
         _ => None,
     };
     log.iter().filter_map(of).collect()
+}
+
+pub fn settings() -> CentreSettings {
+    CentreSettings {
+        wrap_up: WrapUp::Seconds(15),
+        ..CentreSettings::default()
+    }
+}
+
+pub fn office_of(settings: CentreSettings, signed_in: u128) -> Office {
+    let agents = (1..=4).map(|n| agent(n, &[(SALES, 5), (CARE, 5)])).collect();
+    let mut office = Office::new(settings, agents, vec![queue(Q_SALES, SALES), queue(Q_CARE, CARE)]);
+    for n in 1..=signed_in {
+        office.sign_in(n);
+    }
+    office
+}
+
+pub fn office_with(signed_in: u128) -> Office {
+    office_of(settings(), signed_in)
+}
+
+pub fn finish(office: &mut Office, id: ConversationId) {
+    office.pass(120);
+    assert!(office.is_over(id));
+    let (record, log) = office.ended.iter().find(|(r, _)| r.id == id).unwrap();
+    sound(record, log);
+}
+
+/// An agent that talks to a customer and asks a colleague, who has answered: the call, the legs of agent and colleague.
+pub fn consulting(office: &mut Office) -> (ConversationId, u16, u16) {
+    let (id, leg, third) = consult_dialing(office);
+    office.ring_and_answer(id, third);
+    assert_eq!(office.state(1), State::Consulting);
+    assert_eq!(office.state(2), State::TalkConsulted);
+    (id, leg, third)
+}
+
+pub fn consult_dialing(office: &mut Office) -> (ConversationId, u16, u16) {
+    let (id, leg) = talking(office, 1);
+    let whom = office.colleague(2, Part::Consult, id).unwrap();
+    assert!(office.verb(1, Verb::Consult, |t| CentreCommand::Consult(t, whom)));
+    assert_eq!(office.state(1), State::ConsultDialing);
+    let third = office.leg_of(id, 2);
+    (id, leg, third)
 }

@@ -200,7 +200,7 @@ fn a_call_waits_for_an_agent_and_an_agent_for_a_call() {
 }
 
 /// I17, I36, 43: an offer that fails puts the call where it was, and its agent is left out for a while.
-// accept: domain-model I17, I36, 43
+// accept: domain-model I17, I36, M43
 #[test]
 fn a_missed_call_keeps_its_place() {
     let settings = CentreSettings {
@@ -246,7 +246,7 @@ fn a_missed_call_keeps_its_place() {
 }
 
 /// 43, 41: nobody is punished for a device that failed, or for a break pressed in time.
-// accept: domain-model 32, 44
+// accept: domain-model M32, M44
 #[test]
 fn the_next_agent_gets_the_call() {
     for device in [true, false] {
@@ -553,7 +553,7 @@ fn the_auditor_frees_an_agent_whose_call_is_gone() {
     assert_eq!(bed.state(1), State::Reserved);
 }
 
-// accept: domain-model 28
+// accept: domain-model M28
 #[test]
 fn an_outbound_only_agent_is_never_offered_a_call() {
     let mut bed = Bed::new(quick(), two(), vec![queue(Q_SALES, SALES)]);

@@ -469,7 +469,7 @@ fn a_call_of_the_queue_from_reservation_to_ready() {
 }
 
 /// 13, 61 and K6: what a missed call does.
-// accept: domain-model 40
+// accept: domain-model M40
 #[test]
 fn missed_calls() {
     for (policy, after) in [
@@ -506,7 +506,7 @@ fn missed_calls() {
 }
 
 /// 41: a device that fails before it alerts is no fault of the agent's.
-// accept: domain-model 32
+// accept: domain-model M32
 #[test]
 fn a_device_that_fails_before_it_alerts() {
     for late in [false, true] {
@@ -529,7 +529,7 @@ fn a_device_that_fails_before_it_alerts() {
 }
 
 /// 43: what rings nothing yet may be turned away from.
-// accept: domain-model 44
+// accept: domain-model M44
 #[test]
 fn a_reserved_agent_turns_to_something_else() {
     for (choice, after) in [
@@ -551,7 +551,7 @@ fn a_reserved_agent_turns_to_something_else() {
     assert_eq!(bed.state(), State::Reserved);
 }
 
-// accept: domain-model 27
+// accept: domain-model M27
 #[test]
 fn a_break_in_a_call_begins_after_it() {
     let (mut bed, ticket) = in_state(State::TalkIn, CentreSettings::default());
@@ -585,7 +585,7 @@ fn a_break_in_a_call_begins_after_it() {
     assert!(bed.try_go(Input::Choose(Choice::Break("lunch".into()))).is_err());
 }
 
-// accept: domain-model 26
+// accept: domain-model M26
 #[test]
 fn sign_in_names_at_most_twenty_groups_and_one_that_it_has() {
     let sign_in = |groups: Vec<GroupId>| Input::SignIn {
@@ -601,7 +601,7 @@ fn sign_in_names_at_most_twenty_groups_and_one_that_it_has() {
 }
 
 /// 40: a reset frees an agent in any state.
-// accept: domain-model 29
+// accept: domain-model M29
 #[test]
 fn a_reset_frees_the_agent() {
     for state in State::ALL {
@@ -740,7 +740,7 @@ fn states_partition_the_time() {
 }
 
 /// 60: a restart in every state.
-// accept: domain-model 41, I19
+// accept: domain-model M41, I19
 #[test]
 fn a_restart_in_every_state() {
     for settings in profiles() {
