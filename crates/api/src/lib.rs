@@ -51,6 +51,7 @@ use strowger_runtime::Calls;
 use strowger_runtime::centre::Desks;
 use strowger_store::Store;
 
+pub use centre::follow as follow_centre;
 pub use error::{Code, Problem};
 pub use ice_servers::IceServers;
 pub use identity::Identity;

@@ -44,7 +44,7 @@ async fn a_recording_moves_from_the_spool_into_the_store_and_stays_readable() {
     assert!(is_name(&name), "{name}");
     h.spool(&name, b"0123456789");
     h.spool(&format!("{name}.part"), b"x");
-    assert_eq!(h.blobs.spooled().await.unwrap(), [name.clone()]);
+    assert_eq!(h.blobs.spooled().await.unwrap(), std::slice::from_ref(&name));
     assert_eq!((h.blobs.stats().waiting, h.blobs.stats().waiting_bytes), (1, 10));
     for place in ["spool", "store"] {
         let part = wanted("bytes=2-4");

@@ -301,6 +301,8 @@ fn api_of(
         settings: ApplicationSettings::default(),
     };
     let events = Arc::new(strowger_api::events::EventHub::new(now(), None));
+    let changes = switch.centre_events();
+    tokio::spawn(strowger_api::follow_centre(events.clone(), store.clone(), changes));
     Api {
         store: store.clone(),
         calls: Arc::new(SwitchCalls(switch.clone())),

@@ -3,8 +3,11 @@
 pub(crate) mod agents;
 pub(crate) mod duty;
 pub(crate) mod groups;
+mod push;
 pub(crate) mod queues;
 pub(crate) mod settings;
+
+pub use push::follow;
 
 use crate::desk::Desk;
 use crate::error::Problem;

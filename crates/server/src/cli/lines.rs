@@ -430,10 +430,11 @@ pub enum Route {
     /// List them
     #[command(after_help = "Example:\n  strowger route list")]
     List(OfTenant),
-    /// Send calls to a number on to a number, a device or a trunk
+    /// Send calls to a number on to a queue, an agent, a number, a device or a trunk
     #[command(
         after_help = "Examples:\n  strowger route add 01062345678 --application 0a1b…32 digits --to-device desk-1\n  \
-        strowger route add 01062345679 --application 0a1b…32 digits --to-trunk pbx"
+        strowger route add 01062345679 --application 0a1b…32 digits --to-trunk pbx\n  \
+        strowger route add 01062345680 --application 0a1b…32 digits --to-queue sales"
     )]
     Add {
         /// The number that is called
@@ -462,6 +463,12 @@ pub struct Target {
     /// To a trunk, by name or id, with the called number as the trunk's rules write it
     #[arg(long, visible_alias = "trunk", value_name = "TRUNK")]
     to_trunk: Option<String>,
+    /// To whoever serves a queue, by name or id
+    #[arg(long, value_name = "QUEUE")]
+    to_queue: Option<String>,
+    /// To an agent, by login or id
+    #[arg(long, value_name = "AGENT")]
+    to_agent: Option<String>,
 }
 
 impl Route {
@@ -483,11 +490,18 @@ impl Route {
                 application,
                 target,
             } => {
-                let target = match (target.to_number, target.to_device, target.to_trunk) {
-                    (Some(n), _, _) => json!({ "number": n }),
-                    (None, Some(d), _) => json!({ "device": d }),
-                    (None, None, t) => json!({ "trunk": t }),
-                };
+                // The parser sees to it that there is exactly one.
+                let named = [
+                    ("number", target.to_number),
+                    ("device", target.to_device),
+                    ("trunk", target.to_trunk),
+                    ("queue", target.to_queue),
+                    ("agent", target.to_agent),
+                ];
+                let target: serde_json::Map<String, serde_json::Value> = named
+                    .into_iter()
+                    .filter_map(|(kind, name)| Some((kind.to_owned(), json!(name?))))
+                    .collect();
                 send(
                     "POST",
                     "/routes",

@@ -1,0 +1,93 @@
+//! What happens at the desks, pushed to those who follow a tenant's events.
+
+use crate::events::{Audience, EventHub};
+use crate::time::rfc3339;
+use serde_json::{Value, json};
+use std::sync::Arc;
+use strowger_core::Stamp;
+use strowger_core::centre::acd::{Left, QueueFact, Queued};
+use strowger_core::centre::agent::Unanswered;
+use strowger_runtime::centre::CentreEvent;
+use strowger_store::Store;
+use strowger_store::config::Config;
+use tokio::sync::broadcast;
+use tokio::sync::broadcast::error::RecvError;
+
+/// Publishes what a listener hears, until the desks are gone.
+pub async fn follow(hub: Arc<EventHub>, store: Store, mut events: broadcast::Receiver<Arc<CentreEvent>>) {
+    loop {
+        match events.recv().await {
+            Ok(event) => {
+                let (at, topic, audience, data) = pushed(&event, &store.snapshot());
+                hub.publish(event.tenant(), at, topic, audience, data.to_string());
+            }
+            // The process was so busy that changes were dropped here; agents and queues can be asked for.
+            Err(RecvError::Lagged(missed)) => {
+                tracing::warn!(missed, "changes of agents and queues were not pushed");
+            }
+            Err(RecvError::Closed) => return,
+        }
+    }
+}
+
+/// An event as it is pushed: an agent's own user sees what the agent does, supervisors see all.
+fn pushed(event: &CentreEvent, config: &Config) -> (Stamp, &'static str, Audience, Value) {
+    match event {
+        CentreEvent::Agent {
+            agent,
+            seq,
+            change,
+            conversation,
+            ..
+        } => {
+            let found = config.centre().agent(*agent);
+            let user = found.and_then(|a| a.user);
+            let data = json!({
+                "agent": agent.to_string(),
+                "login": found.map(|a| a.login.clone()),
+                "seq": seq,
+                "from": change.from.name(),
+                "state": change.to.name(),
+                "reason": (!change.reason.is_empty()).then_some(&change.reason),
+                "wrap_up_until": change.until.map(rfc3339),
+                "call_only": change.overlays.call_only,
+                "connection_lost": change.overlays.lost,
+                "device_lost": change.overlays.device_lost,
+                "muted": change.overlays.muted,
+                "conversation": conversation.map(|c| c.to_string()),
+            });
+            let audience = user.map_or(Audience::Tenant, Audience::User);
+            (change.at, "agent.changed", audience, data)
+        }
+        CentreEvent::Queue { fact, .. } => (fact.at, "queue.changed", Audience::Tenant, queue(fact)),
+    }
+}
+
+fn queue(fact: &QueueFact) -> Value {
+    let mut data = json!({ "queue": fact.queue.to_string(), "conversation": fact.conversation.to_string() });
+    let (what, agent, why) = match &fact.what {
+        Queued::Entered { priority, since } => {
+            data["priority"] = json!(priority);
+            data["since"] = json!(rfc3339(*since));
+            ("entered", None, None)
+        }
+        Queued::Offered(agent) => ("offered", Some(agent), None),
+        Queued::Returned(agent, why) => ("returned", Some(agent), Some(name_of(*why))),
+        Queued::Left(Left::Answered(agent)) => ("answered", Some(agent), None),
+        Queued::Left(left) => ("left", None, Some(left.name())),
+    };
+    data["what"] = json!(what);
+    data["agent"] = json!(agent.map(ToString::to_string));
+    data["why"] = json!(why);
+    data
+}
+
+const fn name_of(why: Unanswered) -> &'static str {
+    match why {
+        Unanswered::Expired => "expired",
+        Unanswered::Rejected => "rejected",
+        Unanswered::Device => "device",
+        Unanswered::Media => "media",
+        Unanswered::Withdrawn => "withdrawn",
+    }
+}
