@@ -3,12 +3,12 @@
 mod office;
 
 use office::*;
-use strowger_core::AgentId;
-use strowger_core::call::LegFact;
 use strowger_core::call::centre::CentreCommand;
+use strowger_core::call::{Input, LegFact, PartyPlan, Target, TransferPlan};
 use strowger_core::centre::agent::{self, Choice, Part, State, Verb};
-use strowger_core::centre::resource::{AgentLost, CentreSettings};
+use strowger_core::centre::resource::{AgentLost, CentreSettings, WrapUp};
 use strowger_core::event::Outcome;
+use strowger_core::{AgentId, LegSeq};
 
 /// 31, 32, 53 to 55: a supervisor listens, whispers, barges in and takes over.
 // accept: domain-model I14, M30
@@ -171,4 +171,69 @@ fn the_device_holds() {
     office.hang_up(id, 0);
     assert_eq!(office.state(1), State::WrapUp);
     finish(&mut office, id);
+}
+
+/// A desk telephone that hands its talk over by REFER does what the command does.
+#[test]
+fn a_desk_telephone_hands_over() {
+    let refer = |office: &mut Office, id, leg: u16, target: Target, attended: bool| {
+        let plan = Box::new(TransferPlan {
+            party: PartyPlan {
+                target,
+                text: "8002".into(),
+                cli: None,
+            },
+            attended,
+        });
+        office.input(id, Input::Transfer { by: LegSeq(leg), plan });
+    };
+    let mut office = office_with(2);
+    let (id, leg) = talking(&mut office, 1);
+    refer(&mut office, id, leg, Target::Agent(AgentId(2)), true);
+    assert_eq!(office.state(1), State::TalkIn, "with a call of its own it is refused");
+    refer(&mut office, id, leg, Target::Agent(AgentId(2)), false);
+    assert_eq!(office.state(1), State::WrapUp);
+    let third = office.leg_of(id, 2);
+    office.ring_and_answer(id, third);
+    assert_eq!(office.state(2), State::TalkIn);
+    assert_eq!(office.hears(id, 0), vec![third]);
+    office.hang_up(id, 0);
+    finish(&mut office, id);
+
+    // To one who cannot have it: the queue that the call came from.
+    let mut office = office_with(1);
+    let (id, leg) = talking(&mut office, 1);
+    refer(&mut office, id, leg, Target::Agent(AgentId(3)), false);
+    assert!(office.plays(id, 0));
+    assert_eq!(office.record(id).queues.len(), 2);
+    office.hang_up(id, 0);
+    finish(&mut office, id);
+}
+
+/// M49: a wrap-up of ten minutes does not keep the record back.
+#[test]
+fn a_long_wrap_up() {
+    let mut office = office_of(
+        CentreSettings {
+            wrap_up: WrapUp::Manual,
+            ..settings()
+        },
+        1,
+    );
+    let (id, _) = talking(&mut office, 1);
+    office.pass(60);
+    office.hang_up(id, 0);
+    office.pass(3);
+    assert!(office.is_over(id), "the record is closed");
+    assert_eq!(office.state(1), State::WrapUp);
+    office.pass(600);
+    assert_eq!(office.state(1), State::WrapUp);
+    office.agent(1, agent::Input::Choose(Choice::Ready));
+    let worked: u64 = office
+        .agent_log
+        .windows(2)
+        .filter(|w| w[0].1.to == State::WrapUp)
+        .map(|w| w[1].1.at.ms_since(w[0].1.at))
+        .sum();
+    assert_eq!(worked, 603_000, "after-call work comes from the agent's log");
 }

@@ -12,7 +12,7 @@ use strowger_core::resource::{
     Asserted, DeviceMedia, DigitsBy, DiversionTo, PrivacyTo, RecordingSettings, Trunk, TrunkIdentity, TrunkSrtp,
 };
 use strowger_core::routing::{Denied, TollRules};
-use strowger_core::{ApplicationId, Number, TenantId, routing};
+use strowger_core::{AgentId, ApplicationId, DeviceId, Number, TenantId, routing};
 use strowger_media::{CallKey, LocalWebRtc, MediaError, SoundRef};
 use strowger_sip_core::identity::{AssertPolicy, DiversionPolicy, PrivacyPolicy, TrunkPolicy};
 use strowger_sip_core::sdp::Codec;
@@ -301,6 +301,12 @@ impl World for Switch {
         let target = Target::Number(number);
         self.may_spend(tenant, None, &[&target]).map_err(|_| 403u16)?;
         Ok((target, user))
+    }
+
+    fn agent_of(&self, device: DeviceId) -> Option<AgentId> {
+        let config = self.store().snapshot();
+        let mut agents = config.centre().agents().filter(|a| !a.disabled);
+        agents.find(|a| a.devices.contains(&device)).map(|a| a.id)
     }
 
     fn self_way(&self, tenant: TenantId, refer_to: &ReferTo, replaces: &Replaces) -> Option<Way> {

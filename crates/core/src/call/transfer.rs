@@ -66,6 +66,9 @@ impl Conversation {
         if self.leg(by).is_none_or(|l| l.state == LegState::Ended) {
             return;
         }
+        if matches!(self.phase, Phase::Centre(_)) {
+            return self.centre_transfer(by, plan, now);
+        }
         if let Some(status) = self.transfer_barred(by) {
             return self.effect(Effect::AnswerRefer { leg: by, status });
         }

@@ -35,7 +35,7 @@ use strowger_core::call::{
 };
 use strowger_core::event::{Created, Event, OneWay, Via};
 use strowger_core::resource::{DigitsBy, RecordingSettings};
-use strowger_core::{ApplicationId, Cause, ConversationId, LegSeq, Stamp, TenantId};
+use strowger_core::{AgentId, ApplicationId, Cause, ConversationId, DeviceId, LegSeq, Stamp, TenantId};
 use strowger_media::{CallKey, Command as MediaCommand, Event as MediaEvent, LocalWebRtc, MediaError, SoundRef};
 use strowger_media_core::press;
 use strowger_sip_core::sdp::Codec;
@@ -88,6 +88,11 @@ pub trait World: Send + Sync {
     /// # Errors
     /// The SIP status that the party is refused with: 403 by the toll rules, 404 for nobody.
     fn transfer_to(&self, tenant: TenantId, application: ApplicationId, uri: &str) -> Result<(Target, String), u16>;
+    /// The agent that has this device.
+    fn agent_of(&self, device: DeviceId) -> Option<AgentId> {
+        let _ = device;
+        None
+    }
     /// The way to our own SIP address if the Replaces names a dialog of another conversation of the same tenant; `None`
     /// if the dialog is somebody else's. The owner adds the header fields.
     fn self_way(&self, tenant: TenantId, refer_to: &ReferTo, replaces: &Replaces) -> Option<Way>;

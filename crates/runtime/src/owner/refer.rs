@@ -39,7 +39,13 @@ impl Owner {
         };
         let party = match self.referred(refer_to, &mut asking, world) {
             Ok((target, text)) => PartyPlan {
-                target,
+                // In a contact centre whoever is called as a device may be an agent, who is asked and occupied.
+                target: match target {
+                    Target::Device(id) if self.machine.is_of_centre() => {
+                        world.agent_of(id).map_or(Target::Device(id), Target::Agent)
+                    }
+                    other => other,
+                },
                 text,
                 cli: self.shown_to(i),
             },

@@ -1,9 +1,10 @@
 //! What agents and the distributor ask (domain-model §8).
 
 use super::{
-    AgentFact, AgentPlan, By, Cause, CentreCommand, Consult, Conversation, Left, LegSeq, MAX_CALL_LEGS, Outcome, Part,
-    Refusal, Role, Seat, Stamp, Supervision, Ticket, Variant, Wait, Whom,
+    AgentFact, AgentPlan, By, Cause, CentreCommand, Consult, Conversation, Effect, Left, LegSeq, MAX_CALL_LEGS,
+    Outcome, Part, Refusal, Role, Seat, Stamp, Supervision, Ticket, Variant, Wait, Whom,
 };
+use crate::call::{Target, TransferPlan};
 
 impl Conversation {
     pub(in crate::call) fn centre_command(&mut self, command: CentreCommand, now: Stamp) {
@@ -310,16 +311,35 @@ impl Conversation {
         if !self.has_talk(seat.leg) || !self.has_room() {
             return self.refuse_state();
         }
-        if matches!(whom, Whom::Colleague(_)) {
-            return self.refuse_state();
-        }
         let queue = self.centre_state().and_then(|c| c.queue);
         self.accept(None);
         self.leave_for(seat, now);
         match whom {
+            Whom::Colleague(agent) => self.want(agent, Part::Direct, now),
             Whom::Queue(to) => self.enter_queue(to, Some(seat.agent), false, now),
             whom => self.send_on(whom, queue, now),
         }
+    }
+
+    /// A desk telephone hands its talk over (RFC 3515): the same as the command. Whom it has spoken to on a line of its own is
+    /// not known here, so that it may do so blindly only.
+    pub(in crate::call) fn centre_transfer(&mut self, by: LegSeq, plan: &TransferPlan, now: Stamp) {
+        let seat = self.seat_of(by).filter(|s| s.accepted && !s.over).cloned();
+        let may = !plan.attended && self.has_talk(by) && self.has_room();
+        let Some(seat) = seat.filter(|_| may) else {
+            return self.effect(Effect::AnswerRefer { leg: by, status: 603 });
+        };
+        self.effect(Effect::AnswerRefer { leg: by, status: 202 });
+        self.effect(Effect::NotifyRefer {
+            leg: by,
+            status: 200,
+            finished: true,
+        });
+        let whom = match &plan.party.target {
+            Target::Agent(agent) => Whom::Colleague(*agent),
+            _ => Whom::Party(plan.party.clone()),
+        };
+        self.hand_on(&seat, whom, now);
     }
 
     // --- supervision ---------------------------------------------------------------------------------------------

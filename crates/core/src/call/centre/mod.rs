@@ -503,7 +503,18 @@ impl Conversation {
         self.accept(None);
         self.clear_deadline(super::Deadline::Reservation);
         let entry = self.plan().map(|p| p.entry.clone());
+        let handed_on = self.centre_state().filter(|c| c.talked).map(|c| c.queue);
         match (answer, entry) {
+            // An agent has handed the call over to this one.
+            (Ok(plan), _) if handed_on.is_some() && plan.agent == wanted => {
+                let leg = self.dial_agent(&plan, plan.part, Variant::In, None, now);
+                let fallback = handed_on.flatten();
+                self.room(|r| r.wait = Wait::Party { leg, fallback });
+            }
+            (Err(cause), _) if handed_on.is_some() => match handed_on.flatten() {
+                Some(queue) => self.enter_queue(queue, None, false, now),
+                None => self.end_all(cause, By::System, now),
+            },
             // Its own device placed the call: now whom it wants is called.
             (Ok(own), Some(Entry::FromDevice { agent, to, .. })) if own.agent == agent && wanted == agent => {
                 self.seat(own.ticket, agent, LegSeq(0), own.part, Variant::Out, None, now);
