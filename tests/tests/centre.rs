@@ -89,7 +89,6 @@ impl Centre {
 }
 
 /// The customer waits, an agent signs in, is rung, answers, holds, takes back, and wraps up.
-// accept: domain-model I2, I4
 #[test]
 fn a_call_from_the_queue_to_the_wrap_up() {
     let mut centre = Centre::start(&["anna"]);

@@ -177,7 +177,6 @@ mod tests {
             .collect()
     }
 
-    // accept: domain-model M1, M2
     #[test]
     fn tables_merge_only_what_the_sources_merge() {
         let inverse = |code: &dyn Fn(State) -> Option<i8>| {

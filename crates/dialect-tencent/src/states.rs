@@ -62,7 +62,7 @@ mod tests {
             .collect()
     }
 
-    // accept: domain-model M2, M9
+    // accept: domain-model M9
     #[test]
     fn an_inbound_call() {
         let path = [

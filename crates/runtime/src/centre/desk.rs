@@ -193,8 +193,8 @@ impl Desk {
             ToCentre::Reserve(agent, part) => return self.reserve(conversation, agent, part),
             ToCentre::HandOver(to) => return self.hand_over(conversation, *to),
             ToCentre::Request(request) => {
-                // Requests of flows leave through the notifier's client, which checks addresses; without one there is no
-                // answer, and the flow goes on as its author wrote it for that case.
+                // Nothing sends requests of flows yet: there is no answer, and the flow goes on as its author wrote it for
+                // that case.
                 self.post(conversation, CentreCommand::Answered(request.id, None));
                 return;
             }

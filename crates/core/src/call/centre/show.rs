@@ -252,10 +252,7 @@ impl Conversation {
                 return self.layout_host(c, k.third, leg);
             }
             // The host talks to the third: nobody of the room hears anybody.
-            Some(k) if !k.swapped => {
-                let _ = k;
-                Vec::new()
-            }
+            Some(k) if !k.swapped => Vec::new(),
             _ => c.room.iter().copied().filter(|l| *l != leg).collect(),
         };
         let hears: Vec<LegSeq> = match c.hold {
