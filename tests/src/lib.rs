@@ -5,6 +5,7 @@ pub mod bed;
 pub mod browser;
 pub mod bucket;
 pub mod cable;
+pub mod centre;
 pub mod coturn;
 pub mod digest;
 pub mod honest;

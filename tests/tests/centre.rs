@@ -1,92 +1,12 @@
 //! A contact centre on the wire: customers and registered agents against the real binary, agents led over the native API.
 
-use serde_json::{Value, json};
+use serde_json::json;
 use std::time::Duration;
-use strowger_tests::office::Office;
-use strowger_tests::phone::{Phone, Talk};
+use strowger_tests::centre::{self, Centre};
 use strowger_tests::wait;
 
-/// The number that leads to the queue.
-const LINE: &str = "02161000009";
-/// Time for a change on a machine that is busy with other tests.
-const STEP: Duration = Duration::from_secs(20);
-const EVERY: Duration = Duration::from_millis(20);
-
-/// An office with a queue that these agents serve, each at a telephone of its name.
-struct Centre {
-    office: Office,
-}
-
-impl Centre {
-    fn start(agents: &[&str]) -> Centre {
-        Centre::start_with(agents, &json!({ "wrap_up": { "seconds": 1 } }), &json!({}))
-    }
-
-    fn start_with(agents: &[&str], settings: &Value, queue: &Value) -> Centre {
-        let mut names = agents.to_vec();
-        names.extend(["customer", "other"]);
-        let centre = Centre {
-            office: Office::start(&names),
-        };
-        let bed = &centre.office.bed;
-        let (server, app) = (&bed.server, bed.app.clone());
-        let settings = json!({ "settings": settings });
-        let put = server.admin("PATCH", &format!("/applications/{app}/centre"), Some(&settings));
-        assert_eq!(put.status, 200, "{}", String::from_utf8_lossy(&put.body));
-        server.create("/groups", &json!({ "name": "sales", "application": app }));
-        let queue = json!({ "name": "sales", "application": app, "group": "sales", "settings": queue });
-        server.create("/queues", &queue);
-        for name in agents {
-            let agent =
-                json!({ "login": name, "application": app, "devices": [name], "skills": [{ "group": "sales" }] });
-            server.create("/agents", &agent);
-        }
-        server.create("/numbers", &json!({ "number": LINE, "tenant": bed.tenant }));
-        let route = json!({ "application": app, "number": LINE, "target": { "queue": "sales" } });
-        server.create("/routes", &route);
-        centre
-    }
-
-    fn ask(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
-        let answer = self.office.bed.server.admin(method, path, Some(body));
-        (answer.status, answer.json())
-    }
-
-    fn duty(&self, agent: &str) -> Value {
-        self.ask("GET", &format!("/agents/{agent}/duty"), &json!({})).1
-    }
-
-    fn sign_in(&self, agent: &str) {
-        let (status, view) = self.ask("POST", &format!("/agents/{agent}/duty"), &json!({ "state": "ready" }));
-        // A call that waits has it at once.
-        let on_duty = matches!(view["state"].as_str(), Some("ready" | "reserved"));
-        assert!(status == 200 && on_duty, "{view}");
-    }
-
-    fn act(&self, agent: &str, action: &Value) -> Value {
-        let (status, answer) = self.ask("POST", &format!("/agents/{agent}/actions"), action);
-        assert_eq!(status, 200, "{action}: {answer}");
-        answer
-    }
-
-    fn wait_state(&self, agent: &str, state: &str) -> Value {
-        wait::until(&format!("{agent} to be {state}"), STEP, EVERY, || {
-            Some(self.duty(agent)).filter(|d| d["state"] == state)
-        })
-    }
-
-    fn board(&self) -> Value {
-        self.ask("GET", "/boards/queues", &json!({})).1["items"][0].clone()
-    }
-
-    /// A customer calls the queue, and has been answered.
-    fn call_in(&self, phone: &mut Phone) -> Talk {
-        let sdp = phone.sdp("sendrecv");
-        let mut talk = phone.invite(LINE, "", &sdp);
-        phone.response(&mut talk, 200);
-        talk
-    }
-}
+const STEP: Duration = centre::STEP;
+const EVERY: Duration = centre::EVERY;
 
 /// The customer waits, an agent signs in, is rung, answers, holds, takes back, and wraps up.
 #[test]

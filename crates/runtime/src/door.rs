@@ -15,6 +15,7 @@ use strowger_sip_core::registrar::{self, Aor, Binding, Change, ChangeKind, Regis
 use strowger_sip_core::{FlowId, Message, OutsideRequest, Target, Time, Uri};
 use strowger_store::Store;
 use strowger_store::config::{Config, DeviceEntry};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 /// Settings of the door.
@@ -102,6 +103,9 @@ pub struct Door {
     host: String,
     origin: Instant,
     state: Mutex<State>,
+    /// Addresses of record whose bindings have changed since somebody asked: each once.
+    changed: Mutex<HashSet<Aor>>,
+    news: Notify,
 }
 
 impl Door {
@@ -124,6 +128,8 @@ impl Door {
                 own: Vec::new(),
                 stats: DoorStats::default(),
             }),
+            changed: Mutex::default(),
+            news: Notify::new(),
         }
     }
 
@@ -277,6 +283,7 @@ impl Door {
             .registrar
             .register(&own, &request.message, request.source, request.local, now);
         report(&outcome.changes, device.device.id, request.source);
+        self.tell(&outcome.changes);
         Reply {
             status: outcome.status,
             phrase: outcome.phrase.map(str::to_owned),
@@ -299,12 +306,47 @@ impl Door {
     /// Takes back every binding of a device; says how many there were.
     pub fn unregister(&self, config: &Config, device: &DeviceEntry) -> usize {
         let aor = self.aor(config, device);
-        self.lock().registrar.remove(&aor).len()
+        let gone = self.lock().registrar.remove(&aor);
+        self.tell(&gone);
+        gone.len()
+    }
+
+    /// Remembers whose bindings have changed, until somebody asks.
+    fn tell(&self, changes: &[Change]) {
+        if changes.is_empty() {
+            return;
+        }
+        let mut changed = self.changed.lock().unwrap_or_else(PoisonError::into_inner);
+        changed.extend(changes.iter().map(|c| c.aor.clone()));
+        drop(changed);
+        self.news.notify_one();
+    }
+
+    /// Waits until bindings have changed, and says whose. For one asker at a time.
+    pub async fn changes(&self) -> HashSet<Aor> {
+        loop {
+            let changed = std::mem::take(&mut *self.changed.lock().unwrap_or_else(PoisonError::into_inner));
+            if !changed.is_empty() {
+                return changed;
+            }
+            self.news.notified().await;
+        }
+    }
+
+    /// The device that has an address of record.
+    pub fn device_of(&self, config: &Config, aor: &Aor) -> Option<Arc<DeviceEntry>> {
+        self.find(config, aor.user(), aor.domain())
+    }
+
+    /// True if a device can be rung: it is registered, or has a fixed address.
+    pub fn reaches(&self, config: &Config, device: &DeviceEntry) -> bool {
+        device.device.contact.is_some() || !self.bindings(config, device).is_empty()
     }
 
     /// A connection ended.
     pub fn flow_closed(&self, flow: FlowId) {
         let gone = self.lock().registrar.flow_gone(flow);
+        self.tell(&gone);
         if !gone.is_empty() {
             tracing::debug!(bindings = gone.len(), "a connection took its bindings along");
         }
@@ -318,6 +360,7 @@ impl Door {
             let gone = state.registrar.expire(now);
             let more = state.registrar.next_deadline().is_some_and(|at| at <= now);
             drop(state);
+            self.tell(&gone);
             if gone.is_empty() || !more {
                 return;
             }

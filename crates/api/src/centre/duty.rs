@@ -3,18 +3,16 @@
 use super::agents;
 use crate::desk::{Desk, Principal};
 use crate::error::{Code, Problem};
+use crate::events::presence;
 use crate::request::{self, Answer, Body, Path, Query};
 use crate::time::rfc3339;
 use serde::{Deserialize, Serialize};
 use strowger_core::centre::agent::{Choice, Client, DeviceMode, Input, Refusal, Verb};
 use strowger_core::centre::resource::Agent;
-use strowger_core::{ConversationId, TenantId};
+use strowger_core::{ConversationId, LoginId, TenantId};
 use strowger_runtime::centre::{Action, AgentView, CentreError, Dialled, QueueView, Snapshot};
 use strowger_store::identity::Scope;
 use utoipa::ToSchema;
-
-/// Clients of the native API, as the agents' machine tells them from those of other faces.
-const FACE: u8 = 1;
 
 /// What an agent is doing.
 #[derive(Serialize, ToSchema)]
@@ -271,11 +269,10 @@ fn acting(api: &Desk, text: &str) -> Result<Agent, Problem> {
 
 /// The client of whoever asks: the same one from request to request.
 fn client_of(api: &Desk, agent: &Agent) -> Client {
-    let id = match &api.principal {
-        Principal::User { login, .. } => login.0,
-        _ => agent.id.0,
-    };
-    Client { id, face: FACE }
+    match &api.principal {
+        Principal::User { login, .. } => presence::client_of(*login),
+        _ => presence::client_of(LoginId(agent.id.0)),
+    }
 }
 
 async fn snapshot(api: &Desk, tenant: TenantId) -> Result<Snapshot, Problem> {
@@ -357,8 +354,11 @@ pub(crate) async fn sign_out(api: Desk, Path(id): Path<String>) -> Answer {
     let agent = acting(&api, &id)?;
     let out = Input::Choose(Choice::SignOut);
     api.desks.agent(agent.tenant, agent.id, out).await?;
-    let closed = Input::Closed(client_of(&api, &agent));
-    api.desks.agent(agent.tenant, agent.id, closed).await?;
+    let client = client_of(&api, &agent);
+    // One that still follows events is there, off duty.
+    if !api.events.present.is_here(agent.id, LoginId(client.id)) {
+        api.desks.agent(agent.tenant, agent.id, Input::Closed(client)).await?;
+    }
     shown(&api, &agent).await
 }
 

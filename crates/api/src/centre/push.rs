@@ -1,12 +1,12 @@
 //! What happens at the desks, pushed to those who follow a tenant's events.
 
-use crate::events::{Audience, EventHub};
+use crate::events::{Audience, EventHub, PushedEvent};
 use crate::time::rfc3339;
 use serde_json::{Value, json};
 use std::sync::Arc;
-use strowger_core::Stamp;
 use strowger_core::centre::acd::{Left, QueueFact, Queued};
 use strowger_core::centre::agent::Unanswered;
+use strowger_core::{LoginId, Stamp};
 use strowger_runtime::centre::CentreEvent;
 use strowger_store::Store;
 use strowger_store::config::Config;
@@ -58,6 +58,16 @@ fn pushed(event: &CentreEvent, config: &Config) -> (Stamp, &'static str, Audienc
             });
             let audience = user.map_or(Audience::Tenant, Audience::User);
             (change.at, "agent.changed", audience, data)
+        }
+        CentreEvent::Kicked { agent, client, at, .. } => {
+            let user = config.centre().agent(*agent).and_then(|a| a.user);
+            let data = json!({ "agent": agent.to_string(), "client": LoginId(client.id).to_string() });
+            (
+                *at,
+                PushedEvent::REPLACED,
+                user.map_or(Audience::Tenant, Audience::User),
+                data,
+            )
         }
         CentreEvent::Queue { fact, .. } => (fact.at, "queue.changed", Audience::Tenant, queue(fact)),
     }

@@ -1,6 +1,7 @@
 //! Events for those who follow them over a WebSocket: the seam to whoever makes them, and a hub that keeps the newest of
 //! each tenant so that a client that was cut off goes on where it was.
 
+pub(crate) mod presence;
 pub(crate) mod socket;
 
 use crate::operations::Reply;
@@ -39,6 +40,17 @@ pub struct PushedEvent {
     pub audience: Audience,
     /// A JSON value.
     pub data: String,
+}
+
+impl PushedEvent {
+    /// The topic of events that say which client lost its place.
+    pub(crate) const REPLACED: &str = "agent.replaced";
+
+    /// True if it says that this client of an agent lost its place to another one.
+    pub(crate) fn replaces(&self, client: &str) -> bool {
+        let is = |data: serde_json::Value| data["client"] == client;
+        self.topic == Self::REPLACED && serde_json::from_str(&self.data).is_ok_and(is)
+    }
 }
 
 /// Who follows.
@@ -191,6 +203,7 @@ pub struct Events {
     pub hub: Option<Arc<EventHub>>,
     /// How often a sign of life is sent; a client from which nothing came for three of these is cut off.
     pub heartbeat: Duration,
+    pub(crate) present: presence::Present,
     places: Arc<Semaphore>,
 }
 
@@ -209,6 +222,7 @@ impl Events {
             source,
             hub: None,
             heartbeat,
+            present: presence::Present::default(),
             places: Arc::new(Semaphore::new(CLIENTS)),
         }
     }

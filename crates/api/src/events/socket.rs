@@ -3,7 +3,8 @@
 //! Nothing here is without a bound: the source cuts a client off whose queue is full, a message that does not leave within
 //! ten seconds does the same, and a command is carried out before the next one is read.
 
-use super::{PushedEvent, Subscriber};
+use super::presence::Presence;
+use super::{PushedEvent, Subscriber, Subscription};
 use crate::Api;
 use crate::desk::{Desk, Principal};
 use crate::error::{Code, Problem};
@@ -45,6 +46,8 @@ mod closed {
     pub const UNAUTHENTICATED: u16 = 4401;
     /// It was too slow, or nothing came from it.
     pub const SLOW: u16 = 4408;
+    /// Another client of the agent has its place.
+    pub const REPLACED: u16 = 4409;
     /// A message could not be understood.
     pub const UNREADABLE: u16 = 4400;
 }
@@ -53,6 +56,9 @@ mod closed {
 pub(crate) struct Asked {
     /// The newest event that the client has; what came after it is sent first. Without it, a snapshot.
     from: Option<u64>,
+    /// `false` only follows: a connection of a user who is bound to an agent is otherwise that agent's client, and the agent
+    /// is shown as cut off when it is.
+    client: Option<bool>,
 }
 
 /// Where commands go.
@@ -107,7 +113,9 @@ pub(crate) async fn open(
         ..Problem::new(Code::Overloaded, "as many clients follow events as this process takes")
     })?;
     let ours = protocols(headers).any(|p| p == PROTOCOL);
+    let presence = asked.client.unwrap_or(true).then(|| Presence::of(&api, &api.principal));
     let connection = Connection {
+        presence: presence.flatten(),
         api: Api::clone(&api),
         commands: commands.map(|Extension(Commands(router))| router),
         principal: api.principal.clone(),
@@ -173,6 +181,8 @@ enum Out<'a> {
         protocol: u32,
         head: u64,
         heartbeat_ms: u64,
+        /// The name of this client, where it is one of an agent.
+        client: Option<String>,
         /// True if nothing was missed.
         resumed: bool,
     },
@@ -231,6 +241,8 @@ fn raw(text: &str) -> Cow<'_, RawValue> {
 /// Why the connection ends.
 enum End {
     Gone,
+    /// The client said that it goes.
+    Closed,
     Close(u16, &'static str),
 }
 
@@ -245,6 +257,7 @@ impl From<Error> for End {
 
 struct Connection {
     api: Api,
+    presence: Option<Presence>,
     commands: Option<Router>,
     principal: Principal,
     headers: HeaderMap,
@@ -277,10 +290,24 @@ async fn push(socket: &mut Socket, event: &PushedEvent) -> Result<(), End> {
 
 impl Connection {
     async fn run(self, mut socket: Socket, who: Subscriber, from: Option<u64>) {
-        let end = match self.follow(&mut socket, who, from).await {
-            Ok(never) => match never {},
-            Err(end) => end,
+        let subscription = self.api.events.source.subscribe(who, from).await;
+        let refused = match &self.presence {
+            Some(presence) => presence.begin(&self.api).await.err(),
+            None => None,
         };
+        let end = match refused {
+            Some(refusal) => {
+                tracing::debug!(%refusal, "an agent's client was refused");
+                End::Close(closed::REPLACED, "the agent is in a call at another client")
+            }
+            None => match self.follow(&mut socket, subscription).await {
+                Ok(never) => match never {},
+                Err(end) => end,
+            },
+        };
+        if let Some(presence) = &self.presence {
+            presence.end(&self.api, matches!(end, End::Closed)).await;
+        }
         if let End::Close(code, reason) = end {
             let frame = CloseFrame {
                 code: CloseCode::from(code),
@@ -293,16 +320,16 @@ impl Connection {
     async fn follow(
         &self,
         socket: &mut Socket,
-        who: Subscriber,
-        from: Option<u64>,
+        mut subscription: Subscription,
     ) -> Result<std::convert::Infallible, End> {
         let events = &self.api.events;
-        let mut subscription = events.source.subscribe(who, from).await;
+        let own = self.presence.as_ref().map(Presence::name);
         let mut newest = subscription.head;
         let hello = Out::Hello {
             protocol: 1,
             head: newest,
             heartbeat_ms: u64::try_from(events.heartbeat.as_millis()).unwrap_or(u64::MAX),
+            client: own.clone(),
             resumed: subscription.snapshot.is_none(),
         };
         send(socket, &hello).await?;
@@ -326,6 +353,9 @@ impl Connection {
                     Some(event) => {
                         newest = event.seq;
                         push(socket, &event).await?;
+                        if own.as_deref().is_some_and(|own| event.replaces(own)) {
+                            return Err(End::Close(closed::REPLACED, "another client of the agent has its place"));
+                        }
                     }
                     None => return Err(End::Close(closed::SLOW, "too slow; resume from the last event")),
                 },
@@ -347,7 +377,7 @@ impl Connection {
                                 return Err(End::Close(closed::UNREADABLE, "a message is a JSON object: docs/events.md"));
                             }
                         },
-                        Message::Close(_) => return Err(End::Gone),
+                        Message::Close(_) => return Err(End::Closed),
                         Message::Binary(_) => return Err(End::Close(1003, "messages are text")),
                         Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {}
                     }

@@ -1,5 +1,6 @@
 //! A tenant's desk: the pure distributor of the core, bound to the tenant's calls.
 
+use super::presence;
 use super::writer::{self, Job};
 use super::{Action, AgentView, CentreError, CentreEvent, Dialled, Letter, QueueView, Reply, Snapshot, ToCentre};
 use crate::clock::Clock;
@@ -154,10 +155,14 @@ impl Desk {
 
     fn agent(&mut self, agent: AgentId, input: agent::Input, reply: Option<Reply<()>>) {
         let known = self.acd.agent(agent).is_some();
+        let signs_in = matches!(&input, agent::Input::SignIn { mode, .. } if *mode == DeviceMode::Devices);
         let done = match self.acd.handle(acd::Input::Agent(agent, input), self.clock.now()) {
             _ if !known => Err(CentreError::NotFound),
             Ok(out) => {
                 self.carry_out(out);
+                if signs_in && self.is_out_of_reach(agent) {
+                    self.handle(acd::Input::Agent(agent, agent::Input::DeviceLost));
+                }
                 Ok(())
             }
             Err(refusal) => Err(refusal.into()),
@@ -168,6 +173,15 @@ impl Desk {
             (Err(error), Some(reply)) => drop(reply.send(Err(error))),
             (_, None) => {}
         }
+    }
+
+    /// True for an agent with devices of which none can be rung.
+    fn is_out_of_reach(&self, agent: AgentId) -> bool {
+        let Some(agent) = self.acd.config(agent) else {
+            return false;
+        };
+        let config = self.switch.store().snapshot();
+        !agent.devices.is_empty() && !presence::is_reached(&self.switch, &config, agent)
     }
 
     fn call(&mut self, conversation: ConversationId, what: ToCentre) {
@@ -589,7 +603,16 @@ impl Desk {
                 Output::Decided(decision) => {
                     tracing::debug!(tenant = %self.tenant, conversation = %decision.conversation, chosen = decision.chosen.len(), "routed");
                 }
-                Output::Announce { .. } | Output::Kicked(..) => {}
+                Output::Kicked(agent, client) => {
+                    let tenant = self.tenant;
+                    self.switch.publish_centre(CentreEvent::Kicked {
+                        tenant,
+                        agent,
+                        client,
+                        at: self.clock.now(),
+                    });
+                }
+                Output::Announce { .. } => {}
             }
         }
     }

@@ -10,6 +10,7 @@
 //! wait for a disk; it is written in order, and a restarted process goes on from what was written last.
 
 mod desk;
+mod presence;
 mod view;
 mod writer;
 
@@ -228,7 +229,8 @@ impl Switch {
         desks.entry(tenant).or_insert_with(begin).clone()
     }
 
-    /// Begins the desks of all tenants that have agents: agents of an earlier process go on at once.
+    /// Begins the desks of all tenants that have agents, whose agents of an earlier process go on at once, and watches the
+    /// agents' devices from now on. Once.
     pub fn open_desks(self: &Arc<Self>) {
         let config = self.store().snapshot();
         let mut tenants: Vec<TenantId> = config.centre().agents().map(|a| a.tenant).collect();
@@ -237,6 +239,7 @@ impl Switch {
         for tenant in tenants {
             self.desk(tenant);
         }
+        self.runtime().spawn(presence::watch(self.clone()));
     }
 
     /// Gives a desk a letter of a call.

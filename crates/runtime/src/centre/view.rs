@@ -1,7 +1,7 @@
 //! What is shown of a desk.
 
 use strowger_core::centre::acd::{Board, QueueFact};
-use strowger_core::centre::agent::{Change, Overlays, State, Verb};
+use strowger_core::centre::agent::{Change, Client, Overlays, State, Verb};
 use strowger_core::{AgentId, ApplicationId, ConversationId, GroupId, QueueId, Stamp, TenantId};
 
 /// An agent as it is now.
@@ -77,6 +77,17 @@ pub enum CentreEvent {
         /// The call that it has.
         conversation: Option<ConversationId>,
     },
+    /// A client lost its place to a newer one of the same kind.
+    Kicked {
+        /// Whose.
+        tenant: TenantId,
+        /// The agent of both.
+        agent: AgentId,
+        /// The older client.
+        client: Client,
+        /// When.
+        at: Stamp,
+    },
     /// A queue changed.
     Queue {
         /// Whose.
@@ -90,7 +101,9 @@ impl CentreEvent {
     /// Whose it is.
     pub const fn tenant(&self) -> TenantId {
         match self {
-            CentreEvent::Agent { tenant, .. } | CentreEvent::Queue { tenant, .. } => *tenant,
+            CentreEvent::Agent { tenant, .. }
+            | CentreEvent::Kicked { tenant, .. }
+            | CentreEvent::Queue { tenant, .. } => *tenant,
         }
     }
 }
