@@ -6,7 +6,7 @@ use crate::notice_settings;
 use crate::request::{self, Answer, Body, Listing, Path, Query};
 use serde::{Deserialize, Serialize};
 use strowger_core::ApplicationId;
-use strowger_core::resource::ApplicationSettings;
+use strowger_core::resource::{ApplicationSettings, OnMachine};
 use strowger_store::config::{Application, Secret};
 use utoipa::ToSchema;
 
@@ -43,6 +43,10 @@ pub(crate) struct SettingsView {
     recording_days: u32,
     max_conversations: u32,
     max_rate: u32,
+    /// What click-to-call does when a machine answers: `ignore` (nobody listens), `tell`, `hang-up`.
+    on_machine: &'static str,
+    /// Less sure verdicts (0-100) are told, and nothing is done.
+    machine_confidence: u8,
     notices: notice_settings::View,
 }
 
@@ -73,6 +77,8 @@ impl View {
                 recording_days: s.recording.days,
                 max_conversations: s.max_conversations,
                 max_rate: s.max_rate,
+                on_machine: s.answer.on_machine.name(),
+                machine_confidence: s.answer.least_confidence,
                 notices: notice_settings::View::of(&s.notices),
             },
             push_signed: a.push_secret.is_some(),
@@ -102,6 +108,8 @@ pub(crate) struct SettingsChange {
     recording_days: Option<u32>,
     max_conversations: Option<u32>,
     max_rate: Option<u32>,
+    on_machine: Option<String>,
+    machine_confidence: Option<u8>,
     #[serde(default)]
     notices: notice_settings::Change,
 }
@@ -164,6 +172,14 @@ impl SettingsChange {
         s.strict_causes = self.strict_causes.unwrap_or(s.strict_causes);
         s.max_conversations = self.max_conversations.unwrap_or(s.max_conversations);
         s.max_rate = self.max_rate.unwrap_or(s.max_rate);
+        notice_settings::answer(
+            &mut s.answer,
+            "settings",
+            self.on_machine.as_deref(),
+            self.machine_confidence,
+            // There is no program that could wait for a beep.
+            &[OnMachine::Ignore, OnMachine::Tell, OnMachine::HangUp],
+        )?;
         self.notices.apply(&mut s.notices)
     }
 }

@@ -67,9 +67,21 @@ pub(crate) struct LegView {
     attempts: Vec<Attempt>,
     #[serde(skip_serializing_if = "Option::is_none")]
     quality: Option<QualityView>,
+    /// Who answered, if it was listened for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    answered_by: Option<AnsweredByView>,
     /// Why one side heard nothing: `ice-failed`, `wrong-source`, `codec-mismatch`, `nothing-in`, `nothing-out`, `muted`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     one_way: Vec<OneWayView>,
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = CallAnsweredBy)]
+pub(crate) struct AnsweredByView {
+    /// `human`, `machine`, `fax` or `unknown`.
+    who: &'static str,
+    /// How sure that is, 0-100.
+    confidence: u8,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -206,6 +218,10 @@ fn leg(l: &LegRecord, config: &Config) -> LegView {
             })
             .collect(),
         quality: l.quality.map(quality),
+        answered_by: l.answered_by.map(|(who, confidence)| AnsweredByView {
+            who: who.name(),
+            confidence,
+        }),
         one_way: l
             .one_way
             .iter()
@@ -552,6 +568,7 @@ pub(crate) async fn place(api: Desk, headers: HeaderMap, Body(place): Body<Place
         last_minute: None,
         ring_timeout: a.settings.ring_timeout,
         record_wait: a.settings.record_wait,
+        answer: a.settings.answer,
     };
     accepted(api.calls.click_to_call(head, plan, once).await?)
 }

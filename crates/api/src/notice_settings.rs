@@ -3,7 +3,7 @@
 use crate::applications::{url, within};
 use crate::error::Problem;
 use serde::{Deserialize, Serialize};
-use strowger_core::resource::NoticeSettings;
+use strowger_core::resource::{AnswerRule, NoticeSettings, OnMachine};
 use strowger_core::spoken::Language;
 use utoipa::ToSchema;
 
@@ -23,6 +23,10 @@ pub(crate) struct View {
     codes_per_minute: u32,
     codes_per_hour: u32,
     codes_per_day: u32,
+    /// What a notice does when a machine answers: `ignore` (nobody listens), `tell`, `hang-up`, `await-beep`.
+    on_machine: &'static str,
+    /// Less sure verdicts (0-100) are told, and nothing is done.
+    machine_confidence: u8,
 }
 
 impl View {
@@ -41,6 +45,8 @@ impl View {
             codes_per_minute: s.codes_per_minute,
             codes_per_hour: s.codes_per_hour,
             codes_per_day: s.codes_per_day,
+            on_machine: s.answer.on_machine.name(),
+            machine_confidence: s.answer.least_confidence,
         }
     }
 }
@@ -62,6 +68,29 @@ pub(crate) struct Change {
     codes_per_minute: Option<u32>,
     codes_per_hour: Option<u32>,
     codes_per_day: Option<u32>,
+    on_machine: Option<String>,
+    machine_confidence: Option<u8>,
+}
+
+/// Changes what is done when a machine answers, as far as it is asked for.
+pub(crate) fn answer(
+    rule: &mut AnswerRule,
+    prefix: &str,
+    on_machine: Option<&str>,
+    confidence: Option<u8>,
+    of: &[OnMachine],
+) -> Result<(), Problem> {
+    if let Some(name) = on_machine {
+        let member = format!("{prefix}.on_machine");
+        rule.on_machine = OnMachine::of_name(name).filter(|o| of.contains(o)).ok_or_else(|| {
+            let names: Vec<&str> = of.iter().map(|o| o.name()).collect();
+            Problem::parameter(&member, format!("{member} is one of {}", names.join(", ")))
+        })?;
+    }
+    if let Some(v) = confidence {
+        rule.least_confidence = within(&format!("{prefix}.machine_confidence"), v, 0, 100)?;
+    }
+    Ok(())
 }
 
 impl Change {
@@ -104,6 +133,12 @@ impl Change {
                 *setting = within(&format!("settings.notices.{member}"), v, 0, 1000)?;
             }
         }
-        Ok(())
+        answer(
+            &mut s.answer,
+            "settings.notices",
+            self.on_machine.as_deref(),
+            self.machine_confidence,
+            &OnMachine::ALL,
+        )
     }
 }

@@ -95,6 +95,10 @@ pub enum Cause {
     CallbackAccepted,
     /// The caller left a message.
     VoicemailLeft,
+    /// An answering machine answered, and was not wanted.
+    AnsweredByMachine,
+    /// A fax machine answered.
+    AnsweredByFax,
 }
 
 impl Cause {
@@ -128,11 +132,13 @@ impl Cause {
             Cause::QueueFull => "queue-full",
             Cause::CallbackAccepted => "callback-accepted",
             Cause::VoicemailLeft => "voicemail-left",
+            Cause::AnsweredByMachine => "answered-by-machine",
+            Cause::AnsweredByFax => "answered-by-fax",
         }
     }
 
     /// Every cause, for tables and tests.
-    pub const ALL: [Cause; 27] = [
+    pub const ALL: [Cause; 29] = [
         Cause::Normal,
         Cause::Cancelled,
         Cause::NoAnswer,
@@ -160,6 +166,8 @@ impl Cause {
         Cause::QueueFull,
         Cause::CallbackAccepted,
         Cause::VoicemailLeft,
+        Cause::AnsweredByMachine,
+        Cause::AnsweredByFax,
     ];
 
     /// The cause with this [`name`](Cause::name).
@@ -217,7 +225,9 @@ impl Cause {
             | Cause::AbandonedQueue
             | Cause::AbandonedRinging
             | Cause::CallbackAccepted
-            | Cause::VoicemailLeft => 16,
+            | Cause::VoicemailLeft
+            | Cause::AnsweredByMachine
+            | Cause::AnsweredByFax => 16,
             Cause::MediaFailure | Cause::NetworkLost | Cause::SystemError => 41,
             Cause::MaxDuration => 102,
             other => other.to_status().1,

@@ -204,6 +204,15 @@ pub enum Fact {
         /// The figures.
         quality: Quality,
     },
+    /// Who has answered, as far as its sound tells. Once for each leg, and once more when a fax tone is heard later.
+    LegAnsweredBy {
+        /// The leg.
+        leg: LegSeq,
+        /// Who.
+        who: AnsweredBy,
+        /// How sure that is: 0-100.
+        confidence: u8,
+    },
     /// One side of a leg hears nothing, and this is why. At most once for each cause and leg.
     LegOneWay {
         /// The leg.
@@ -333,6 +342,7 @@ impl Fact {
             Fact::RecordingFinished { .. } => "recording.finished",
             Fact::RecordingFailed { .. } => "recording.failed",
             Fact::LegQuality { .. } => "leg.quality",
+            Fact::LegAnsweredBy { .. } => "leg.answered-by",
             Fact::LegOneWay { .. } => "leg.one-way",
             Fact::FlowEntered { .. } => "flow.entered",
             Fact::FlowKey { .. } => "flow.key",
@@ -543,6 +553,44 @@ impl Score {
     /// True if nothing was scored.
     pub fn is_unknown(&self) -> bool {
         *self == Score::default()
+    }
+}
+
+/// Who has answered a call of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AnsweredBy {
+    /// A person.
+    Human,
+    /// An answering machine or an announcement.
+    Machine,
+    /// A fax machine or a modem.
+    Fax,
+    /// It could not be told.
+    Unknown,
+}
+
+impl AnsweredBy {
+    /// All of them.
+    pub const ALL: [AnsweredBy; 4] = [
+        AnsweredBy::Human,
+        AnsweredBy::Machine,
+        AnsweredBy::Fax,
+        AnsweredBy::Unknown,
+    ];
+
+    /// The stable name, as journalled and shown.
+    pub const fn name(self) -> &'static str {
+        match self {
+            AnsweredBy::Human => "human",
+            AnsweredBy::Machine => "machine",
+            AnsweredBy::Fax => "fax",
+            AnsweredBy::Unknown => "unknown",
+        }
+    }
+
+    /// Of a name.
+    pub fn of_name(name: &str) -> Option<AnsweredBy> {
+        AnsweredBy::ALL.into_iter().find(|a| a.name() == name)
     }
 }
 

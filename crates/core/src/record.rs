@@ -1,7 +1,7 @@
 //! The call record: a fold of a conversation's events, and nothing else.
 
 use crate::cause::{By, Cause, Role};
-use crate::event::{Created, DialogRef, Direction, Event, Fact, OneWay, Quality, Via};
+use crate::event::{AnsweredBy, Created, DialogRef, Direction, Event, Fact, OneWay, Quality, Via};
 use crate::id::{ConversationId, LegSeq};
 use crate::participation::{PartRecord, QueueRecord};
 use crate::time::Stamp;
@@ -94,6 +94,8 @@ pub struct LegRecord {
     pub key: Option<char>,
     /// Media figures, when they are known.
     pub quality: Option<Quality>,
+    /// Who has answered, and how sure that is (0-100); `None` if nobody listened, or before it is known.
+    pub answered_by: Option<(AnsweredBy, u8)>,
     /// Why one side heard nothing, each cause once, in the order in which they were found.
     pub one_way: Vec<OneWay>,
 }
@@ -282,6 +284,7 @@ impl ConversationRecord {
                     held: false,
                     key: None,
                     quality: None,
+                    answered_by: None,
                     one_way: Vec::new(),
                 });
             }
@@ -436,6 +439,7 @@ impl ConversationRecord {
             | Fact::LegRetrieved { leg }
             | Fact::LegEnded { leg, .. }
             | Fact::Digit { leg, .. }
+            | Fact::LegAnsweredBy { leg, .. }
             | Fact::LegOneWay { leg, .. }
             | Fact::LegQuality { leg, .. } => *leg,
             _ => return Err("not a fact of a leg"),
@@ -499,6 +503,7 @@ impl ConversationRecord {
             // Masked ones say only that a key was pressed.
             Fact::Digit { digit, .. } if !matches!(digit, 'x' | '?') => leg.key = Some(*digit),
             Fact::LegQuality { quality, .. } => leg.quality = Some(*quality),
+            Fact::LegAnsweredBy { who, confidence, .. } => leg.answered_by = Some((*who, *confidence)),
             Fact::LegOneWay { cause, .. } => leg.one_way.push(*cause),
             _ => {}
         }

@@ -38,8 +38,68 @@ pub struct ApplicationSettings {
     pub max_conversations: u32,
     /// New conversations per second; 0 is no limit.
     pub max_rate: u32,
+    /// What click-to-call does when a machine answers; it waits for no beep.
+    pub answer: AnswerRule,
     /// Of voice notices and verification codes.
     pub notices: NoticeSettings,
+}
+
+/// What a call of the platform does when a machine answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum OnMachine {
+    /// Nobody listens who has answered.
+    #[default]
+    Ignore,
+    /// It is told in the record and the events, and nothing else happens. A notice hangs up on a fax machine.
+    Tell,
+    /// It hangs up.
+    HangUp,
+    /// A notice begins anew when the machine records. It hangs up on a fax machine.
+    AwaitBeep,
+}
+
+impl OnMachine {
+    /// All of them.
+    pub const ALL: [OnMachine; 4] = [
+        OnMachine::Ignore,
+        OnMachine::Tell,
+        OnMachine::HangUp,
+        OnMachine::AwaitBeep,
+    ];
+
+    /// As the API, the command line and the store write it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            OnMachine::Ignore => "ignore",
+            OnMachine::Tell => "tell",
+            OnMachine::HangUp => "hang-up",
+            OnMachine::AwaitBeep => "await-beep",
+        }
+    }
+
+    /// Of a name.
+    pub fn of_name(name: &str) -> Option<OnMachine> {
+        OnMachine::ALL.into_iter().find(|o| o.name() == name)
+    }
+}
+
+/// What is done when a machine answers, and from when on it counts as one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AnswerRule {
+    /// What is done.
+    pub on_machine: OnMachine,
+    /// Verdicts that are less sure (0-100) are told, and nothing is done.
+    pub least_confidence: u8,
+}
+
+impl Default for AnswerRule {
+    /// Nobody listens. A party that says nothing at all is taken for a machine with 55: not enough to hang up on it.
+    fn default() -> Self {
+        AnswerRule {
+            on_machine: OnMachine::Ignore,
+            least_confidence: 60,
+        }
+    }
 }
 
 /// Settings of an application's voice notices and verification codes.
@@ -71,6 +131,8 @@ pub struct NoticeSettings {
     pub codes_per_hour: u32,
     /// Verification codes to one number in a day; 0 is no limit.
     pub codes_per_day: u32,
+    /// What is done when a machine answers.
+    pub answer: AnswerRule,
 }
 
 impl Default for NoticeSettings {
@@ -89,6 +151,7 @@ impl Default for NoticeSettings {
             codes_per_minute: 1,
             codes_per_hour: 5,
             codes_per_day: 10,
+            answer: AnswerRule::default(),
         }
     }
 }
@@ -110,6 +173,7 @@ impl Default for ApplicationSettings {
             recording: RecordingSettings::default(),
             max_conversations: 0,
             max_rate: 0,
+            answer: AnswerRule::default(),
             notices: NoticeSettings::default(),
         }
     }

@@ -112,6 +112,7 @@ impl Planner<'_> {
             last_minute,
             ring_timeout: app.ring_timeout,
             record_wait: app.record_wait,
+            answer: app.answer,
         };
         let context = SubscriptionContext {
             account: Some(self.caller.account.id),

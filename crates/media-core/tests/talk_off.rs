@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use strowger_media_core::FRAME;
-use strowger_media_core::listen::{DigitDetector, FaxDetector, Voice, VoiceDetector};
+use strowger_media_core::listen::{BeepDetector, DigitDetector, FaxDetector, Voice, VoiceDetector};
 use strowger_media_core::wav;
 
 /// Every shipped sound, by its path below `sounds/`.
@@ -26,19 +26,26 @@ fn sounds() -> Vec<(String, Vec<i16>)> {
 }
 
 #[test]
-fn speech_and_music_give_no_digit_and_no_fax() {
+fn speech_and_music_give_no_digit_no_fax_and_no_beep() {
     for (name, samples) in sounds() {
         // Also slower, faster, quieter and clipped.
         for (gain, step) in [(1.0, 1.0), (3.0, 1.0), (0.3, 1.0), (1.0, 0.9), (1.0, 1.1), (1.0, 1.2)] {
-            let (mut digits, mut fax) = (DigitDetector::default(), FaxDetector::default());
+            let (mut digits, mut fax, mut beep) = (
+                DigitDetector::default(),
+                FaxDetector::default(),
+                BeepDetector::default(),
+            );
             let stretched: Vec<i16> = (0..)
                 .map(|i| (i as f32 * step) as usize)
                 .take_while(|&i| i < samples.len())
                 .map(|i| (f32::from(samples[i]) * gain).clamp(-32768.0, 32767.0) as i16)
                 .collect();
+            let silence = [0; 1600];
+            let stretched: Vec<i16> = stretched.into_iter().chain(silence).collect();
             for frame in stretched.as_chunks::<FRAME>().0 {
                 assert_eq!(digits.hear(frame), None, "{name}, {gain}, {step}");
                 assert_eq!(fax.hear(frame), None, "{name}, {gain}, {step}");
+                assert!(!beep.hear(frame), "{name}, {gain}, {step}");
             }
         }
     }

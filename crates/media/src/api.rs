@@ -624,6 +624,11 @@ pub enum Event {
         /// The machine that called, or the one that was called.
         tone: FaxTone,
     },
+    /// A beep is over on a leg that is listened to: an answering machine records from now on.
+    Beep {
+        /// The leg.
+        leg: u16,
+    },
     /// Nothing was received for [`Config::inactivity`] on a leg that should receive. Once per `Configure`.
     Inactive {
         /// The leg.

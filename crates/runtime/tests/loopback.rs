@@ -238,6 +238,7 @@ fn plan() -> (Created, ClickPlan) {
         last_minute: None,
         ring_timeout: 30,
         record_wait: 5,
+        answer: Default::default(),
     };
     (head, plan)
 }

@@ -13,7 +13,7 @@ mod recording;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
-use strowger_core::event::{Created, DialogRef, Direction, Kind, OneWay, Quality, RecordMode, Score, Via};
+use strowger_core::event::{AnsweredBy, Created, DialogRef, Direction, Kind, OneWay, Quality, RecordMode, Score, Via};
 use strowger_core::project::{Subscription, Topic};
 use strowger_core::{By, Cause, ConversationId, Event, Fact, LegSeq, Role, Stamp};
 
@@ -202,6 +202,14 @@ struct OneWayV1<'a> {
     leg: u16,
     #[serde(borrow)]
     cause: Text<'a>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct AnsweredByV1<'a> {
+    leg: u16,
+    #[serde(borrow)]
+    who: Text<'a>,
+    confidence: u8,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -604,6 +612,14 @@ pub fn encode(event: &Event, out: &mut Vec<u8>) {
                 mos_out: quality.mos_out,
             },
         ),
+        Fact::LegAnsweredBy { leg, who, confidence } => rest(
+            out,
+            &AnsweredByV1 {
+                leg: leg.0,
+                who: text(who.name()),
+                confidence: *confidence,
+            },
+        ),
         Fact::LegOneWay { leg, cause } => rest(
             out,
             &OneWayV1 {
@@ -729,6 +745,14 @@ fn decode_fact(kind: &str, json: &str) -> Result<Fact, DecodeError> {
                     mos_in: f.mos_in,
                     mos_out: f.mos_out,
                 },
+            }
+        }
+        "leg.answered-by" => {
+            let f: AnsweredByV1 = parse(json)?;
+            Fact::LegAnsweredBy {
+                leg: LegSeq(f.leg),
+                who: AnsweredBy::of_name(&f.who).ok_or(DecodeError::Value("who"))?,
+                confidence: f.confidence,
             }
         }
         "leg.one-way" => {

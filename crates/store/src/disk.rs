@@ -13,7 +13,8 @@ use crate::config::{
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use strowger_core::resource::{
-    ApplicationSettings, Device, DeviceMedia, NoticeSettings, OwnedNumber, RecordingSettings, Route, RouteTarget,
+    AnswerRule, ApplicationSettings, Device, DeviceMedia, NoticeSettings, OnMachine, OwnedNumber, RecordingSettings,
+    Route, RouteTarget,
 };
 use strowger_core::spoken::Language;
 use strowger_core::{AccountId, AgentId, ApplicationId, DeviceId, Number, QueueId, RouteId, Stamp, TenantId, TrunkId};
@@ -153,6 +154,8 @@ struct DiskSettings {
     recording_days: u32,
     max_conversations: Option<u32>,
     max_rate: Option<u32>,
+    on_machine: Option<String>,
+    machine_confidence: Option<u8>,
     #[serde(default)]
     notices: DiskNotices,
 }
@@ -173,6 +176,17 @@ struct DiskNotices {
     codes_per_minute: Option<u32>,
     codes_per_hour: Option<u32>,
     codes_per_day: Option<u32>,
+    on_machine: Option<String>,
+    machine_confidence: Option<u8>,
+}
+
+/// The rule that was stored, or the default.
+pub(crate) fn answer_from(on_machine: Option<&str>, least_confidence: Option<u8>) -> AnswerRule {
+    let default = AnswerRule::default();
+    AnswerRule {
+        on_machine: on_machine.and_then(OnMachine::of_name).unwrap_or(default.on_machine),
+        least_confidence: least_confidence.unwrap_or(default.least_confidence),
+    }
 }
 
 fn notices_to(s: &NoticeSettings) -> DiskNotices {
@@ -190,6 +204,8 @@ fn notices_to(s: &NoticeSettings) -> DiskNotices {
         codes_per_minute: Some(s.codes_per_minute),
         codes_per_hour: Some(s.codes_per_hour),
         codes_per_day: Some(s.codes_per_day),
+        on_machine: Some(s.answer.on_machine.name().to_owned()),
+        machine_confidence: Some(s.answer.least_confidence),
     }
 }
 
@@ -212,6 +228,7 @@ fn notices_from(d: DiskNotices) -> NoticeSettings {
         codes_per_minute: d.codes_per_minute.unwrap_or(default.codes_per_minute),
         codes_per_hour: d.codes_per_hour.unwrap_or(default.codes_per_hour),
         codes_per_day: d.codes_per_day.unwrap_or(default.codes_per_day),
+        answer: answer_from(d.on_machine.as_deref(), d.machine_confidence),
     }
 }
 
@@ -307,6 +324,8 @@ fn settings_to(s: &ApplicationSettings) -> DiskSettings {
         recording_days: s.recording.days,
         max_conversations: Some(s.max_conversations),
         max_rate: Some(s.max_rate),
+        on_machine: Some(s.answer.on_machine.name().to_owned()),
+        machine_confidence: Some(s.answer.least_confidence),
         notices: notices_to(&s.notices),
     }
 }
@@ -333,6 +352,7 @@ fn settings_from(d: DiskSettings) -> ApplicationSettings {
         },
         max_conversations: d.max_conversations.unwrap_or(default.max_conversations),
         max_rate: d.max_rate.unwrap_or(default.max_rate),
+        answer: answer_from(d.on_machine.as_deref(), d.machine_confidence),
         notices: notices_from(d.notices),
     }
 }

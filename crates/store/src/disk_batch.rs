@@ -42,6 +42,10 @@ struct DiskPlan {
     window_ms: u32,
     ring_timeout: u32,
     max_secs: u32,
+    #[serde(default)]
+    on_machine: Option<String>,
+    #[serde(default)]
+    machine_confidence: Option<u8>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -165,6 +169,8 @@ pub(crate) fn encode(batch: &NoticeBatch) -> Option<Vec<u8>> {
             window_ms: p.rules.window_ms,
             ring_timeout: p.ring_timeout,
             max_secs: p.max_secs,
+            on_machine: Some(p.answer.on_machine.name().to_owned()),
+            machine_confidence: Some(p.answer.least_confidence),
         },
         callees: batch
             .callees
@@ -217,6 +223,7 @@ pub(crate) fn decode(id: NoticeBatchId, bytes: &[u8]) -> Option<NoticeBatch> {
         },
         ring_timeout: p.ring_timeout,
         max_secs: p.max_secs,
+        answer: crate::disk::answer_from(p.on_machine.as_deref(), p.machine_confidence),
     };
     let callee = |c: DiskCallee| Callee {
         number: Number::from_canonical(c.number),
@@ -235,6 +242,7 @@ pub(crate) fn decode(id: NoticeBatchId, bytes: &[u8]) -> Option<NoticeBatch> {
 mod tests {
     use super::*;
     use strowger_core::event::{Created, Kind as Conversation, RecordMode};
+    use strowger_core::resource::{AnswerRule, OnMachine};
     use strowger_core::{AccountId, ApplicationId, TenantId};
 
     #[test]
@@ -292,6 +300,10 @@ mod tests {
                 finish_voice: Some(voice),
                 ring_timeout: 45,
                 max_secs: 300,
+                answer: AnswerRule {
+                    on_machine: OnMachine::AwaitBeep,
+                    least_confidence: 70,
+                },
             },
             callees: vec![Callee {
                 number: Number::from_canonical("+8613900000002"),

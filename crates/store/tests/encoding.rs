@@ -8,7 +8,7 @@ mod common;
 use proptest::prelude::*;
 use strowger_core::centre::acd::Left;
 use strowger_core::centre::agent::{Engagement, Part, Variant};
-use strowger_core::event::{DialogRef, OneWay, Outcome, Quality, Score, Via};
+use strowger_core::event::{AnsweredBy, DialogRef, OneWay, Outcome, Quality, Score, Via};
 use strowger_core::{AgentId, By, Cause, ConversationId, DeviceId, Event, Fact, LegSeq, QueueId, Role, Stamp, TrunkId};
 use strowger_store::codec;
 
@@ -75,6 +75,11 @@ fn every_kind() -> Vec<Fact> {
                 ..Quality::default()
             },
         },
+        Fact::LegAnsweredBy {
+            leg,
+            who: AnsweredBy::Machine,
+            confidence: 85,
+        },
         Fact::LegOneWay {
             leg,
             cause: OneWay::WrongSource,
@@ -123,7 +128,7 @@ fn every_kind() -> Vec<Fact> {
     ]);
     let mut seen = std::collections::BTreeSet::new();
     facts.retain(|f| seen.insert(f.kind()));
-    assert_eq!(seen.len(), 36, "a kind has no sample here: {seen:?}");
+    assert_eq!(seen.len(), 37, "a kind has no sample here: {seen:?}");
     facts
 }
 
@@ -279,6 +284,11 @@ fn any_fact() -> impl Strategy<Value = Fact> {
         (any::<u16>(), any::<bool>()).prop_map(|(recording, masked)| Fact::RecordingPaused { recording, masked }),
         any::<u16>().prop_map(|recording| Fact::RecordingResumed { recording }),
         (any::<u16>(), ".*").prop_map(|(recording, reason)| Fact::RecordingFailed { recording, reason }),
+        (leg.clone(), 0..AnsweredBy::ALL.len(), any::<u8>()).prop_map(|(leg, i, confidence)| Fact::LegAnsweredBy {
+            leg,
+            who: AnsweredBy::ALL[i],
+            confidence
+        }),
         (leg.clone(), 0..OneWay::ALL.len()).prop_map(|(leg, i)| Fact::LegOneWay {
             leg,
             cause: OneWay::ALL[i]

@@ -39,6 +39,7 @@ fn batch(numbers: u32) -> NoticeBatch {
             finish_voice: None,
             ring_timeout: 60,
             max_secs: 600,
+            answer: Default::default(),
         },
         callees: (0..numbers)
             .map(|n| Callee {

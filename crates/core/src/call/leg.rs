@@ -2,7 +2,7 @@
 
 use super::{By, Cause, Conversation, Deadline, Effect, Flow, HOLD_BOUND_MS, Phase, RELEASE_BOUND_MS};
 use crate::cause::Role;
-use crate::event::{DialogRef, Direction, Fact, OneWay, Quality, Via};
+use crate::event::{AnsweredBy, DialogRef, Direction, Fact, OneWay, Quality, Via};
 use crate::id::LegSeq;
 use crate::time::Stamp;
 
@@ -86,6 +86,12 @@ pub enum LegFact {
     Watched(bool),
     /// A digit was pressed.
     Digit(char),
+    /// Who has answered, and how sure that is: 0-100.
+    AnsweredBy(AnsweredBy, u8),
+    /// The beep of an answering machine is over.
+    Beep,
+    /// The party began to talk, or ended.
+    Talking(bool),
     /// One side hears nothing, and this is why.
     OneWay(OneWay),
     /// Media figures at the end.
@@ -245,6 +251,7 @@ impl Conversation {
                 leg.answered = true;
                 self.clear_deadline(Deadline::Ring(seq));
                 self.emit(Fact::LegAnswered { leg: seq, dialog }, now);
+                self.listen_to_answer(seq);
                 self.on_answered(seq, now);
             }
             (LegState::Trying | LegState::Ringing, LegFact::Failed(failure)) => {
@@ -301,6 +308,11 @@ impl Conversation {
                     self.emit(Fact::LegOneWay { leg: seq, cause }, now);
                 }
             }
+            (LegState::Answered | LegState::Bridged, LegFact::AnsweredBy(who, confidence)) => {
+                self.answered_by(seq, who, confidence, now);
+            }
+            (LegState::Answered | LegState::Bridged, LegFact::Beep) => self.beep(seq, now),
+            (LegState::Answered | LegState::Bridged, LegFact::Talking(talking)) => self.greeting_goes_on(talking, now),
             (_, LegFact::Digit(digit)) if leg.answered && matches!(self.flow, Flow::Notice(_)) => {
                 self.program_key(seq, digit, now);
             }

@@ -11,6 +11,7 @@
 //! Invariant: the machine never waits for ever. Every state that depends on something outside has a deadline, or a live
 //! leg whose signalling or media watchdog ends it.
 
+mod answered;
 pub mod centre;
 mod click;
 mod end;
@@ -27,6 +28,7 @@ mod replace;
 mod tests;
 mod transfer;
 
+pub use answered::Listening;
 pub use centre::{AgentPlan, CentreCommand, CentrePlan, Entry, Whom};
 pub use layout::{Builtin, Layout, LegLayout, Play, PlayId, Recorder, RecordingPause, Sound, Spoken, Tone};
 pub use leg::{Failure, LegFact, LegState};
@@ -210,6 +212,13 @@ pub enum Effect {
         status: u16,
         /// Nothing follows.
         finished: bool,
+    },
+    /// Listen to a leg. Replaces what it was listened to for before.
+    Listen {
+        /// The leg.
+        leg: LegSeq,
+        /// For what.
+        to: Listening,
     },
     /// Who hears what from now on. Sent when it differs from the last one.
     Layout(Layout),

@@ -15,6 +15,15 @@ pub(super) struct Running {
     cue: Cue,
     /// The sound that is being played; none in a silence.
     pub(super) play: Option<PlayId>,
+    /// A machine has answered, and its beep is awaited.
+    wait: Option<Wait>,
+}
+
+/// The wait for the beep of an answering machine.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wait {
+    /// It ends then at the latest.
+    pub(super) latest: Stamp,
 }
 
 impl Conversation {
@@ -59,14 +68,43 @@ impl Conversation {
     pub(super) fn start_program(&mut self, now: Stamp) {
         let Flow::Notice(plan) = &self.flow else { return };
         let cap = now.plus_secs(u64::from(plan.max_secs));
-        let (program, cue) = Program::start(plan.rules, plan.items.len(), plan.finish_voice.is_some());
         self.set_deadline(cap, Deadline::MaxDuration);
+        self.run_program(now);
+    }
+
+    /// Runs the program from its first item.
+    fn run_program(&mut self, now: Stamp) {
+        let Flow::Notice(plan) = &self.flow else { return };
+        let (program, cue) = Program::start(plan.rules, plan.items.len(), plan.finish_voice.is_some());
         self.phase = Phase::Program(Box::new(Running {
             program,
             cue,
             play: None,
+            wait: None,
         }));
         self.cue(cue, now);
+    }
+
+    /// Stops the program, to run it from its begin at `until` or when [`Conversation::program_time`] is called.
+    pub(super) fn hold_program(&mut self, wait: Wait, until: Stamp) {
+        let Phase::Program(running) = &mut self.phase else {
+            return;
+        };
+        running.wait = Some(wait);
+        running.cue = Cue::Silence(0);
+        if let Some(play) = running.play.take() {
+            self.clear_deadline(Deadline::Sound(play));
+        }
+        self.clear_deadline(Deadline::Program);
+        self.set_deadline(until, Deadline::Program);
+    }
+
+    /// The wait that the program is held for.
+    pub(super) fn program_waits(&self) -> Option<Wait> {
+        match &self.phase {
+            Phase::Program(running) => running.wait,
+            _ => None,
+        }
     }
 
     /// A sound of the program is over, or could not be played.
@@ -76,16 +114,26 @@ impl Conversation {
         }
     }
 
-    /// A silence of the program is over.
+    /// A silence of the program is over, or the wait for a machine.
     pub(super) fn program_time(&mut self, now: Stamp) {
+        if self.program_waits().is_some() {
+            self.run_program(now);
+            return;
+        }
         self.program_goes_on(Happening::Time, now);
     }
 
     /// A key was pressed. Only the finish key is kept: nobody asks for the others.
     pub(super) fn program_key(&mut self, leg: LegSeq, key: char, now: Stamp) {
+        self.answered_by_a_person(leg, now);
         let Phase::Program(running) = &mut self.phase else {
             return;
         };
+        if running.wait.is_some() {
+            // It was a person after all.
+            self.beep(leg, now);
+            return;
+        }
         let reaction = running.program.handle(Happening::Key(key));
         if let Some(digit) = reaction.key {
             self.emit(Fact::Digit { leg, digit }, now);

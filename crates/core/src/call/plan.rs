@@ -5,6 +5,7 @@ use super::program::Rules;
 use crate::event::{Created, DialogRef};
 use crate::id::{AgentId, DeviceId, NoticeBatchId, TrunkId};
 use crate::number::Number;
+use crate::resource::AnswerRule;
 
 /// Whom to call.
 #[derive(Clone, Debug, PartialEq)]
@@ -78,6 +79,8 @@ pub struct ClickPlan {
     pub ring_timeout: u32,
     /// Seconds that the record's first publication waits for its recording.
     pub record_wait: u32,
+    /// What is done when a machine answers.
+    pub answer: AnswerRule,
 }
 
 impl Ringback {
@@ -171,6 +174,8 @@ pub struct NoticePlan {
     pub ring_timeout: u32,
     /// Seconds from the answer to the forced end.
     pub max_secs: u32,
+    /// What is done when a machine answers.
+    pub answer: AnswerRule,
 }
 
 impl NoticePlan {

@@ -1,5 +1,6 @@
 //! The machine by itself: defects that were found in it, and every input in every state that it can come to.
 
+mod answered;
 mod notice;
 mod product;
 mod transfer;
@@ -9,6 +10,7 @@ use crate::event::{Created, Kind};
 use crate::id::{ApplicationId, TenantId};
 use crate::number::{CHINA, Number};
 use crate::record::RecordingRecord;
+use crate::resource::{AnswerRule, OnMachine};
 
 const T0: Stamp = Stamp(1_749_952_800_000);
 
@@ -60,6 +62,7 @@ fn click_plan(rich: bool) -> ClickPlan {
         last_minute: None,
         ring_timeout: 120,
         record_wait: 60,
+        answer: AnswerRule::default(),
     }
 }
 
@@ -129,6 +132,7 @@ fn notice_plan(rounds: u32, finish: &str, repeat: &str) -> NoticePlan {
         finish_voice: Some(item("bye")),
         ring_timeout: 60,
         max_secs: 600,
+        answer: AnswerRule::default(),
     }
 }
 

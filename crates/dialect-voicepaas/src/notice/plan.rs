@@ -146,6 +146,7 @@ impl Planner<'_> {
             finish_voice: finish_voice.filter(|_| rules.finish.is_some()),
             ring_timeout: self.ring_timeout(p)?,
             max_secs: self.notices().max_seconds,
+            answer: self.notices().answer,
         };
         self.draft(p, Kind::Notice, user_data, cli, plan, requestid)
     }
@@ -177,6 +178,7 @@ impl Planner<'_> {
             finish_voice: None,
             ring_timeout: self.ring_timeout(p)?,
             max_secs: self.notices().max_seconds,
+            answer: self.notices().answer,
         };
         self.draft(p, Kind::Captcha, user_data, cli, plan, None)
     }

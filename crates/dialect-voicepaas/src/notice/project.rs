@@ -121,9 +121,16 @@ fn outcome(record: &ConversationRecord, leg: &LegRecord) -> (&'static str, &'sta
     const NOT_ANSWERED: (&str, &str) = ("1", "1");
     const FAILED: (&str, &str) = ("1", "2");
     if leg.answer.is_some() {
-        // P13: nothing could be played to somebody who answered.
-        let silent = record.end == Some((Cause::Failed, By::System));
-        return if silent { FAILED } else { SUCCESS };
+        // P13: nothing could be played to somebody who answered. And nobody is reached by a call that a machine answered,
+        // and that hung up for that.
+        let unheard = matches!(
+            record.end,
+            Some((
+                Cause::Failed | Cause::AnsweredByMachine | Cause::AnsweredByFax,
+                By::System
+            ))
+        );
+        return if unheard { FAILED } else { SUCCESS };
     }
     match leg.end.map(|(cause, _)| cause) {
         // The ring timer, 480 or 403 after ringing, 486, 600, 603.

@@ -95,6 +95,7 @@ fn click_plan(r: &mut Rng) -> (Created, ClickPlan) {
         last_minute: voice(r, "last"),
         ring_timeout: 5 + r.below(60) as u32,
         record_wait: 60,
+        answer: Default::default(),
     };
     (head, plan)
 }

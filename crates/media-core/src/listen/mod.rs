@@ -2,11 +2,13 @@
 //!
 //! Each detector is pure: 20 ms frames of 8 kHz go in, what was found comes out. A [`Listener`] holds those that are wanted.
 
+mod beep;
 mod digits;
 mod fax;
 mod machine;
 mod voice;
 
+pub use beep::BeepDetector;
 pub use digits::{DigitDetector, ToneDigit};
 pub use fax::{FaxDetector, FaxTone};
 pub use machine::{MachineDetector, MachineSettings, Verdict, VerdictReason, Who};
@@ -25,6 +27,8 @@ pub struct Listen {
     pub machine: Option<MachineSettings>,
     /// Tones of fax machines.
     pub fax: bool,
+    /// The beep after which a machine records.
+    pub beep: bool,
 }
 
 impl Listen {
@@ -45,6 +49,8 @@ pub enum Heard {
     Answered(Verdict),
     /// A fax machine.
     Fax(FaxTone),
+    /// A beep is over.
+    Beep,
 }
 
 /// The detectors that are wanted of one party.
@@ -55,6 +61,7 @@ pub struct Listener {
     voice: Option<VoiceDetector>,
     machine: Option<MachineDetector>,
     fax: Option<FaxDetector>,
+    beep: Option<BeepDetector>,
 }
 
 impl Listener {
@@ -73,6 +80,9 @@ impl Listener {
         if !keep(self.fax.is_some(), listen.fax) {
             self.fax = listen.fax.then(FaxDetector::default);
         }
+        if !keep(self.beep.is_some(), listen.beep) {
+            self.beep = listen.beep.then(BeepDetector::default);
+        }
         self.wanted = listen;
     }
 
@@ -87,6 +97,9 @@ impl Listener {
         let fax = self.fax.as_mut().and_then(|f| f.hear(frame));
         if let Some(tone) = fax {
             found(Heard::Fax(tone));
+        }
+        if self.beep.as_mut().is_some_and(|b| b.hear(frame)) {
+            found(Heard::Beep);
         }
         if let Some(verdict) = self.machine.as_mut().and_then(|m| m.hear(frame)) {
             found(Heard::Answered(verdict));

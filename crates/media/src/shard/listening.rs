@@ -48,6 +48,7 @@ impl Call {
                     },
                     Heard::Answered(verdict) => Event::Answered { leg: number, verdict },
                     Heard::Fax(tone) => Event::Fax { leg: number, tone },
+                    Heard::Beep => Event::Beep { leg: number },
                 };
                 sink.event(key, event);
             });

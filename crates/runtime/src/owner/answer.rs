@@ -58,7 +58,7 @@ impl Owner {
             .push(Out::Media(MediaCommand::Configure { leg: i as u16, config }));
         self.configure_video(i, agreed.video.as_ref());
         self.legs[i].agreed = Some(agreed);
-        self.listen_for_digits(i);
+        self.listen(i);
     }
 
     /// Our description towards an incoming leg: an answer to its offer, or our own offer. Repeated unchanged once it

@@ -1,10 +1,11 @@
 //! Digits that a party presses: as telephone events or tones (from the media engine), or as SIP INFO.
 
 use super::{Out, Owner, Turn, World};
-use strowger_core::call::LegFact;
+use strowger_core::call::{LegFact, Listening};
+use strowger_core::event::AnsweredBy;
 use strowger_core::resource::DigitsBy;
 use strowger_core::{LegSeq, Stamp};
-use strowger_media::{Command as MediaCommand, Listen};
+use strowger_media::{Command as MediaCommand, Listen, MachineSettings, Verdict, Who};
 use strowger_media_core::press::Way;
 use strowger_sip_core::Command as SipCommand;
 
@@ -105,21 +106,50 @@ impl Owner {
         }
     }
 
-    /// Listen for digits in the sound of a leg that negotiated no telephone events, and of no other.
-    pub(super) fn listen_for_digits(&mut self, i: usize) {
-        let io = &mut self.legs[i];
-        let wanted = io.agreed.as_ref().is_some_and(|a| a.dtmf.is_none());
-        if std::mem::replace(&mut io.listens, wanted) != wanted {
-            let listen = Listen {
-                digits: wanted,
-                ..Listen::default()
-            };
-            self.turn
-                .out
-                .push(Out::Media(MediaCommand::Listen { leg: i as u16, listen }));
+    /// Tells the media engine what to listen for in the sound of a leg: digits where no telephone events were negotiated,
+    /// and what the conversation asked for.
+    pub(super) fn listen(&mut self, i: usize) {
+        let Some(io) = self.legs.get_mut(i) else { return };
+        let to = io.listening;
+        let wanted = Listen {
+            digits: io.agreed.as_ref().is_some_and(|a| a.dtmf.is_none()),
+            machine: (to == Listening::Answer).then(MachineSettings::default),
+            fax: to != Listening::Nothing,
+            beep: to == Listening::Beep,
+            voice: to == Listening::Beep,
+        };
+        if io.listens != wanted {
+            io.listens = wanted.clone();
+            self.turn.out.push(Out::Media(MediaCommand::Listen {
+                leg: i as u16,
+                listen: wanted,
+            }));
+        }
+    }
+
+    /// The conversation asks for something in the sound of a leg.
+    pub(super) fn listen_to(&mut self, leg: LegSeq, to: Listening) {
+        let i = usize::from(leg.0);
+        if let Some(io) = self.legs.get_mut(i) {
+            io.listening = to;
+            self.listen(i);
         }
     }
 }
+
+/// The verdict of the media engine, for the conversation.
+pub(super) fn answered_by(verdict: Verdict) -> LegFact {
+    let who = match verdict.who {
+        Who::Human => AnsweredBy::Human,
+        Who::Machine => AnsweredBy::Machine,
+        Who::Fax => AnsweredBy::Fax,
+        Who::Unknown => AnsweredBy::Unknown,
+    };
+    LegFact::AnsweredBy(who, verdict.confidence)
+}
+
+/// How sure a fax tone is.
+pub(super) const FAX_TONE: LegFact = LegFact::AnsweredBy(AnsweredBy::Fax, 95);
 
 #[cfg(test)]
 mod tests {

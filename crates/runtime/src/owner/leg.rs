@@ -8,8 +8,9 @@ use bytes::Bytes;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use strowger_core::Stamp;
-use strowger_core::call::LegFact;
+use strowger_core::call::{LegFact, Listening};
 use strowger_core::event::Via;
+use strowger_media::Listen;
 use strowger_media_core::press::Presses;
 use strowger_sip_core::sdp::{self, Negotiated, Session, VideoSide};
 use strowger_sip_core::{CommandKind, DialogHandle, EndCause, Reason, Refusal, SipEvent};
@@ -78,8 +79,10 @@ pub(super) struct LegIo {
     pub retry_at: Option<Stamp>,
     /// What the party pressed, however it was reported.
     pub presses: Presses,
-    /// Digits are listened for in its sound.
-    pub listens: bool,
+    /// What the conversation has it listened to for.
+    pub listening: Listening,
+    /// What the media engine was told to listen for.
+    pub listens: Listen,
     /// What the far side has of video, for the party on the other side: as offered, then as agreed.
     pub video: Option<VideoSide>,
     /// The media engine has a video of this leg.
@@ -159,7 +162,8 @@ impl LegIo {
             tries: 0,
             retry_at: None,
             presses: Presses::default(),
-            listens: false,
+            listening: Listening::Nothing,
+            listens: Listen::default(),
             video: None,
             shows: false,
             waiting: None,

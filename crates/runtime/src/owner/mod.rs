@@ -444,6 +444,7 @@ impl Owner {
                 }
                 Effect::AnswerRefer { leg, status } => self.answer_refer(leg, status),
                 Effect::NotifyRefer { leg, status, finished } => self.notify_refer(leg, status, finished),
+                Effect::Listen { leg, to } => self.listen_to(leg, to),
                 Effect::Layout(layout) => self.show(&layout, inputs, world),
                 Effect::Enqueue {
                     queue,
@@ -549,12 +550,13 @@ impl Owner {
             MediaEvent::TransportConnected { leg } | MediaEvent::TransportFound { leg } => {
                 self.browser_back(usize::from(leg), world, now);
             }
-            MediaEvent::DtmfFailed { .. }
-            | MediaEvent::DtmfSent { .. }
-            // Nobody asks for these yet.
-            | MediaEvent::Voice { .. }
-            | MediaEvent::Answered { .. }
-            | MediaEvent::Fax { .. } => {}
+            MediaEvent::Voice { leg, talking } => self.fact(usize::from(leg), LegFact::Talking(talking), world, now),
+            MediaEvent::Answered { leg, verdict } => {
+                self.fact(usize::from(leg), digits::answered_by(verdict), world, now);
+            }
+            MediaEvent::Fax { leg, .. } => self.fact(usize::from(leg), digits::FAX_TONE, world, now),
+            MediaEvent::Beep { leg } => self.fact(usize::from(leg), LegFact::Beep, world, now),
+            MediaEvent::DtmfFailed { .. } | MediaEvent::DtmfSent { .. } => {}
         }
     }
 

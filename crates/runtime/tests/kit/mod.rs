@@ -355,6 +355,7 @@ impl Rig {
             last_minute: None,
             ring_timeout: 120,
             record_wait: 60,
+            answer: Default::default(),
         };
         let mut head = head(Kind::ClickToCall);
         edit(&mut head, &mut plan);

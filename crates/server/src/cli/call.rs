@@ -433,6 +433,12 @@ fn summary(record: &Value) -> String {
                 out.push_str(&format!("        MOS: {}\n", known.join(", ")));
             }
         }
+        if let Some(who) = leg["answered_by"]["who"].as_str() {
+            out.push_str(&format!(
+                "        answered by: {who} ({} % sure)\n",
+                leg["answered_by"]["confidence"]
+            ));
+        }
         for found in leg["one_way"].as_array().into_iter().flatten() {
             let (cause, advice) = (p(&found["cause"]), p(&found["advice"]));
             out.push_str(&format!("        one-way audio ({cause}): {advice}\n"));
@@ -491,9 +497,11 @@ mod tests {
             "packets_in": 9, "packets_out": 8, "lost": 1, "jitter_us": 2, "mos_in": { "mean": 4.4, "worst": 3.9 },
             "mos_out": null,
         });
+        record["legs"][0]["answered_by"] = json!({ "who": "machine", "confidence": 85 });
         record["legs"][0]["one_way"] = json!([{ "cause": "muted", "advice": "unmute it" }]);
         let text = summary(&record);
         assert!(text.contains("MOS: heard here 4.40 (worst 3.90)\n"), "{text}");
+        assert!(text.contains("answered by: machine (85 % sure)"), "{text}");
         assert!(text.contains("one-way audio (muted): unmute it"), "{text}");
     }
 

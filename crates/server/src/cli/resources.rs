@@ -346,6 +346,12 @@ pub struct Settings {
     /// New conversations per second, 0 is no limit
     #[arg(long)]
     max_rate: Option<u32>,
+    /// What click-to-call does when an answering machine answers: ignore, tell, hang-up
+    #[arg(long, value_name = "WHAT")]
+    on_machine: Option<String>,
+    /// Surer than this (0-100) it must be a machine
+    #[arg(long, value_name = "PERCENT")]
+    machine_confidence: Option<u8>,
     #[command(flatten)]
     notices: NoticeSettings,
     /// Signs its pushes (HMAC-SHA-256); empty for unsigned
@@ -383,6 +389,12 @@ pub struct NoticeSettings {
     /// Answer a verification code without a required member with -2 and not with -4
     #[arg(long, value_name = "BOOL")]
     code_missing_malformed: Option<bool>,
+    /// What a notice does when an answering machine answers: ignore, tell, hang-up, await-beep
+    #[arg(long, value_name = "WHAT")]
+    notice_on_machine: Option<String>,
+    /// Surer than this (0-100) it must be a machine
+    #[arg(long, value_name = "PERCENT")]
+    notice_machine_confidence: Option<u8>,
     /// Verification codes to one number in a minute, 0 is no limit
     #[arg(long, value_name = "NUMBER")]
     codes_per_minute: Option<u32>,
@@ -403,6 +415,7 @@ impl NoticeSettings {
             "foreign_cli_invalid": self.notice_foreign_cli_invalid,
             "code_missing_malformed": self.code_missing_malformed, "codes_per_minute": self.codes_per_minute,
             "codes_per_hour": self.codes_per_hour, "codes_per_day": self.codes_per_day,
+            "on_machine": self.notice_on_machine, "machine_confidence": self.notice_machine_confidence,
         })
     }
 }
@@ -415,6 +428,7 @@ impl Settings {
             "recording_compressed": self.recording_compressed, "recording_mixed": self.recording_mixed,
             "recording_hide_digits": self.recording_hide_digits, "recording_days": self.recording_days,
             "zone_minutes": self.zone_minutes, "max_conversations": self.max_conversations, "max_rate": self.max_rate,
+            "on_machine": self.on_machine, "machine_confidence": self.machine_confidence,
             "notices": self.notices.json(),
         })
     }

@@ -230,6 +230,7 @@ impl World {
                 | Effect::Refuse { .. }
                 | Effect::AnswerRefer { .. }
                 | Effect::NotifyRefer { .. }
+                | Effect::Listen { .. }
                 | Effect::Release { .. } => {}
                 // No call of this dialect is a contact centre's.
                 Effect::Enqueue { .. }
