@@ -32,6 +32,7 @@ mod op;
 pub mod operations;
 mod prompts;
 mod recordings;
+mod reports;
 mod request;
 mod routes;
 mod speech;

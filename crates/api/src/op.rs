@@ -228,6 +228,14 @@ impl Op {
         self
     }
 
+    /// Comma-separated values (RFC 4180).
+    pub fn table(mut self) -> Op {
+        let text = ObjectBuilder::new().schema_type(SchemaType::Type(Type::String));
+        let content = Content::Of("text/csv", text.into());
+        self.answer = (200, "The table, with a line that names the columns.", content);
+        self
+    }
+
     /// No body.
     pub fn nothing(mut self) -> Op {
         self.answer = (204, "Done.", Content::None);

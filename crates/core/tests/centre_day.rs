@@ -14,8 +14,12 @@ use strowger_core::centre::agent::{self, Choice, Client, Part, State, Verb};
 use strowger_core::centre::resource::{
     AgentLost, CentreSettings, ConsultFailure, NoAnswer, Overflow, Queue, Strategy, WrapUp,
 };
-use strowger_core::event::{Fact, Kind};
+use strowger_core::event::{Fact, Kind, Outcome};
 use strowger_core::id::ConversationId;
+use strowger_core::participation::PartRecord;
+use strowger_core::report::journal::{in_order, of_agent, of_call};
+use strowger_core::report::{AgentRow, Interval, Ledger, QueueRow, Slot, Thresholds};
+use strowger_core::route::Zone;
 use strowger_core::{AgentId, LegSeq, QueueId, Stamp};
 
 struct Seed(u64);
@@ -439,6 +443,7 @@ impl Day {
         self.one_call_an_agent(seed);
         self.time_adds_up(seed);
         self.queues_agree(seed);
+        self.reports_agree(seed);
     }
 
     /// I1 from the records alone: an agent's parts never overlap.
@@ -504,6 +509,104 @@ impl Day {
         for (config, machine) in self.office.acd.agents() {
             let seen = at.get(&config.id).map_or(State::Offline, |a| a.0);
             assert_eq!(seen, machine.state(), "seed {seed}: agent {}", config.id);
+        }
+    }
+
+    /// Reports that are made of the journal say what the records and the agents' logs say.
+    fn reports_agree(&self, seed: u64) {
+        let promise = Thresholds {
+            service_ms: 20_000,
+            short_ms: 5_000,
+        };
+        let logs = self
+            .office
+            .ended
+            .iter()
+            .flat_map(|(_, log)| of_call(log, |_| promise, |_| false));
+        let changes = self.office.agent_log.iter().filter_map(|(id, c)| of_agent(*id, c));
+        let mut ledger = Ledger::new(Interval::Quarter, Zone::Fixed(480));
+        for fact in in_order(logs.chain(changes).collect()) {
+            ledger.add(&fact);
+        }
+        let mut queue = QueueRow::default();
+        ledger.hours().values().for_each(|row| queue.merge(row));
+        let stays = || self.office.ended.iter().flat_map(|(r, _)| &r.queues);
+        let answered = stays().filter(|q| matches!(q.left, Some((_, Left::Answered(_)))));
+        let waits = answered.map(|q| q.left.unwrap().0.ms_since(q.entered));
+        let (answered, waited) = waits.fold((0, 0), |(n, sum), wait| (n + 1, sum + wait));
+        assert_eq!(queue.offered, stays().count() as u64, "seed {seed}: entered");
+        assert_eq!(
+            (queue.answered, queue.wait_answered_ms),
+            (answered, waited),
+            "seed {seed}"
+        );
+        assert_eq!(queue.waiting(), 0, "seed {seed}: nobody waits any more");
+
+        let rows = ledger.agents(self.office.now);
+        let mut rows_of: BTreeMap<AgentId, Vec<&AgentRow>> = BTreeMap::new();
+        let mut parts_of: BTreeMap<AgentId, Vec<&PartRecord>> = BTreeMap::new();
+        let mut log_of: BTreeMap<AgentId, Vec<&agent::Change>> = BTreeMap::new();
+        rows.iter()
+            .for_each(|((_, id), row)| rows_of.entry(*id).or_default().push(row));
+        for part in self.office.ended.iter().flat_map(|(r, _)| &r.parts) {
+            parts_of.entry(part.agent).or_default().push(part);
+        }
+        for (id, change) in &self.office.agent_log {
+            log_of.entry(*id).or_default().push(change);
+        }
+        for n in 1..=self.agents {
+            let agent = AgentId(n);
+            let own = || rows_of.get(&agent).into_iter().flatten();
+            let parts = || {
+                parts_of
+                    .get(&agent)
+                    .into_iter()
+                    .flatten()
+                    .filter(|p| p.kind != Part::Monitor)
+            };
+            let ends = |outcome, accepted: bool| {
+                let all = parts().filter(|p| p.accepted.is_some() == accepted && p.outcome == Some(outcome));
+                all.count() as u64
+            };
+            let sum = |of: fn(&AgentRow) -> u64| own().map(|row| of(row)).sum::<u64>();
+            assert_eq!(
+                (
+                    sum(|r| r.handled),
+                    sum(|r| r.missed),
+                    sum(|r| r.rejected),
+                    sum(|r| r.transfers)
+                ),
+                (
+                    parts().filter(|p| p.accepted.is_some()).count() as u64,
+                    ends(Outcome::Expired, false),
+                    ends(Outcome::Rejected, false),
+                    ends(Outcome::Transferred, true),
+                ),
+                "seed {seed}: agent {n}"
+            );
+            // A leg that is being released is left already; at most two seconds of a part.
+            let spans = parts().filter_map(|p| Some(p.left?.ms_since(p.accepted?)));
+            let (count, whole) = spans.fold((0, 0), |(n, sum), span| (n + 1, sum + span));
+            let told = sum(|r| r.talk_ms + r.hold_ms);
+            assert!(
+                told <= whole && whole <= told + 2_000 * count,
+                "seed {seed}: agent {n}: {told} of {whole}"
+            );
+            // I8: the slots of its time are its log, without gap and overlap.
+            let mut slots: BTreeMap<Slot, u64> = BTreeMap::new();
+            let log = log_of.remove(&agent).unwrap_or_default();
+            for (at, change) in log.iter().enumerate() {
+                let until = log.get(at + 1).map_or(self.office.now, |next| next.at);
+                *slots.entry(Slot::of(change.to)).or_default() += until.ms_since(change.at);
+            }
+            for slot in Slot::ALL {
+                let told: u64 = own().map(|r| r.time_ms(slot)).sum();
+                assert_eq!(
+                    told,
+                    slots.get(&slot).copied().unwrap_or(0),
+                    "seed {seed}: agent {n}: {slot:?}"
+                );
+            }
         }
     }
 

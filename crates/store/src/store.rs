@@ -3,7 +3,7 @@
 use crate::batch::{Batch, CommandId, Committed, Executed, RecordRow};
 use crate::codec;
 use crate::config::{Config, PLATFORM};
-use crate::crypto::{Cipher, Keys, MasterKey};
+use crate::crypto::{Cipher, Keys, MasterKey, TenantKey};
 use crate::error::{AppendError, OpenError, StoreError};
 use crate::records::{RecordPage, RecordQuery};
 use crate::sealed::{SealedDelivery, command_digests, frame_place, record_place, seal_batch};
@@ -19,6 +19,12 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use strowger_core::{ConversationId, ConversationRecord, Event, Stamp, TenantId};
 use tokio::sync::{mpsc, oneshot, watch};
+
+/// Rows of the journal that are read at once.
+const STEP: usize = 4000;
+
+/// Sealed frames of a log, each with the position of its first event.
+type Frames = Vec<(u32, Vec<u8>)>;
 
 /// When a write counts as done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -417,6 +423,58 @@ impl Store {
         self.read(move |conn| load_events(conn, &keys, tenant, id)).await
     }
 
+    /// Makes something of the log of each conversation of a tenant that began within a span, in the order of their ids. A
+    /// log that is being taken away by retention is left out. Reads in steps, so that a long span keeps no reader from
+    /// others.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn each_call<T: Send + 'static>(
+        &self,
+        tenant: TenantId,
+        from: Stamp,
+        until: Stamp,
+        make: impl Fn(&[Event], &mut Vec<T>) + Send + Sync + 'static,
+    ) -> Result<Vec<T>, StoreError> {
+        let key = self.inner.keys.get(tenant).ok_or(StoreError::NotFound("tenant"))?;
+        let first = |at: Stamp| ConversationId::mint(at.0.max(0).unsigned_abs(), 0);
+        let (mut next, end) = (first(from), first(until));
+        let make = Arc::new(make);
+        let mut made = Vec::new();
+        while next < end {
+            let (key, make) = (key.clone(), make.clone());
+            let step = self.read(move |conn| {
+                let rows = reader::frames_between(conn, key.no, next, end, STEP)?;
+                let full = rows.len() == STEP;
+                let mut calls: Vec<(ConversationId, Frames)> = Vec::new();
+                for (id, seq, sealed) in rows {
+                    match calls.last_mut() {
+                        Some((last, frames)) if *last == id => frames.push((seq, sealed)),
+                        _ => calls.push((id, vec![(seq, sealed)])),
+                    }
+                }
+                // The last one may not be whole.
+                let rest = if full && calls.len() > 1 {
+                    calls.pop().map(|(id, _)| id)
+                } else if let (true, Some((id, frames))) = (full, calls.first_mut()) {
+                    *frames = reader::frames(conn, key.no, *id)?;
+                    Some(ConversationId(id.0 + 1))
+                } else {
+                    None
+                };
+                let mut out = Vec::new();
+                for (id, frames) in calls {
+                    make(&decode(&key, tenant, id, frames)?, &mut out);
+                }
+                Ok((out, rest))
+            });
+            let (out, rest) = step.await?;
+            made.extend(out);
+            next = rest.unwrap_or(end);
+        }
+        Ok(made)
+    }
+
     /// The call record of a conversation, folded from its log; `None` if the tenant has no such conversation.
     pub async fn load_record(
         &self,
@@ -501,8 +559,13 @@ fn load_events(conn: &Connection, keys: &Keys, tenant: TenantId, id: Conversatio
     let Some(key) = keys.get(tenant) else {
         return Ok(Vec::new());
     };
-    let mut events = Vec::new();
     let frames = reader::frames(conn, key.no, id)?;
+    decode(&key, tenant, id, frames)
+}
+
+/// Opens the frames of a log; none if it has no beginning.
+fn decode(key: &TenantKey, tenant: TenantId, id: ConversationId, frames: Frames) -> Result<Vec<Event>, StoreError> {
+    let mut events = Vec::new();
     // Retention works in steps: a log without its beginning is one that is being taken away.
     if frames.first().is_some_and(|(first, _)| *first != 1) {
         return Ok(Vec::new());

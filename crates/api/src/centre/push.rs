@@ -4,7 +4,7 @@ use crate::events::{Audience, EventHub, PushedEvent};
 use crate::time::rfc3339;
 use serde_json::{Value, json};
 use std::sync::Arc;
-use strowger_core::centre::acd::{Left, QueueFact, Queued};
+use strowger_core::centre::acd::{Board, Left, QueueFact, Queued};
 use strowger_core::centre::agent::Unanswered;
 use strowger_core::{LoginId, Stamp};
 use strowger_runtime::centre::CentreEvent;
@@ -69,11 +69,14 @@ fn pushed(event: &CentreEvent, config: &Config) -> (Stamp, &'static str, Audienc
                 data,
             )
         }
-        CentreEvent::Queue { fact, .. } => (fact.at, "queue.changed", Audience::Tenant, queue(fact)),
+        CentreEvent::Queue { fact, board, .. } => {
+            let data = queue(fact, board.as_ref());
+            (fact.at, "queue.changed", Audience::Tenant, data)
+        }
     }
 }
 
-fn queue(fact: &QueueFact) -> Value {
+fn queue(fact: &QueueFact, board: Option<&Board>) -> Value {
     let mut data = json!({ "queue": fact.queue.to_string(), "conversation": fact.conversation.to_string() });
     let (what, agent, why) = match &fact.what {
         Queued::Entered { priority, since } => {
@@ -86,6 +89,11 @@ fn queue(fact: &QueueFact) -> Value {
         Queued::Left(Left::Answered(agent)) => ("answered", Some(agent), None),
         Queued::Left(left) => ("left", None, Some(left.name())),
     };
+    if let Some(board) = board {
+        data["waiting"] = json!(board.waiting);
+        data["ringing"] = json!(board.offered);
+        data["oldest"] = json!(board.oldest.map(rfc3339));
+    }
     data["what"] = json!(what);
     data["agent"] = json!(agent.map(ToString::to_string));
     data["why"] = json!(why);

@@ -4,8 +4,12 @@ use crate::centre::{self, agents, duty, groups, queues};
 use crate::configuration;
 use crate::error::Code;
 use crate::op::{Needs, Op};
+use crate::reports;
 use crate::request::OfTenant;
 use strowger_store::identity::Scope::{CallsRead, CentreSupervise, ResourcesRead, ResourcesWrite};
+
+/// What is said of every report.
+const ABOUT: &str = "Made from the journal when it is asked for; docs/reports.md has every formula.";
 
 pub(super) fn of_centres() -> Vec<Op> {
     vec![
@@ -210,6 +214,59 @@ pub(super) fn of_centres() -> Vec<Op> {
             .says("Go back to the defaults", "")
             .scope(ResourcesWrite)
             .tagged(),
+    ]
+}
+
+pub(super) fn of_reports() -> Vec<Op> {
+    vec![
+        Op::get("/reports/queues", "reports.queues", reports::queues)
+            .says("What queues did, by interval", ABOUT)
+            .scope(CallsRead)
+            .query::<reports::Asked>()
+            .gives::<reports::Queues>(200)
+            .may(&[Code::NotFound]),
+        Op::get("/reports/queues/csv", "reports.queues.csv", reports::queues_csv)
+            .says("The same as a table", "")
+            .scope(CallsRead)
+            .query::<reports::Asked>()
+            .table()
+            .may(&[Code::NotFound]),
+        Op::get("/reports/hours", "reports.hours", reports::hours)
+            .says("What all queues together did, by interval", ABOUT)
+            .scope(CallsRead)
+            .query::<reports::Asked>()
+            .gives::<reports::Queues>(200)
+            .may(&[Code::NotFound]),
+        Op::get("/reports/hours/csv", "reports.hours.csv", reports::hours_csv)
+            .says("The same as a table", "")
+            .scope(CallsRead)
+            .query::<reports::Asked>()
+            .table()
+            .may(&[Code::NotFound]),
+        Op::get("/reports/agents", "reports.agents", reports::agents)
+            .says("What agents did, by interval", ABOUT)
+            .scope(CallsRead)
+            .query::<reports::Asked>()
+            .gives::<reports::Agents>(200)
+            .may(&[Code::NotFound]),
+        Op::get("/reports/agents/csv", "reports.agents.csv", reports::agents_csv)
+            .says("The same as a table", "")
+            .scope(CallsRead)
+            .query::<reports::Asked>()
+            .table()
+            .may(&[Code::NotFound]),
+        Op::get("/reports/numbers", "reports.numbers", reports::numbers)
+            .says("What the tenant's numbers were called, or shown, by interval", ABOUT)
+            .scope(CallsRead)
+            .query::<reports::Asked>()
+            .gives::<reports::Numbers>(200)
+            .may(&[Code::NotFound]),
+        Op::get("/reports/numbers/csv", "reports.numbers.csv", reports::numbers_csv)
+            .says("The same as a table", "")
+            .scope(CallsRead)
+            .query::<reports::Asked>()
+            .table()
+            .may(&[Code::NotFound]),
     ]
 }
 

@@ -23,6 +23,7 @@ pub(crate) fn operations() -> Vec<Op> {
     all.extend(people::of_tenants());
     all.extend(resources());
     all.extend(contact_centre::of_centres());
+    all.extend(contact_centre::of_reports());
     all.extend(contact_centre::configuration());
     all.extend(sounds());
     all.extend(of_calls());

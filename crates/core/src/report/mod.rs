@@ -10,6 +10,7 @@ pub mod csv;
 pub mod fact;
 pub mod feed;
 pub mod interval;
+pub mod journal;
 pub mod live;
 pub mod rows;
 #[cfg(test)]
@@ -38,7 +39,6 @@ struct Waiting {
 /// An agent's part in a call.
 #[derive(Clone, Debug, PartialEq)]
 struct Part {
-    conversation: ConversationId,
     queue: Option<QueueId>,
     filed: Slice,
     accepted: Option<Stamp>,
@@ -66,7 +66,7 @@ pub struct Ledger {
     numbers: BTreeMap<(Slice, Number), NumberRow>,
     waiting: BTreeMap<(QueueId, ConversationId), Waiting>,
     line: BTreeMap<QueueId, BTreeSet<(Stamp, ConversationId)>>,
-    parts: BTreeMap<AgentId, Part>,
+    parts: BTreeMap<(AgentId, ConversationId), Part>,
     states: BTreeMap<AgentId, (State, Stamp)>,
     calls: BTreeMap<ConversationId, Open>,
     /// Rows of earlier intervals are forgotten.
@@ -162,7 +162,6 @@ impl Ledger {
         let begins = matches!(fact.what, PartEvent::Offered | PartEvent::Placed);
         if begins {
             let part = Part {
-                conversation: fact.conversation,
                 queue: fact.queue,
                 filed: self.slice(at),
                 accepted: None,
@@ -175,14 +174,14 @@ impl Ledger {
                 PartEvent::Offered => row.offers += 1,
                 _ => row.placed += 1,
             }
-            self.parts.insert(fact.agent, part);
+            // The telephone of an offer that was given up may confirm that when its agent is at the next one already; a part
+            // that was left has no wrap-up to come any more.
+            self.parts
+                .retain(|(agent, _), p| *agent != fact.agent || p.left.is_none());
+            self.parts.insert((fact.agent, fact.conversation), part);
             return;
         }
-        let Some(part) = self
-            .parts
-            .get_mut(&fact.agent)
-            .filter(|p| p.conversation == fact.conversation)
-        else {
+        let Some(part) = self.parts.get_mut(&(fact.agent, fact.conversation)) else {
             return;
         };
         let row = self.agents.entry((part.filed, fact.agent)).or_default();
@@ -253,7 +252,7 @@ impl Ledger {
             }
         };
         if over {
-            self.parts.remove(&fact.agent);
+            self.parts.remove(&(fact.agent, fact.conversation));
         }
     }
 

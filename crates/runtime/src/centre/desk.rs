@@ -570,7 +570,8 @@ impl Desk {
                 Output::Agent(agent, change) => self.changed(agent, *change),
                 Output::Queue(fact) => {
                     let tenant = self.tenant;
-                    self.switch.publish_centre(CentreEvent::Queue { tenant, fact });
+                    let board = self.acd.board_of(fact.queue);
+                    self.switch.publish_centre(CentreEvent::Queue { tenant, fact, board });
                 }
                 Output::Offer(offer) => {
                     let plan = self.plan(offer.ticket, offer.agent, Part::Queue, offer.ring_secs);

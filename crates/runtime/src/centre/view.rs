@@ -94,6 +94,8 @@ pub enum CentreEvent {
         tenant: TenantId,
         /// What.
         fact: QueueFact,
+        /// Its figures afterwards; `None` for one that is gone.
+        board: Option<Board>,
     },
 }
 

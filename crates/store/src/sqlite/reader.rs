@@ -241,6 +241,26 @@ pub(crate) fn frames(conn: &Connection, tenant: i64, id: ConversationId) -> rusq
     rows.collect()
 }
 
+/// Frames of the conversations with ids from `first` until before `end`, by conversation and position, at most `most`.
+pub(crate) fn frames_between(
+    conn: &Connection,
+    tenant: i64,
+    first: ConversationId,
+    end: ConversationId,
+    most: usize,
+) -> rusqlite::Result<Vec<(ConversationId, u32, Vec<u8>)>> {
+    let mut statement = conn.prepare_cached(
+        "SELECT conversation, seq, events FROM journal INDEXED BY journal_by_conversation
+         WHERE tenant = ?1 AND conversation >= ?2 AND conversation < ?3 ORDER BY conversation, seq LIMIT ?4",
+    )?;
+    let most = i64::try_from(most).unwrap_or(i64::MAX);
+    let span = params![tenant, first.0.to_be_bytes(), end.0.to_be_bytes(), most];
+    let rows = statement.query_map(span, |r| {
+        Ok((ConversationId(u128::from_be_bytes(r.get(0)?)), r.get(1)?, r.get(2)?))
+    })?;
+    rows.collect()
+}
+
 /// What a command of this name started, and the digest of its request.
 pub(crate) fn command(
     conn: &Connection,

@@ -357,6 +357,11 @@ impl Acd {
         self.lines.values().map(|l| self.board(l))
     }
 
+    /// The board of one queue.
+    pub fn board_of(&self, queue: QueueId) -> Option<Board> {
+        self.lines.get(&queue).map(|l| self.board(l))
+    }
+
     fn board(&self, line: &Line) -> Board {
         let levels = self.on_duty.get(&line.config.group);
         Board {
