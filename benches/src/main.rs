@@ -161,12 +161,17 @@ fn memory(short: bool) {
 fn relays(short: bool) {
     println!("\nRelayed G.711 calls, one core, generator on the other");
     if short {
-        relay::run(4, &[500, 1500], &[500, 900]);
-        relay::decoded(4, &[200], &[500]);
+        relay::run(4, &[500, 1500], &[500], &[500, 900]);
+        relay::decoded(4, &[200], &[50], &[500]);
         relay::browsers(4, &[300]);
     } else {
-        relay::run(10, &[500, 1000, 1500, 1900, 2200, 2500], &[500, 700, 900, 1100, 1300]);
-        relay::decoded(10, &[200, 300, 400, 500], &[500, 1000, 1500]);
+        relay::run(
+            10,
+            &[500, 1000, 1500, 1900, 2200, 2500],
+            &[500, 1000],
+            &[500, 700, 900, 1100, 1300],
+        );
+        relay::decoded(10, &[150, 200, 250, 300], &[50, 100, 150], &[500, 750, 1000, 1500]);
         relay::browsers(10, &[300, 450, 600, 750]);
     }
 }

@@ -2,8 +2,8 @@
 //! generator, `examples/relaybench`.
 
 use crate::process::pinned;
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use strowger_tests::{peers, wait, workspace};
 
@@ -33,8 +33,61 @@ fn numbers(calls: &[u32]) -> String {
     calls.iter().map(u32::to_string).collect::<Vec<_>>().join(",")
 }
 
-/// Prints both tables.
-pub fn run(seconds: u32, ours: &[u32], theirs: &[u32]) {
+/// Debian's rtpengine on processor 0, as long as this lives.
+struct Rtpengine {
+    child: Child,
+    version: String,
+}
+
+impl Rtpengine {
+    fn start() -> Option<Rtpengine> {
+        let program = peers::find("rtpengine", "rtpengine-daemon")?;
+        let mut words = pinned(0);
+        words.push(program.display().to_string());
+        let mut command = Command::new(&words[0]);
+        command
+            .args(&words[1..])
+            .args(["-f", "-E", "-t", "-1", "-i", "127.0.0.1", "-n", CONTROL])
+            .args(["-m", "10000", "-M", "38000", "-L", "3"])
+            .args(["--num-threads=1", "--media-num-threads=1", "--config-file=none"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        let Ok(child) = command.spawn() else {
+            println!("rtpengine could not be started");
+            return None;
+        };
+        // It says nothing when it listens; a second is ample.
+        wait::pause(Duration::from_secs(1));
+        Some(Rtpengine {
+            child,
+            version: version(&program),
+        })
+    }
+
+    /// Lets the generator drive it.
+    fn drive(&self, generator: &Path, calls: &[u32], seconds: &str, more: &[&str]) {
+        let pid = self.child.id().to_string();
+        let _ = Command::new(generator)
+            .args(["--calls", &numbers(calls), "--seconds", seconds])
+            .args(["--rtpengine", CONTROL, "--pid", &pid])
+            .args(more)
+            .status();
+    }
+}
+
+impl Drop for Rtpengine {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Where rtpengine takes commands.
+const CONTROL: &str = "127.0.0.1:2223";
+
+/// Prints the tables of relayed calls: ours, ours with every call recorded, and rtpengine's.
+pub fn run(seconds: u32, ours: &[u32], recorded: &[u32], theirs: &[u32]) {
     let Some(program) = program() else {
         println!("relaybench could not be built: no figures of relayed calls");
         return;
@@ -44,52 +97,27 @@ pub fn run(seconds: u32, ours: &[u32], theirs: &[u32]) {
     let _ = Command::new(&program)
         .args(["--calls", &numbers(ours), "--seconds", &seconds])
         .status();
-    let Some(rtpengine) = peers::find("rtpengine", "rtpengine-daemon") else {
-        return;
-    };
-    let mut words = pinned(0);
-    words.push(rtpengine.display().to_string());
-    let mut command = Command::new(&words[0]);
-    command
-        .args(&words[1..])
-        .args(["-f", "-E", "-t", "-1", "-i", "127.0.0.1", "-n", "127.0.0.1:2223"]);
-    command.args([
-        "-m",
-        "10000",
-        "-M",
-        "38000",
-        "--num-threads=1",
-        "--media-num-threads=1",
-        "-L",
-        "3",
-    ]);
-    command
-        .arg("--config-file=none")
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
-    let Ok(mut child) = command.spawn() else {
-        println!("rtpengine could not be started");
-        return;
-    };
-    // It says nothing when it listens; a second is ample.
-    wait::pause(Duration::from_secs(1));
+    println!(
+        "the same with every call recorded (stereo WAV), without and with in turn; writing is on threads of its own:"
+    );
+    for calls in recorded {
+        for more in [&[][..], &["--record"]] {
+            let _ = Command::new(&program)
+                .args(["--calls", &calls.to_string(), "--seconds", &seconds])
+                .args(more)
+                .status();
+        }
+    }
+    let Some(rtpengine) = Rtpengine::start() else { return };
     println!(
         "rtpengine {} in userspace, one worker on processor 0:",
-        version(&rtpengine)
+        rtpengine.version
     );
-    let pid = child.id().to_string();
-    let other = ["--rtpengine", "127.0.0.1:2223", "--pid", &pid, "--seconds", &seconds];
-    let _ = Command::new(&program)
-        .args(["--calls", &numbers(theirs)])
-        .args(other)
-        .status();
-    let _ = child.kill();
-    let _ = child.wait();
+    rtpengine.drive(&program, theirs, &seconds, &[]);
 }
 
-/// Prints the tables of calls that are decoded: Opus to G.711, and conferences of four.
-pub fn decoded(seconds: u32, transcoded: &[u32], mixed: &[u32]) {
+/// Prints the tables of calls that are decoded: Opus to G.711, beside rtpengine, and conferences of four.
+pub fn decoded(seconds: u32, transcoded: &[u32], theirs: &[u32], mixed: &[u32]) {
     let Some(program) = program() else {
         println!("relaybench could not be built: no figures of decoded calls");
         return;
@@ -106,6 +134,13 @@ pub fn decoded(seconds: u32, transcoded: &[u32], mixed: &[u32]) {
             "opus",
         ])
         .status();
+    if let Some(rtpengine) = Rtpengine::start() {
+        println!(
+            "rtpengine {}, the same streams, libopus as it sets it up:",
+            rtpengine.version
+        );
+        rtpengine.drive(&program, theirs, &seconds, &["--codec", "opus"]);
+    }
     println!("conferences of four G.711 legs (two calls a room):");
     let _ = Command::new(&program)
         .args(["--calls", &numbers(mixed), "--seconds", &seconds, "--mixed"])
@@ -130,7 +165,7 @@ pub fn browsers(seconds: u32, calls: &[u32]) {
         .status();
 }
 
-fn version(program: &std::path::Path) -> String {
+fn version(program: &Path) -> String {
     let output = Command::new(program).arg("--version").output();
     let text = output.map(|o| [o.stdout, o.stderr].concat()).unwrap_or_default();
     let text = String::from_utf8_lossy(&text).into_owned();

@@ -30,6 +30,7 @@
 //!
 //! Invariant: logs and error texts have no URL, body or number in them.
 
+mod client;
 mod policy;
 pub mod schedule;
 mod send;

@@ -1,15 +1,22 @@
 //! One attempt: checks, the POST, redirects.
 
+use crate::client::{DeniedAddress, HttpClient, uri};
 use crate::policy::Policy;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use hmac::{Hmac, Mac};
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::header::{CONTENT_TYPE, HeaderValue, LOCATION};
-use reqwest::{Client, StatusCode, Url, redirect};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, USER_AGENT};
+use http::{Request, Response, StatusCode, Uri};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use rustls::ClientConfig;
 use sha2::Sha256;
-use std::net::{IpAddr, SocketAddr};
-use std::sync::{Mutex, PoisonError};
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use strowger_store::Delivery;
+use url::Url;
 
 /// Most redirects that one attempt follows.
 const REDIRECTS: usize = 3;
@@ -20,6 +27,13 @@ const BODY: usize = 16 * 1024;
 
 /// Longest wait for the rest of a response body.
 const BODY_WAIT: Duration = Duration::from_millis(500);
+
+const AGENT: &str = concat!("Strowger/", env!("CARGO_PKG_VERSION"));
+const DELIVERY: HeaderName = HeaderName::from_static("x-strowger-delivery");
+const ATTEMPT: HeaderName = HeaderName::from_static("x-strowger-attempt");
+const KEY: HeaderName = HeaderName::from_static("x-strowger-key");
+const BATCH: HeaderName = HeaderName::from_static("x-strowger-batch");
+const SIGNATURE: HeaderName = HeaderName::from_static("x-strowger-signature");
 
 /// Why an attempt failed. The texts go to operators and logs and name neither URL nor body.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -46,69 +60,67 @@ pub(crate) enum Failure {
     Status(u16),
 }
 
-/// The resolver found no address that the policy allows.
-#[derive(Debug, thiserror::Error)]
-#[error("the address is not allowed")]
-struct DeniedAddress;
+/// Where a push goes.
+#[derive(Clone)]
+struct Target {
+    url: Arc<Url>,
+    uri: Uri,
+    /// Name and password of the URL, as the header that carries them.
+    authorization: Option<HeaderValue>,
+}
 
-/// Resolves names to allowed addresses only. The client connects to what this returns, so a name cannot mean one
-/// address for the check and another one for the connection.
-struct CheckedResolver(Policy);
-
-impl Resolve for CheckedResolver {
-    fn resolve(&self, name: Name) -> Resolving {
-        let policy = self.0.clone();
-        Box::pin(async move {
-            let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
-            let allowed: Vec<SocketAddr> = found.into_iter().filter(|a| policy.allows(a.ip())).collect();
-            if allowed.is_empty() {
-                return Err(DeniedAddress.into());
-            }
-            Ok(Box::new(allowed.into_iter()) as Addrs)
+impl Target {
+    fn of(url: Url) -> Result<Target, Failure> {
+        let mut bare = url.clone();
+        // A URL with a host has room for neither.
+        let _ = bare.set_username("");
+        let _ = bare.set_password(None);
+        let authorization = (!url.username().is_empty() || url.password().is_some()).then(|| {
+            let decoded = |text: &str| percent_encoding::percent_decode_str(text).collect::<Vec<u8>>();
+            let pair = [
+                decoded(url.username()),
+                b":".to_vec(),
+                decoded(url.password().unwrap_or("")),
+            ]
+            .concat();
+            let mut value = HeaderValue::from_str(&format!("Basic {}", STANDARD.encode(pair)))
+                .unwrap_or(HeaderValue::from_static("Basic"));
+            value.set_sensitive(true);
+            value
+        });
+        Ok(Target {
+            uri: uri(&bare).ok_or(Failure::Url)?,
+            url: Arc::new(url),
+            authorization,
         })
     }
 }
 
-/// A client for the pushes of one tenant. Its pooled connections are the tenant's own: a connection that another
-/// tenant's policy allowed is never used.
+/// Who makes the attempts of one tenant.
 pub(crate) struct Sender {
-    client: Client,
+    client: HttpClient,
     pub(crate) policy: Policy,
     /// The last URL with its parsed form: deliveries that follow one another mostly go to the same one.
-    last: Mutex<Option<(String, Url)>>,
+    last: Mutex<Option<(String, Target)>>,
 }
 
 impl Sender {
-    pub(crate) fn new(policy: Policy, timeout: Duration, roots: &[reqwest::Certificate]) -> reqwest::Result<Sender> {
-        let mut builder = Client::builder()
-            .dns_resolver(std::sync::Arc::new(CheckedResolver(policy.clone())))
-            // A proxy would connect on our behalf, past the policy.
-            .no_proxy()
-            .redirect(redirect::Policy::none())
-            .connect_timeout(timeout)
-            .pool_idle_timeout(Duration::from_secs(30))
-            // Results come in bursts of a group commit: fewer would close and open connections all the time.
-            .pool_max_idle_per_host(64)
-            .tcp_nodelay(true)
-            .user_agent(concat!("Strowger/", env!("CARGO_PKG_VERSION")));
-        for root in roots {
-            builder = builder.add_root_certificate(root.clone());
-        }
-        Ok(Sender {
-            client: builder.build()?,
+    pub(crate) fn new(policy: Policy, timeout: Duration, tls: &Arc<ClientConfig>) -> Sender {
+        Sender {
+            client: HttpClient::new(policy.clone(), timeout, tls),
             policy,
             last: Mutex::default(),
-        })
+        }
     }
 
-    fn parse(&self, text: &str) -> Result<Url, Failure> {
+    fn target(&self, text: &str) -> Result<Target, Failure> {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, url)) = last.as_ref().filter(|(known, _)| known == text) {
-            return Ok(url.clone());
+        if let Some((_, target)) = last.as_ref().filter(|(known, _)| known == text) {
+            return Ok(target.clone());
         }
-        let url = Url::parse(text).map_err(|_| Failure::Url)?;
-        *last = Some((text.to_owned(), url.clone()));
-        Ok(url)
+        let target = Target::of(Url::parse(text).map_err(|_| Failure::Url)?)?;
+        *last = Some((text.to_owned(), target.clone()));
+        Ok(target)
     }
 
     /// Makes one attempt, number `attempt`, within `timeout` in all. `members` is the number of bodies in an array.
@@ -134,25 +146,31 @@ impl Sender {
         members: Option<usize>,
         secret: Option<&str>,
     ) -> Result<(), Failure> {
-        let mut url = self.parse(&delivery.url)?;
+        let mut target = self.target(&delivery.url)?;
         let signature = secret.map(|s| sign(s, &delivery.body));
+        let body = Bytes::copy_from_slice(&delivery.body);
         for _ in 0..=REDIRECTS {
-            self.check(&url)?;
-            let mut request = self
-                .client
-                .post(url.clone())
-                .header(CONTENT_TYPE, &delivery.content_type)
-                .header("x-strowger-delivery", delivery.id)
-                .header("x-strowger-attempt", attempt)
-                .header("x-strowger-key", header_value(&delivery.key))
-                .body(delivery.body.clone());
+            self.check(&target.url)?;
+            let mut request = Request::new(Full::new(body.clone()));
+            *request.method_mut() = http::Method::POST;
+            *request.uri_mut() = target.uri.clone();
+            let headers = request.headers_mut();
+            headers.insert(CONTENT_TYPE, header_value(&delivery.content_type));
+            headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
+            headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
+            headers.insert(DELIVERY, HeaderValue::from(delivery.id));
+            headers.insert(ATTEMPT, HeaderValue::from(attempt));
+            headers.insert(KEY, header_value(&delivery.key));
             if let Some(members) = members {
-                request = request.header("x-strowger-batch", members);
+                headers.insert(BATCH, HeaderValue::from(members));
             }
             if let Some(signature) = &signature {
-                request = request.header("x-strowger-signature", signature);
+                headers.insert(SIGNATURE, header_value(signature));
             }
-            let response = request.send().await.map_err(|e| failure(&e))?;
+            if let Some(authorization) = &target.authorization {
+                headers.insert(AUTHORIZATION, authorization.clone());
+            }
+            let response = self.client.send(request).await.map_err(|e| failure(&e))?;
             let status = response.status();
             if status.is_success() {
                 drain(response).await;
@@ -163,12 +181,14 @@ impl Sender {
                 return Err(Failure::Status(status.as_u16()));
             }
             let location = response.headers().get(LOCATION).and_then(|l| l.to_str().ok());
-            let next = location.and_then(|l| url.join(l).ok()).ok_or(Failure::Location)?;
-            if url.scheme() == "https" && next.scheme() == "http" {
+            let next = location
+                .and_then(|l| target.url.join(l).ok())
+                .ok_or(Failure::Location)?;
+            if target.url.scheme() == "https" && next.scheme() == "http" {
                 return Err(Failure::Downgrade);
             }
             drain(response).await;
-            url = next;
+            target = Target::of(next)?;
         }
         Err(Failure::Redirects)
     }
@@ -194,9 +214,12 @@ fn is_followed(status: StatusCode) -> bool {
 
 /// Characters that a header cannot carry become `?`: a key is made of ids and positions.
 fn header_value(text: &str) -> HeaderValue {
+    if text.bytes().all(|b| b.is_ascii_graphic() || b == b' ') {
+        return HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static("?"));
+    }
     let clean: String = text
         .chars()
-        .map(|c| if c.is_ascii_graphic() { c } else { '?' })
+        .map(|c| if c.is_ascii_graphic() || c == ' ' { c } else { '?' })
         .collect();
     HeaderValue::from_str(&clean).unwrap_or(HeaderValue::from_static("?"))
 }
@@ -209,10 +232,12 @@ fn sign(secret: &str, body: &[u8]) -> String {
 }
 
 /// Reads a short body. The status has decided already, so what goes wrong here does not matter.
-async fn drain(mut response: reqwest::Response) {
+async fn drain(response: Response<Incoming>) {
+    let mut body = response.into_body();
     let read = async {
         let mut left = BODY;
-        while let Ok(Some(chunk)) = response.chunk().await {
+        while let Some(Ok(frame)) = body.frame().await {
+            let Some(chunk) = frame.data_ref() else { continue };
             match left.checked_sub(chunk.len()) {
                 Some(rest) => left = rest,
                 None => return,
@@ -223,7 +248,7 @@ async fn drain(mut response: reqwest::Response) {
 }
 
 /// What a client error was.
-fn failure(error: &reqwest::Error) -> Failure {
+fn failure(error: &hyper_util::client::legacy::Error) -> Failure {
     let mut source = std::error::Error::source(error);
     while let Some(cause) = source {
         if cause.is::<DeniedAddress>() {
@@ -240,9 +265,7 @@ fn failure(error: &reqwest::Error) -> Failure {
         }
         source = cause.source();
     }
-    if error.is_timeout() {
-        Failure::Timeout
-    } else if error.is_connect() {
+    if error.is_connect() {
         // The client names the failing stage in its text only; a resolver that fails has no kind of its own.
         let text = format!("{error:?}");
         if text.contains("dns error") {
@@ -250,8 +273,6 @@ fn failure(error: &reqwest::Error) -> Failure {
         } else {
             Failure::Connect("refused, or TLS failed")
         }
-    } else if error.is_builder() {
-        Failure::Url
     } else {
         Failure::Lost
     }
@@ -270,7 +291,11 @@ mod tests {
 
     #[test]
     fn hosts_in_other_spellings_are_addresses_too() {
-        let sender = Sender::new(Policy::default(), Duration::from_secs(1), &[]).unwrap();
+        let sender = Sender::new(
+            Policy::default(),
+            Duration::from_secs(1),
+            &crate::client::roots(&[]).unwrap(),
+        );
         for url in [
             "http://127.0.0.1/",
             "http://2130706433/",
@@ -286,7 +311,16 @@ mod tests {
     }
 
     #[test]
+    fn name_and_password_of_a_url_become_a_header() {
+        let target = Target::of(Url::parse("https://al%20ice:s%3Aecret@example.com:8443/in?x=1").unwrap()).unwrap();
+        assert_eq!(target.uri, "https://example.com:8443/in?x=1");
+        assert_eq!(target.authorization.unwrap(), "Basic YWwgaWNlOnM6ZWNyZXQ=");
+        let plain = Target::of(Url::parse("http://example.com").unwrap()).unwrap();
+        assert_eq!((plain.uri.path(), plain.authorization), ("/", None));
+    }
+
+    #[test]
     fn keys_become_header_values() {
-        assert_eq!(header_value("a/1\r\nX: y"), "a/1??X:?y");
+        assert_eq!(header_value("a/1\r\nX: y"), "a/1??X: y");
     }
 }

@@ -1,8 +1,10 @@
 //! The dispatcher: one task that owns what is held and who may be called, and one short task an attempt.
 
+use crate::client;
 use crate::policy::Policy;
 use crate::schedule::{Next, Schedule};
 use crate::send::{Failure, Sender};
+use rustls::ClientConfig;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -99,10 +101,7 @@ impl Notifier {
     /// # Errors
     /// [`StartError`]; nothing runs then.
     pub fn start(store: Store, config: NotifyConfig) -> Result<Notifier, StartError> {
-        let roots = config.extra_roots.iter().map(|pem| reqwest::Certificate::from_pem(pem));
-        let roots = roots
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|_| StartError::Certificate)?;
+        let tls = client::roots(&config.extra_roots).ok_or(StartError::Certificate)?;
         let offers = store.offers().ok_or(StartError::Taken)?;
         let (stop, stopping) = watch::channel(false);
         let counters = Arc::new(Counters::default());
@@ -111,7 +110,7 @@ impl Notifier {
         let dispatcher = Dispatcher {
             store,
             config: Arc::new(config),
-            roots,
+            tls,
             counters: counters.clone(),
             senders: HashMap::new(),
             destinations: HashMap::new(),
@@ -169,7 +168,7 @@ struct Destination {
 struct Dispatcher {
     store: Store,
     config: Arc<NotifyConfig>,
-    roots: Vec<reqwest::Certificate>,
+    tls: Arc<ClientConfig>,
     counters: Arc<Counters>,
     senders: HashMap<TenantId, Arc<Sender>>,
     /// Only destinations with something under way, held or left in the table, and those with strikes.
@@ -416,7 +415,7 @@ impl Dispatcher {
     }
 
     /// The tenant's client; a new one when its policy has changed, so that connections of the old one are not used.
-    fn sender(&mut self, tenant: TenantId) -> Option<Arc<Sender>> {
+    fn sender(&mut self, tenant: TenantId) -> Arc<Sender> {
         let config = self.store.snapshot();
         let allowed = config
             .tenant(tenant)
@@ -425,19 +424,11 @@ impl Dispatcher {
         if let Some(sender) = self.senders.get(&tenant)
             && sender.policy.allowed == allowed
         {
-            return Some(sender.clone());
+            return sender.clone();
         }
-        match Sender::new(Policy { allowed }, self.config.timeout, &self.roots) {
-            Ok(sender) => {
-                let sender = Arc::new(sender);
-                self.senders.insert(tenant, sender.clone());
-                Some(sender)
-            }
-            Err(_) => {
-                tracing::error!(%tenant, "no HTTP client could be made");
-                None
-            }
-        }
+        let sender = Arc::new(Sender::new(Policy { allowed }, self.config.timeout, &self.tls));
+        self.senders.insert(tenant, sender.clone());
+        sender
     }
 
     /// Sends one delivery, or several that share a request; one at least.
@@ -451,10 +442,7 @@ impl Dispatcher {
         tokio::spawn(async move {
             gather(&store, &mut shared).await;
             let first = &shared[0];
-            let result = match &sender {
-                Some(sender) => post(&store, sender, &shared, config.timeout).await,
-                None => Err(Failure::Connect("no client")),
-            };
+            let result = post(&store, &sender, &shared, config.timeout).await;
             let timed_out = result == Err(Failure::Timeout);
             // The oldest decides for all: they are acknowledged, tried again and given up as a whole.
             let (outcome, mut next_at) = decide(&config, first, result);

@@ -425,7 +425,7 @@ impl Switch {
             record_wait: app.settings.record_wait,
         };
         let id = self.mint_conversation();
-        self.ladder.belongs(id, self.sip().call_hash(&invite.call_id));
+        self.ladder.belongs(id, &invite.call_id);
         let clock = Clock::start();
         let incoming = Incoming {
             handle,

@@ -33,13 +33,13 @@ impl Default for LadderSettings {
     }
 }
 
+#[derive(Clone)]
 struct Rung {
     at: SystemTime,
     direction: Direction,
     transport: Transport,
     local: SocketAddr,
     remote: SocketAddr,
-    call: u64,
     bytes: Bytes,
 }
 
@@ -65,7 +65,7 @@ struct Rungs {
     all: VecDeque<Rung>,
     bytes: usize,
     /// Calls that came in, with their conversations: one that is refused is in no event of its conversation.
-    incoming: VecDeque<(ConversationId, u64)>,
+    incoming: VecDeque<(ConversationId, Box<str>)>,
 }
 
 /// The newest messages of all calls.
@@ -89,33 +89,38 @@ impl Ladder {
     }
 
     /// Notes that an incoming call belongs to a conversation.
-    pub fn belongs(&self, conversation: ConversationId, call: u64) {
+    pub fn belongs(&self, conversation: ConversationId, call_id: &str) {
         if !self.is_on() {
             return;
         }
         let mut rungs = self.rungs.lock().unwrap_or_else(PoisonError::into_inner);
-        rungs.incoming.push_back((conversation, call));
+        rungs.incoming.push_back((conversation, call_id.into()));
         // A call has several messages.
         if rungs.incoming.len() > self.settings.messages / 2 {
             rungs.incoming.pop_front();
         }
     }
 
-    /// Hashes of the calls that came in for a conversation.
-    pub fn incoming(&self, conversation: ConversationId) -> Vec<u64> {
+    /// Call-IDs of the calls that came in for a conversation.
+    pub fn incoming(&self, conversation: ConversationId) -> Vec<String> {
         let rungs = self.rungs.lock().unwrap_or_else(PoisonError::into_inner);
         let own = rungs.incoming.iter().filter(|(id, _)| *id == conversation);
-        own.map(|(_, call)| *call).collect()
+        own.map(|(_, call)| call.to_string()).collect()
     }
 
-    /// The messages of the calls with these hashes of Call-IDs ([`EndpointHandle::call_hash`]), oldest first.
-    ///
-    /// [`EndpointHandle::call_hash`]: strowger_sip::EndpointHandle::call_hash
-    pub fn of(&self, calls: &[u64]) -> Vec<Step> {
-        let rungs = self.rungs.lock().unwrap_or_else(PoisonError::into_inner);
+    /// The messages of the calls with these Call-IDs, oldest first. A message is looked through only here: each one is
+    /// kept, few are ever asked for.
+    pub fn of(&self, calls: &[String]) -> Vec<Step> {
         let oldest = SystemTime::now().checked_sub(self.settings.keep);
-        let fresh = |r: &&Rung| calls.contains(&r.call) && oldest.is_none_or(|o| r.at >= o);
-        rungs.all.iter().filter(fresh).map(Step::of).collect()
+        let kept: Vec<Rung> = {
+            let rungs = self.rungs.lock().unwrap_or_else(PoisonError::into_inner);
+            let fresh = rungs.all.iter().filter(|r| oldest.is_none_or(|o| r.at >= o));
+            fresh.cloned().collect()
+        };
+        let asked = |r: &&Rung| {
+            strowger_sip_core::frame::call_id(&r.bytes).is_some_and(|id| calls.iter().any(|c| c.as_bytes() == id))
+        };
+        kept.iter().filter(asked).map(Step::of).collect()
     }
 }
 
@@ -134,16 +139,15 @@ impl Step {
 
 impl Trace for Ladder {
     fn message(&self, message: Traced<'_>) {
-        let Some(call) = message.call.filter(|_| self.is_on()) else {
+        if !self.is_on() {
             return;
-        };
+        }
         let rung = Rung {
             at: message.time,
             direction: message.direction,
             transport: message.transport,
             local: message.local,
             remote: message.remote,
-            call,
             bytes: message.bytes.clone(),
         };
         let mut rungs = self.rungs.lock().unwrap_or_else(PoisonError::into_inner);
@@ -194,7 +198,7 @@ fn masked(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn show(ladder: &Ladder, call: u64, text: &'static str) {
+    fn show(ladder: &Ladder, text: &'static str) {
         ladder.message(Traced {
             direction: Direction::In,
             transport: Transport::Udp,
@@ -202,7 +206,6 @@ mod tests {
             remote: ([127, 0, 0, 1], 5070).into(),
             time: SystemTime::now(),
             bytes: &Bytes::from_static(text.as_bytes()),
-            call: Some(call),
         });
     }
 
@@ -211,16 +214,16 @@ mod tests {
         let ladder = Ladder::new(LadderSettings::default());
         show(
             &ladder,
-            1,
-            "INVITE sip:a@b SIP/2.0\r\nAuthorization: Digest username=\"u\", response=\"secret\"\r\nCSeq: 1 INVITE\r\n\r\n\
+            "INVITE sip:a@b SIP/2.0\r\nCall-ID: 1\r\nAuthorization: Digest username=\"u\", response=\"secret\"\r\n\r\n\
              a=crypto:1 AES inline:key\r\n",
         );
-        show(&ladder, 2, "BYE sip:a@b SIP/2.0\r\n\r\n");
-        let steps = ladder.of(&[1]);
+        show(&ladder, "BYE sip:a@b SIP/2.0\r\nCall-ID: 12\r\n\r\n");
+        show(&ladder, "BYE sip:a@b SIP/2.0\r\n\r\n");
+        let steps = ladder.of(&["1".into()]);
         assert_eq!(steps.len(), 1);
         assert_eq!(
             steps[0].text,
-            "INVITE sip:a@b SIP/2.0\r\nAuthorization: (hidden)\r\nCSeq: 1 INVITE\r\n\r\na=crypto: (hidden)\r\n"
+            "INVITE sip:a@b SIP/2.0\r\nCall-ID: 1\r\nAuthorization: (hidden)\r\n\r\na=crypto: (hidden)\r\n"
         );
     }
 
@@ -230,16 +233,20 @@ mod tests {
             messages: 2,
             ..LadderSettings::default()
         });
-        for text in ["A", "B", "C"] {
-            show(&ladder, 7, text);
+        for text in ["A\r\ni:7\r\n\r\n", "B\r\ni:7\r\n\r\n", "C\r\ni:7\r\n\r\n"] {
+            show(&ladder, text);
         }
-        let texts: Vec<String> = ladder.of(&[7]).into_iter().map(|s| s.text).collect();
+        let texts: Vec<String> = ladder
+            .of(&["7".into()])
+            .into_iter()
+            .map(|s| s.text[..1].to_owned())
+            .collect();
         assert_eq!(texts, ["B", "C"]);
         let off = Ladder::new(LadderSettings {
             messages: 0,
             ..LadderSettings::default()
         });
-        show(&off, 7, "A");
-        assert!(off.of(&[7]).is_empty());
+        show(&off, "A\r\ni:7\r\n\r\n");
+        assert!(off.of(&["7".into()]).is_empty());
     }
 }

@@ -153,10 +153,10 @@ async fn ladder(switch: &Arc<Switch>, tenant: TenantId, conversation: Conversati
             return Vec::new();
         }
     };
-    let mut calls: Vec<u64> = events
+    let mut calls: Vec<String> = events
         .iter()
         .filter_map(|event| event.fact.call_id())
-        .map(|call_id| switch.sip().call_hash(call_id))
+        .map(str::to_owned)
         .collect();
     calls.extend(switch.ladder.incoming(conversation));
     calls.sort_unstable();

@@ -8,7 +8,7 @@ use crate::peers::PeerNames;
 use crate::settings::{Bind, EndpointConfig, Placement, TlsPeer};
 use crate::stats::EndpointStats;
 use crate::tls::{self, Certificates, TlsError};
-use crate::trace::{CallHasher, Direction};
+use crate::trace::Direction;
 use crate::udp::Udp;
 use bytes::Bytes;
 use std::collections::HashSet;
@@ -136,7 +136,6 @@ struct Shared {
     stats: Arc<Mutex<EndpointStats>>,
     peers: PeerNames,
     certificates: Arc<Certificates>,
-    calls: CallHasher,
 }
 
 impl Endpoint {
@@ -153,7 +152,6 @@ impl Endpoint {
             stats: Arc::default(),
             peers: PeerNames::default(),
             certificates: Arc::new(load_certificates(&config.binds)?),
-            calls: CallHasher::default(),
         };
         let locals = match config.placement {
             Placement::Task => {
@@ -355,11 +353,6 @@ impl EndpointHandle {
             .unwrap_or_else(|error| Err(TlsError::Unusable(error.to_string())))
     }
 
-    /// How [`Traced::call`](crate::Traced::call) names a Call-ID. Different in every endpoint.
-    pub fn call_hash(&self, call_id: &str) -> u64 {
-        self.shared.calls.of(call_id.as_bytes())
-    }
-
     /// Sizes and counters, at most one batch old.
     pub fn stats(&self) -> EndpointStats {
         *self.shared.stats.lock().unwrap_or_else(PoisonError::into_inner)
@@ -452,7 +445,7 @@ impl Loop {
             helpers,
             failed: Vec::new(),
             sink,
-            hooks: Hooks::new(config.admission, config.trace, shared.calls.clone()),
+            hooks: Hooks::new(config.admission, config.trace),
             shared,
             stats: EndpointStats::default(),
             origin: Instant::now(),

@@ -226,7 +226,6 @@ mod tests {
                 remote: remote.parse().unwrap(),
                 time,
                 bytes: &bytes,
-                call: None,
             });
         };
         message(Direction::In, Transport::Udp, "192.0.2.1:5060", "192.0.2.2:5070");

@@ -1,7 +1,7 @@
 //! Calls of what the application has hung into an endpoint; a panic in there is counted and goes no further.
 
 use crate::settings::Admission;
-use crate::trace::{CallHasher, Direction, Trace, Traced};
+use crate::trace::{Direction, Trace, Traced};
 use bytes::Bytes;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,20 +12,14 @@ use strowger_sip_core::Transport;
 pub(crate) struct Hooks {
     admission: Option<Arc<dyn Admission>>,
     trace: Option<Arc<dyn Trace>>,
-    calls: CallHasher,
     panics: u64,
 }
 
 impl Hooks {
-    pub(crate) fn new(
-        admission: Option<Arc<dyn Admission>>,
-        trace: Option<Arc<dyn Trace>>,
-        calls: CallHasher,
-    ) -> Hooks {
+    pub(crate) fn new(admission: Option<Arc<dyn Admission>>, trace: Option<Arc<dyn Trace>>) -> Hooks {
         Hooks {
             admission,
             trace,
-            calls,
             panics: 0,
         }
     }
@@ -55,7 +49,6 @@ impl Hooks {
             remote,
             time: SystemTime::now(),
             bytes,
-            call: self.calls.of_message(bytes),
         };
         let shown = catch_unwind(AssertUnwindSafe(|| trace.message(message)));
         self.panics += u64::from(shown.is_err());

@@ -1,7 +1,6 @@
 //! Who sees every message: ladders of calls, export to a capture server.
 
 use bytes::Bytes;
-use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;
 use std::time::SystemTime;
 use strowger_sip_core::Transport;
@@ -31,8 +30,6 @@ pub struct Traced<'a> {
     pub time: SystemTime,
     /// The message. Cloning it shares the bytes.
     pub bytes: &'a Bytes,
-    /// [`EndpointHandle::call_hash`](crate::EndpointHandle::call_hash) of its Call-ID; `None` if none can be found.
-    pub call: Option<u64>,
 }
 
 /// A listener for all messages of an endpoint.
@@ -44,20 +41,5 @@ pub trait Trace: Send + Sync + 'static {
 impl<F: Fn(Traced<'_>) + Send + Sync + 'static> Trace for F {
     fn message(&self, message: Traced<'_>) {
         self(message);
-    }
-}
-
-/// Hashes Call-IDs under a key that nobody outside the process knows, so that a caller cannot make two calls meet.
-#[derive(Clone, Default)]
-pub(crate) struct CallHasher(RandomState);
-
-impl CallHasher {
-    pub(crate) fn of(&self, call_id: &[u8]) -> u64 {
-        self.0.hash_one(call_id)
-    }
-
-    /// The hash of the Call-ID of a message as it is on the wire.
-    pub(crate) fn of_message(&self, message: &[u8]) -> Option<u64> {
-        strowger_sip_core::frame::call_id(message).map(|id| self.of(id))
     }
 }

@@ -151,12 +151,6 @@ impl Generator {
         }
     }
 
-    pub fn new(addresses: Vec<(SocketAddr, SocketAddr)>) -> Generator {
-        let mut generator = Generator::reserve(addresses.len(), Kind::Pcma, false);
-        generator.set_addresses(addresses);
-        generator
-    }
-
     pub fn set_addresses(&mut self, addresses: Vec<(SocketAddr, SocketAddr)>) {
         let stream = |to| Stream {
             to: raw(to),

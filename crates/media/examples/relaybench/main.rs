@@ -5,7 +5,8 @@
 //! relaybench --calls 200,400 --codec opus               the second party speaks another codec
 //! relaybench --calls 500,1000,1500 --mixed              two calls make a conference of four
 //! relaybench --calls 300,600 --webrtc                    both parties are browsers: ICE, DTLS and SRTP
-//! relaybench --calls 1000 --rtpengine 127.0.0.1:2223 --pid 4711      another relay, set up by its ng protocol
+//! relaybench --calls 1000 --record                       every call recorded
+//! relaybench --calls 1000 --rtpengine 127.0.0.1:2223 --pid 4711      another relay, set up by its ng protocol; --codec too
 //! relaybench --calls 1000 --addresses FILE [--pid 4711]              any relay: a line a call, "IP:PORT IP:PORT"
 //! ```
 //!
@@ -120,7 +121,7 @@ fn main() {
     );
     for &calls in &options.calls {
         let row = if let Some(ng) = options.rtpengine {
-            let addresses = ng::set_up(ng, calls, generator::A, generator::B);
+            let addresses = ng::set_up(ng, calls, generator::A, generator::B, options.second);
             let row = measure_other(&options, addresses);
             ng::tear_down(ng, calls);
             row
@@ -152,7 +153,8 @@ fn read_addresses(file: &str, calls: usize) -> Vec<(SocketAddr, SocketAddr)> {
 }
 
 fn measure_other(options: &Options, addresses: Vec<(SocketAddr, SocketAddr)>) -> String {
-    let mut generator = Generator::new(addresses);
+    let mut generator = Generator::reserve(addresses.len(), options.second, options.second != Kind::Pcma);
+    generator.set_addresses(addresses);
     generator.run(Duration::from_secs(2));
     let before = options.pid.map(process_cpu);
     let outcome = generator.run(Duration::from_secs(options.seconds));
@@ -169,6 +171,8 @@ fn measure_engine(options: &Options, calls: usize) -> String {
         realtime: options.realtime,
         coalesce: Duration::from_micros(options.coalesce_us),
         command_queue: 65_536,
+        // Four ports a call, below those of the generator.
+        ports: 10_000..=38_999,
         ..Config::default()
     };
     let engine = Engine::start(config, Arc::new(Ignore)).expect("the engine");

@@ -2,20 +2,36 @@
 
 use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
+use strowger_media_core::codec::Kind;
 
-fn sdp(address: SocketAddr) -> String {
+/// How a codec is named in SDP: static ones by RFC 3551, Opus with two channels by RFC 7587.
+fn name(kind: Kind) -> String {
+    let channels = if kind == Kind::Opus { "/2" } else { "" };
+    format!("{}/{}{channels}", kind.name(), kind.clock())
+}
+
+fn sdp(address: SocketAddr, kind: Kind) -> String {
     let (ip, port) = (address.ip(), address.port());
+    let (number, name) = (super::generator::payload_type(kind), name(kind));
     format!(
-        "v=0\r\no=- 1 1 IN IP4 {ip}\r\ns=-\r\nc=IN IP4 {ip}\r\nt=0 0\r\nm=audio {port} RTP/AVP 8\r\na=rtpmap:8 PCMA/8000\r\na=ptime:20\r\n"
+        "v=0\r\no=- 1 1 IN IP4 {ip}\r\ns=-\r\nc=IN IP4 {ip}\r\nt=0 0\r\nm=audio {port} RTP/AVP {number}\r\n\
+         a=rtpmap:{number} {name}\r\na=ptime:20\r\n"
     )
 }
 
-fn bencode(pairs: &[(&str, &str)]) -> String {
+fn text(s: &str) -> String {
+    format!("{}:{s}", s.len())
+}
+
+/// A dictionary of texts, and of values that are encoded already.
+fn bencode(pairs: &[(&str, &str)], encoded: &[(&str, &str)]) -> String {
+    let texts = pairs.iter().map(|(k, v)| (*k, text(v)));
+    let mut all: Vec<(&str, String)> = texts
+        .chain(encoded.iter().map(|(k, v)| (*k, (*v).to_owned())))
+        .collect();
     // Keys of a dictionary are sorted.
-    let mut pairs = pairs.to_vec();
-    pairs.sort_unstable();
-    let text = |s: &str| format!("{}:{s}", s.len());
-    let body: String = pairs.iter().map(|(k, v)| text(k) + &text(v)).collect();
+    all.sort_unstable();
+    let body: String = all.iter().map(|(k, v)| text(k) + v).collect();
     format!("d{body}e")
 }
 
@@ -34,9 +50,9 @@ impl Client {
         Client { socket, cookie: 0 }
     }
 
-    fn request(&mut self, pairs: &[(&str, &str)]) -> String {
+    fn request(&mut self, pairs: &[(&str, &str)], encoded: &[(&str, &str)]) -> String {
         self.cookie += 1;
-        let message = format!("{} {}", self.cookie, bencode(pairs));
+        let message = format!("{} {}", self.cookie, bencode(pairs, encoded));
         self.socket.send(message.as_bytes()).expect("the relay listens");
         let mut buffer = [0; 8192];
         let length = self.socket.recv(&mut buffer).expect("an answer of the relay");
@@ -59,17 +75,38 @@ fn address_in(answer: &str) -> SocketAddr {
         .expect("an address in the SDP")
 }
 
-/// Set up calls between `a` and `b`; each pair is where `a` and `b` have to send.
-pub fn set_up(ng: SocketAddr, calls: usize, a: SocketAddr, b: SocketAddr) -> Vec<(SocketAddr, SocketAddr)> {
+/// Set up calls between `a`, who speaks A-law, and `b`, who speaks `second` alone; each pair is where `a` and `b` have to
+/// send.
+pub fn set_up(
+    ng: SocketAddr,
+    calls: usize,
+    a: SocketAddr,
+    b: SocketAddr,
+    second: Kind,
+) -> Vec<(SocketAddr, SocketAddr)> {
     let mut client = Client::connect(ng);
-    let (offer, answer) = (sdp(a), sdp(b));
+    let (offer, answer) = (sdp(a, Kind::Pcma), sdp(b, second));
+    // The other party is offered its codec in place of the first one's.
+    let list = |s: &str| format!("l{}e", text(s));
+    let codec = format!(
+        "d{}{}{}{}e",
+        text("mask"),
+        list("PCMA"),
+        text("transcode"),
+        list(second.name())
+    );
+    let encoded = [("codec", codec.as_str())];
+    let encoded = if second == Kind::Pcma { &[][..] } else { &encoded[..] };
     (0..calls)
         .map(|n| {
             let (id, from, to) = (format!("bench-{n}"), format!("f{n}"), format!("t{n}"));
             let common = [("call-id", id.as_str()), ("from-tag", from.as_str())];
             let [call, tag] = common;
-            let for_b = client.request(&[("command", "offer"), call, tag, ("sdp", &offer)]);
-            let for_a = client.request(&[("command", "answer"), call, tag, ("to-tag", &to), ("sdp", &answer)]);
+            let for_b = client.request(&[("command", "offer"), call, tag, ("sdp", &offer)], encoded);
+            let for_a = client.request(
+                &[("command", "answer"), call, tag, ("to-tag", &to), ("sdp", &answer)],
+                &[],
+            );
             (address_in(&for_a), address_in(&for_b))
         })
         .collect()
@@ -79,10 +116,8 @@ pub fn set_up(ng: SocketAddr, calls: usize, a: SocketAddr, b: SocketAddr) -> Vec
 pub fn tear_down(ng: SocketAddr, calls: usize) {
     let mut client = Client::connect(ng);
     for n in 0..calls {
-        client.request(&[
-            ("command", "delete"),
-            ("call-id", &format!("bench-{n}")),
-            ("from-tag", &format!("f{n}")),
-        ]);
+        let id = format!("bench-{n}");
+        let tag = format!("f{n}");
+        client.request(&[("command", "delete"), ("call-id", &id), ("from-tag", &tag)], &[]);
     }
 }

@@ -3,7 +3,7 @@
 
 use super::core::{Core, Origin};
 use super::deal::{Deal, parts};
-use super::dialog::allows_update;
+use super::dialog::{Acked, allows_update};
 use super::refer::Refers;
 use super::reliable::reliability;
 use super::session::Judgement;
@@ -334,15 +334,14 @@ impl Stack {
 
     /// Sends the ACK to the 2xx of the INVITE in `tx`, if the transaction is still there.
     pub(super) fn send_ack_of(&mut self, tx: TxId, dialog: &ConfirmedSnapshot, sdp: Option<&Bytes>) {
-        let Some(invite) = self
-            .core
-            .table
-            .get(tx)
-            .and_then(|tx| Message::read_back(tx.message.clone()).ok())
-        else {
-            return;
-        };
-        self.send_ack(tx, dialog, &invite, sdp);
+        let tag = self.ack_tag(&dialog.remote_tag);
+        let Some(found) = self.core.table.get(tx) else { return };
+        let expected = found.acks.iter().find(|ack| ack.tag == tag);
+        if let Some(cseq) = expected.and_then(|ack| ack.plain) {
+            self.send_ack(tx, dialog, &Acked::Plain { cseq }, sdp);
+        } else if let Ok(invite) = Message::read_back(found.message.clone()) {
+            self.send_ack(tx, dialog, &Acked::Whole(&invite), sdp);
+        }
     }
 
     pub(super) fn reinvite(&mut self, handle: DialogHandle, sdp: Option<Bytes>) {
@@ -453,7 +452,7 @@ impl Stack {
         }
         let dialog = confirmed.dialog.clone();
         if ack_needed {
-            self.expect_ack(id, &dialog);
+            self.expect_ack(id, &dialog, None);
         } else {
             self.send_ack_of(id, &dialog, None);
         }

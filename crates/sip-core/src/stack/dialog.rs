@@ -178,13 +178,36 @@ impl ConfirmedSnapshot {
     }
 
     /// The ACK to a 2xx of `invite` (§13.2.2.4): CSeq and credentials of the INVITE, a branch of its own.
-    pub(super) fn ack_draft(&self, core: &Core, invite: &Message) -> Draft {
+    pub(super) fn ack_draft(&self, core: &Core, invite: &Acked<'_>) -> Draft {
         let mark = core.hash("ack").field(self.remote_tag.as_bytes()).finish() as u32;
-        let cseq = invite.cseq().map_or(self.local_seq, |c| c.number);
-        let mut draft = self.draft(core, Method::Ack, cseq, &format!("a{mark:08x}"));
-        draft.writer.copy(invite, HeaderName::Authorization);
-        draft.writer.copy(invite, HeaderName::ProxyAuthorization);
-        draft
+        let suffix = format!("a{mark:08x}");
+        match invite {
+            Acked::Plain { cseq } => self.draft(core, Method::Ack, *cseq, &suffix),
+            Acked::Whole(invite) => {
+                let cseq = invite.cseq().map_or(self.local_seq, |c| c.number);
+                let mut draft = self.draft(core, Method::Ack, cseq, &suffix);
+                draft.writer.copy(invite, HeaderName::Authorization);
+                draft.writer.copy(invite, HeaderName::ProxyAuthorization);
+                draft
+            }
+        }
+    }
+}
+
+/// What an ACK takes from its INVITE.
+pub(super) enum Acked<'a> {
+    /// It carried no credentials: the number of its CSeq is all.
+    Plain { cseq: u32 },
+    /// Whatever the ACK repeats of it.
+    Whole(&'a Message),
+}
+
+impl Acked<'_> {
+    /// The number of the CSeq of an INVITE without credentials.
+    pub(super) fn plain(invite: &Message) -> Option<u32> {
+        let has = |name| invite.raw_values(name).next().is_some();
+        let guarded = has(HeaderName::Authorization) || has(HeaderName::ProxyAuthorization);
+        invite.cseq().filter(|_| !guarded).map(|c| c.number)
     }
 }
 

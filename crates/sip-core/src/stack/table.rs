@@ -51,6 +51,8 @@ impl Machine {
 pub(super) struct SentAck {
     /// Hash of the To tag.
     pub tag: u128,
+    /// CSeq of the INVITE if the ACK needs no more of it, so that it is not read again.
+    pub plain: Option<u32>,
     /// Nothing until the application has acknowledged.
     pub message: Option<(Target, SocketAddr, Bytes)>,
 }

@@ -3,7 +3,7 @@
 use super::confirmed::{Confirmed, Exchange};
 use super::core::Core;
 use super::deal::Deal;
-use super::dialog::number;
+use super::dialog::{Acked, number};
 use super::early::Early;
 use super::table::{Machine, SentAck, Tx, TxId};
 use super::{Call, Owner, Stack};
@@ -559,16 +559,16 @@ impl Stack {
             if let Some(asked) = deal.asked {
                 self.core.answer_pending(&asked, 487);
             }
-            self.send_ack(id, &dialog, &invite, None);
+            self.send_ack(id, &dialog, &Acked::Whole(&invite), None);
             return self.start_bye(handle, dialog, inviting.credentials, None, cause);
         }
         let ack_needed = inviting.offer.is_none() && !settled || inviting.ack == AckMode::OnCommand;
         let tag = dialog.remote_tag.clone();
         let exchange = if ack_needed {
-            self.expect_ack(id, &dialog);
+            self.expect_ack(id, &dialog, Acked::plain(&invite));
             Exchange::OursToAck { tx: id }
         } else {
-            self.send_ack(id, &dialog, &invite, None);
+            self.send_ack(id, &dialog, &Acked::Whole(&invite), None);
             Exchange::Idle
         };
         let mut confirmed = Box::new(Confirmed::new(dialog, deal, inviting.credentials, exchange));
@@ -589,17 +589,21 @@ impl Stack {
 
     // ---- ACK to 2xx ----
 
-    fn ack_tag(&self, remote_tag: &str) -> u128 {
+    pub(super) fn ack_tag(&self, remote_tag: &str) -> u128 {
         self.core.hash("acked").field(remote_tag.as_bytes()).finish()
     }
 
     /// Notes that the ACK to this dialog's 2xx is the application's to send.
-    pub(super) fn expect_ack(&mut self, id: TxId, dialog: &ConfirmedSnapshot) {
+    pub(super) fn expect_ack(&mut self, id: TxId, dialog: &ConfirmedSnapshot, plain: Option<u32>) {
         let tag = self.ack_tag(&dialog.remote_tag);
         if let Some(tx) = self.core.table.get_mut(id) {
             // A second 2xx is rare, and room for four would be kept for 32 s.
             tx.acks.reserve_exact(1);
-            tx.acks.push(SentAck { tag, message: None });
+            tx.acks.push(SentAck {
+                tag,
+                plain,
+                message: None,
+            });
         }
     }
 
@@ -608,7 +612,7 @@ impl Stack {
         &mut self,
         id: TxId,
         dialog: &ConfirmedSnapshot,
-        invite: &Message,
+        invite: &Acked<'_>,
         sdp: Option<&Bytes>,
     ) -> bool {
         let tag = self.ack_tag(&dialog.remote_tag);
@@ -632,6 +636,7 @@ impl Stack {
         tx.acks.reserve_exact(1);
         tx.acks.push(SentAck {
             tag,
+            plain: None,
             message: Some((target, local, bytes.clone())),
         });
         self.core.send(target, local, bytes);
@@ -663,7 +668,7 @@ impl Stack {
             return;
         };
         let dialog = ConfirmedSnapshot::from_response(&self.core, DialogHandle(0), tx, &invite, message);
-        self.send_ack(id, &dialog, &invite, None);
+        self.send_ack(id, &dialog, &Acked::Whole(&invite), None);
         let mark = self.ack_tag(&dialog.remote_tag) as u32;
         // PRACK and UPDATE may have left in its early dialog, whose counter is forgotten.
         let cseq = dialog.local_seq + ConfirmedSnapshot::CSEQ_MARGIN;

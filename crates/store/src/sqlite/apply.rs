@@ -60,7 +60,9 @@ pub(crate) struct Writer<'c> {
     insert_record: Statement<'c>,
     unfinished: Statement<'c>,
     insert_delivery: Statement<'c>,
+    order_of: Statement<'c>,
     finish_delivery: Statement<'c>,
+    next_waiting: Statement<'c>,
     retry_delivery: Statement<'c>,
     promote: Statement<'c>,
     alive: Statement<'c>,
@@ -103,17 +105,19 @@ impl<'c> Writer<'c> {
                 destination, state, queued_at, next_at, content, batch_group, batch_most)
                 VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
             )?,
+            // Asked apart: RETURNING would build and drop a table of its own each time.
+            order_of: p("SELECT tenant, conversation, subscription FROM deliveries WHERE id = ?1 AND state = 0")?,
             finish_delivery: p(
                 "UPDATE deliveries SET state = ?2, attempts = attempts + 1, tries = tries + 1,
-                last_at = ?3, last_error = ?4 WHERE id = ?1 AND state = 0
-                RETURNING tenant, conversation, subscription",
+                last_at = ?3, last_error = ?4 WHERE id = ?1",
             )?,
+            next_waiting: p("SELECT id FROM deliveries WHERE tenant = ?1 AND conversation = ?2
+                AND subscription = ?3 AND state = 1 ORDER BY id LIMIT 1")?,
             retry_delivery: p("UPDATE deliveries SET attempts = attempts + 1, tries = tries + 1,
                 last_at = ?2, last_error = ?3, next_at = ?4 WHERE id = ?1 AND state = 0")?,
             promote: p(&format!(
-                "UPDATE deliveries SET state = 0, queued_at = MAX(queued_at, ?4) WHERE id = (SELECT id FROM deliveries WHERE tenant = ?1
-                AND conversation = ?2 AND subscription = ?3 AND state = 1 ORDER BY id LIMIT 1)
-                RETURNING {DELIVERY_COLUMNS}, (SELECT id FROM tenants WHERE no = ?1)"
+                "UPDATE deliveries SET state = 0, queued_at = MAX(queued_at, ?2) WHERE id = ?1
+                RETURNING {DELIVERY_COLUMNS}, (SELECT id FROM tenants WHERE no = deliveries.tenant)"
             ))?,
             alive: p("INSERT OR REPLACE INTO meta VALUES('alive', ?1)")?,
         };
@@ -366,14 +370,18 @@ impl<'c> Writer<'c> {
                 Outcome::Dead { error } => (3, error.as_str()),
             };
             let key = |r: &rusqlite::Row<'_>| Ok((r.get::<_, i64>(0)?, r.get::<_, [u8; 16]>(1)?, r.get::<_, i64>(2)?));
-            let done = self
-                .finish_delivery
-                .query_row(params![a.id as i64, state, a.at.0, error], key);
             // A delivery that is not ready was erased, or reported twice.
-            if let Some((tenant, conversation, subscription)) = done.optional()? {
-                let next = params![tenant, conversation, subscription, a.at.0];
+            let Some((tenant, conversation, subscription)) = self.order_of.query_row([a.id as i64], key).optional()?
+            else {
+                continue;
+            };
+            self.finish_delivery
+                .execute(params![a.id as i64, state, a.at.0, error])?;
+            let order = params![tenant, conversation, subscription];
+            let next = self.next_waiting.query_row(order, |r| r.get::<_, i64>(0)).optional()?;
+            if let Some(next) = next {
                 self.ready
-                    .extend(self.promote.query_row(next, delivery_row).optional()?);
+                    .extend(self.promote.query_row(params![next, a.at.0], delivery_row).optional()?);
             }
         }
         Ok(())
