@@ -15,6 +15,8 @@ use std::time::{Duration, Instant};
 pub enum Behaviour {
     /// 200.
     Accept,
+    /// 200 with this JSON body.
+    Answer(String),
     /// Another status.
     Status(u16),
     /// Reads the request and never answers.
@@ -169,6 +171,10 @@ fn serve(inner: &Inner, stream: TcpStream) -> std::io::Result<()> {
         inner.changed.notify_all();
         let answer = match behaviour {
             Behaviour::Accept => "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".to_owned(),
+            Behaviour::Answer(body) => format!(
+                "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+                body.len()
+            ),
             Behaviour::Status(code) => format!("HTTP/1.1 {code} No\r\nContent-Length: 0\r\n\r\n"),
             Behaviour::Redirect(url) => format!("HTTP/1.1 302 Found\r\nLocation: {url}\r\nContent-Length: 0\r\n\r\n"),
             Behaviour::Hang => {

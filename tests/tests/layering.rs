@@ -11,7 +11,7 @@ const EDGES: &[(&str, u8, &[&str])] = &[
     ("media-core", 2, &[]),
     ("sip", 3, &["core", "sip-core"]),
     ("media", 3, &["core", "media-core"]),
-    ("store", 3, &["core"]),
+    ("store", 3, &["core", "flows"]),
     ("notify", 3, &["core", "store"]),
     ("speech", 3, &["core", "media-core"]),
     ("flows", 3, &["core"]),

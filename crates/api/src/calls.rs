@@ -7,6 +7,7 @@ use crate::rfc3339;
 use axum::http::HeaderMap;
 use axum::response::IntoResponse;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use strowger_core::call::{ClickPlan, Command, PartyPlan, Prompt, Ringback, Target};
 use strowger_core::event::{Created, Kind, Quality, RecordMode, Score, Via};
 use strowger_core::number::CHINA;
@@ -43,8 +44,63 @@ pub(crate) struct View {
     bill_seconds: i64,
     legs: Vec<LegView>,
     recordings: Vec<RecordingView>,
+    /// Where the rules of the called number sent it, and why; null without rules.
+    routed: Option<RoutedView>,
+    /// Keys pressed in menus, in order.
+    path: Vec<KeyView>,
+    /// Values that go with the call; stars for secrets.
+    attached: BTreeMap<String, String>,
+    /// Scores of surveys.
+    scores: Vec<SurveyScoreView>,
+    /// Messages that the caller left.
+    messages: Vec<MessageView>,
     /// Events so far: a client that sees the same number has missed nothing.
     seq: u32,
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = CallRouted)]
+pub(crate) struct RoutedView {
+    plan: String,
+    /// The rule that decided; null if none held.
+    rule: Option<String>,
+    /// Kind and name of where it went, such as `queue sales`.
+    to: String,
+    /// The tenant's server was asked: true if it answered, false if the default was taken.
+    asked: Option<bool>,
+    /// The rules that were looked at, in order.
+    looked: Vec<RuleView>,
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = CallRule)]
+pub(crate) struct RuleView {
+    rule: String,
+    holds: bool,
+    why: String,
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = CallKey)]
+pub(crate) struct KeyView {
+    key: String,
+    label: String,
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = CallSurveyScore)]
+pub(crate) struct SurveyScoreView {
+    name: String,
+    score: i16,
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = CallMessage)]
+pub(crate) struct MessageView {
+    /// The queue or the agent whose it is.
+    mailbox: String,
+    /// Number of the recording, from 0.
+    recording: u16,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -286,6 +342,46 @@ impl View {
                         millis: 0,
                         bytes: 0,
                     },
+                })
+                .collect(),
+            routed: r.routed.as_ref().map(|routed| RoutedView {
+                plan: routed.plan.clone(),
+                rule: routed.rule.clone(),
+                to: routed.to.clone(),
+                asked: routed.asked,
+                looked: routed
+                    .looked
+                    .iter()
+                    .map(|l| RuleView {
+                        rule: l.rule.clone(),
+                        holds: l.holds,
+                        why: l.why.clone(),
+                    })
+                    .collect(),
+            }),
+            path: r
+                .path
+                .iter()
+                .map(|(key, label)| KeyView {
+                    key: key.to_string(),
+                    label: label.clone(),
+                })
+                .collect(),
+            attached: r.attached.iter().cloned().collect(),
+            scores: r
+                .scores
+                .iter()
+                .map(|(name, score)| SurveyScoreView {
+                    name: name.clone(),
+                    score: *score,
+                })
+                .collect(),
+            messages: r
+                .messages
+                .iter()
+                .map(|(mailbox, recording)| MessageView {
+                    mailbox: mailbox.clone(),
+                    recording: *recording,
                 })
                 .collect(),
             seq: r.seq,

@@ -12,12 +12,14 @@ use crate::devices;
 use crate::error::{Code, Problem};
 use crate::request::{self, Answer, Body, OfTenant, Query};
 use crate::routes;
+use crate::routing;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use strowger_core::centre::resource::{Agent, Overflow, Queue, SkillGroup};
 use strowger_core::resource::{Device, Route, RouteTarget};
+use strowger_core::route::{ItemKind, RoutingItem};
 use strowger_core::{AgentId, ApplicationId, DeviceId, GroupId, QueueId, RouteId, TenantId};
 use strowger_store::centre::Centre;
 use strowger_store::config::{Application, Config, DeviceEntry, Resource, ResourceId};
@@ -54,19 +56,51 @@ pub(crate) struct File {
     centres: Entries,
     #[serde(default)]
     #[schema(value_type = Vec<Object>)]
+    calendars: Entries,
+    #[serde(default)]
+    #[schema(value_type = Vec<Object>)]
+    lists: Entries,
+    #[serde(default)]
+    #[schema(value_type = Vec<Object>)]
+    display_pools: Entries,
+    #[serde(default)]
+    #[schema(value_type = Vec<Object>)]
+    flows: Entries,
+    #[serde(default)]
+    #[schema(value_type = Vec<Object>)]
+    plans: Entries,
+    #[serde(default)]
+    #[schema(value_type = Vec<Object>)]
     routes: Entries,
 }
 
 /// Kinds in the order in which they can be made.
-const KINDS: [&str; 7] = [
+const KINDS: [&str; 12] = [
     "applications",
     "devices",
     "groups",
     "queues",
     "agents",
     "centres",
+    "calendars",
+    "lists",
+    "display_pools",
+    "flows",
+    "plans",
     "routes",
 ];
+
+/// The kind of a routing resource in a file.
+fn item_kind(kind: &str) -> Option<ItemKind> {
+    match kind {
+        "calendars" => Some(ItemKind::Calendar),
+        "lists" => Some(ItemKind::List),
+        "display_pools" => Some(ItemKind::Display),
+        "flows" => Some(ItemKind::Flow),
+        "plans" => Some(ItemKind::Plan),
+        _ => None,
+    }
+}
 
 /// Most entries of a file.
 const MOST: usize = 50_000;
@@ -80,6 +114,11 @@ impl File {
             "queues" => &self.queues,
             "agents" => &self.agents,
             "centres" => &self.centres,
+            "calendars" => &self.calendars,
+            "lists" => &self.lists,
+            "display_pools" => &self.display_pools,
+            "flows" => &self.flows,
+            "plans" => &self.plans,
             _ => &self.routes,
         }
     }
@@ -191,8 +230,17 @@ fn entry(config: &Config, resource: &Resource) -> Option<(&'static str, String, 
                 only(value, &["application", "settings", "break_reasons"]),
             )
         }
+        Resource::Routing(item) => {
+            let application = app(item.application);
+            let kind = KINDS.iter().find(|k| item_kind(k) == Some(item.body.kind()))?;
+            let members = routing::entry(config, item, &application)?;
+            return Some((kind, within(&application, &item.name), members));
+        }
         Resource::Route(r) => {
+            let named = |id| config.routing().get(id).map(|i| i.name.clone());
             let target = match &r.target {
+                RouteTarget::Flow(f) => json!({ "flow": named(*f) }),
+                RouteTarget::Plan(p) => json!({ "plan": named(*p) }),
                 RouteTarget::Number(n) => json!({ "number": n.as_str() }),
                 RouteTarget::Device(d) => json!({ "device": config.device(*d).map(|d| d.device.username.clone()) }),
                 RouteTarget::Trunk(t) => json!({ "trunk": t.to_string() }),
@@ -270,6 +318,8 @@ fn resources(config: &Config, tenant: TenantId) -> Vec<Resource> {
             .filter(|c| c.tenant == tenant)
             .map(|c| Centre::clone(c).into()),
     );
+    let items = config.routing().all().filter(|i| i.tenant == tenant);
+    all.extend(items.map(|i| RoutingItem::clone(i).into()));
     all.extend(
         config
             .routes()
@@ -293,13 +343,31 @@ fn listed(config: &Config, tenant: TenantId) -> Listed {
 }
 
 fn file(config: &Config, tenant: TenantId) -> File {
-    let mut by_kind: [Entries; 7] = Default::default();
+    let mut by_kind: [Entries; 12] = Default::default();
     for ((place, _), (members, _)) in listed(config, tenant) {
         by_kind[place].push(members);
     }
-    let [applications, devices, groups, queues, agents, centres, routes] = by_kind;
+    let [
+        applications,
+        devices,
+        groups,
+        queues,
+        agents,
+        centres,
+        calendars,
+        lists,
+        display_pools,
+        flows,
+        plans,
+        routes,
+    ] = by_kind;
     File {
         version: 1,
+        calendars,
+        lists,
+        display_pools,
+        flows,
+        plans,
         applications,
         devices,
         groups,
@@ -462,6 +530,18 @@ impl Stage<'_> {
                     self.put(agent);
                 }
             }
+            "flows" => {
+                let name = take(&mut entry, "name")?;
+                let of = (tenant, application);
+                self.put(routing::staged(
+                    self.api,
+                    &self.config,
+                    ItemKind::Flow,
+                    of,
+                    &name,
+                    None,
+                )?);
+            }
             "centres" if self.config.centre().centre(application).is_none() => {
                 self.put(Centre::new(application, tenant));
             }
@@ -489,6 +569,20 @@ impl Stage<'_> {
             return Ok(());
         }
         let application = self.application(&take(&mut entry, "application")?)?;
+        if let Some(kind) = item_kind(kind) {
+            let name = take(&mut entry, "name")?;
+            let definition = entry.remove("definition");
+            if let Some(member) = entry.keys().next() {
+                let detail = format!("a {} has no member {member:?}", kind.word());
+                return Err(Problem::parameter(member, detail));
+            }
+            if definition.is_none() {
+                return Err(Problem::parameter("definition", "definition is required"));
+            }
+            let of = (self.tenant, application);
+            self.put(routing::staged(self.api, &self.config, kind, of, &name, definition)?);
+            return Ok(());
+        }
         match kind {
             "groups" => {
                 let name = take(&mut entry, "name")?;

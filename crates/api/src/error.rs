@@ -74,6 +74,7 @@ codes! {
     Unauthorized, "request.credentials", Request, 401, "The name or the password is wrong";
     BadPrompt, "prompt.format", Request, 422, "The file is no sound that can be played";
     BadCertificate, "certificate", Request, 422, "The certificate files cannot be used";
+    Invalid, "routing.invalid", Request, 422, "The flow or the plan has errors";
     NumberDenied, "call.denied", Request, 403, "The number may not be called";
     Emergency, "call.emergency", Request, 403, "The emergency number cannot be reached from here";
     NotFound, "not-found", State, 404, "There is no such thing";

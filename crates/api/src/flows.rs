@@ -12,7 +12,7 @@ use strowger_core::ivr::check::{Thing, check, check_calls, may_publish};
 use strowger_core::ivr::io::{Call, Library, Outcome, Over};
 use strowger_core::ivr::walk::{End, Given, MAX_INPUTS, Trace, walk};
 use strowger_core::ivr::{self, Finding, Flow, Level, Node};
-use strowger_core::route::{Calendar, NumberList, Plan, Region, Scene, Shelf};
+use strowger_core::route::{Calendar, ItemKind, NumberList, Plan, Region, Scene, Shelf};
 use strowger_core::{ApplicationId, ConversationId, Number, Stamp};
 use strowger_flows::{Malformed, Strict};
 use strowger_store::config::{Config, PromptState};
@@ -222,12 +222,13 @@ fn malformed(e: Malformed) -> Problem {
 }
 
 /// The same, of a part of the body at this place.
-fn at(place: &str) -> impl Fn(Malformed) -> Problem + '_ {
+pub(crate) fn at(place: &str) -> impl Fn(Malformed) -> Problem + '_ {
     move |e| malformed(e.under(place))
 }
 
 /// The context of a request, read.
-struct Known {
+#[derive(Default)]
+pub(crate) struct Known {
     application: Option<ApplicationId>,
     flows: Option<BTreeMap<String, Flow>>,
     calendars: Option<BTreeMap<String, Calendar>>,
@@ -273,14 +274,31 @@ impl Context {
 }
 
 impl Known {
+    /// What an application has, and nothing else.
+    pub(crate) fn of_application(application: ApplicationId) -> Known {
+        Known {
+            application: Some(application),
+            ..Known::default()
+        }
+    }
+
     /// Whether there is such a thing; `None` where that is not looked up.
-    fn has(&self, api: &Desk, thing: Thing, name: &str) -> Option<bool> {
-        let config = api.config();
+    pub(crate) fn has(&self, config: &Config, thing: Thing, name: &str) -> Option<bool> {
         let tenant = || config.application(self.application?).map(|a| a.tenant);
+        let stored = |kind| Some(config.routing().named(self.application?, kind, name).is_some());
         match thing {
-            Thing::Flow => self.flows.as_ref().map(|f| f.contains_key(name)),
-            Thing::Calendar => self.calendars.as_ref().map(|c| c.contains_key(name)),
-            Thing::List => self.lists.as_ref().map(|l| l.contains_key(name)),
+            Thing::Flow => match &self.flows {
+                Some(flows) => Some(flows.contains_key(name)),
+                None => stored(ItemKind::Flow),
+            },
+            Thing::Calendar => match &self.calendars {
+                Some(calendars) => Some(calendars.contains_key(name)),
+                None => stored(ItemKind::Calendar),
+            },
+            Thing::List => match &self.lists {
+                Some(lists) => Some(lists.contains_key(name)),
+                None => stored(ItemKind::List),
+            },
             Thing::Prompt => {
                 let prompt = config.prompt(tenant()?, self.application?, name);
                 Some(prompt.is_some_and(|p| p.state == PromptState::Ready))
@@ -291,9 +309,9 @@ impl Known {
                 let by_id = by_id.filter(|d| d.device.tenant == tenant);
                 Some(by_id.or_else(|| config.device_by_name(tenant, name)).is_some())
             }
-            Thing::Queue => self.queue(&config, name),
-            Thing::Agent => self.agent(&config, name),
-            Thing::Mailbox => Some(self.queue(&config, name)? || self.agent(&config, name)?),
+            Thing::Queue => self.queue(config, name),
+            Thing::Agent => self.agent(config, name),
+            Thing::Mailbox => Some(self.queue(config, name)? || self.agent(config, name)?),
         }
     }
 
@@ -311,24 +329,65 @@ impl Known {
         Some(own.any(|a| a.login == name || a.id.to_string() == name))
     }
 
-    fn shelf(&mut self) -> Shelf {
+    /// Calendars and lists: those of the request, else those of the application.
+    fn shelf(&mut self, config: &Config) -> Shelf {
+        let stored = self.application.map(|a| config.routing().library(a));
+        let stored = stored.as_ref().map(|l| &l.shelf);
         Shelf {
-            calendars: self.calendars.take().unwrap_or_default(),
-            lists: self.lists.take().unwrap_or_default(),
+            calendars: self
+                .calendars
+                .take()
+                .or_else(|| Some(stored?.calendars.clone()))
+                .unwrap_or_default(),
+            lists: self
+                .lists
+                .take()
+                .or_else(|| Some(stored?.lists.clone()))
+                .unwrap_or_default(),
         }
     }
 }
 
 /// A flow among the flows that it may call, and what is wrong with it.
-fn checked(api: &Desk, known: &mut Known, name: &str, flow: Flow) -> Vec<Finding> {
-    let has = |thing, name: &str| known.has(api, thing, name);
+pub(crate) fn checked(config: &Config, known: &mut Known, name: &str, flow: Flow) -> Vec<Finding> {
+    let has = |thing, name: &str| known.has(config, thing, name);
     let mut found = check(&flow, &has);
-    let all = known.flows.get_or_insert_default();
+    let published = known.application.map(|a| config.routing().library(a));
+    let all = known.flows.get_or_insert_with(|| {
+        let flows = published.iter().flat_map(|l| &l.flows);
+        flows.map(|(name, flow)| (name.clone(), Flow::clone(flow))).collect()
+    });
     all.insert(name.to_owned(), flow);
     let of_this = check_calls(all).into_iter().filter(|(flow, _)| flow == name);
     found.extend(of_this.map(|(_, finding)| finding));
     found.sort();
     found
+}
+
+/// Refuses what has errors, with the first of them.
+pub(crate) fn problem_of(what: &str, found: &[Finding]) -> Result<(), Problem> {
+    if may_publish(found) {
+        return Ok(());
+    }
+    let errors: Vec<&Finding> = found.iter().filter(|f| f.level == Level::Error).collect();
+    let said = errors.iter().take(3).map(|f| {
+        let place = f.node.as_deref().map_or(String::new(), |n| format!("{n}: "));
+        format!("{place}{} ({}): {}", f.why, f.code, f.fix)
+    });
+    let said: Vec<String> = said.collect();
+    let more = match errors.len().saturating_sub(3) {
+        0 => String::new(),
+        n => format!("; and {n} more"),
+    };
+    let detail = format!("the {what} has errors. {}{more}", said.join("; "));
+    Err(Problem::new(Code::Invalid, detail))
+}
+
+/// True if it has texts for text to speech.
+pub(crate) fn has_texts(flow: &Flow) -> bool {
+    let says = flow.nodes.values().flat_map(Node::says);
+    let mut all = says.into_iter().flat_map(|(_, say)| say);
+    all.any(|s| matches!(s, ivr::flow::Say::Text(_)))
 }
 
 fn views(found: &[Finding]) -> Vec<FindingView> {
@@ -360,13 +419,13 @@ pub(crate) async fn validate(api: Desk, Body(asked): Body<Validate>) -> Answer {
     let name = flow_name(asked.name)?;
     let flow = strowger_flows::flow(asked.flow.0).map_err(at("flow"))?;
     let mut known = asked.context.read(&api)?;
-    answer(&checked(&api, &mut known, &name, flow))
+    answer(&checked(&api.config(), &mut known, &name, flow))
 }
 
 pub(crate) async fn validate_plan(api: Desk, Body(asked): Body<ValidatePlan>) -> Answer {
     let plan = strowger_flows::plan(asked.plan.0).map_err(at("plan"))?;
     let known = asked.context.read(&api)?;
-    answer(&plan.check(&|thing, name| known.has(&api, thing, name)))
+    answer(&plan.check(&|thing, name| known.has(&api.config(), thing, name)))
 }
 
 /// A call that came in at a time.
@@ -475,8 +534,8 @@ pub(crate) async fn dry_run(api: Desk, Body(asked): Body<DryRun>) -> Answer {
     let flow = strowger_flows::flow(asked.flow.0).map_err(at("flow"))?;
     let mut known = asked.context.read(&api)?;
     let imagined = asked.call.read(&api)?;
-    let found = checked(&api, &mut known, &name, flow);
-    let shelf = known.shelf();
+    let found = checked(&api.config(), &mut known, &name, flow);
+    let shelf = known.shelf(&api.config());
     let flows = known.flows.unwrap_or_default();
     let library = Library {
         flows: flows.into_iter().map(|(n, f)| (n, Arc::new(f))).collect(),
@@ -519,8 +578,8 @@ pub(crate) async fn decide(api: Desk, Body(asked): Body<Decide>) -> Answer {
     let plan: Plan = strowger_flows::plan(asked.plan.0).map_err(at("plan"))?;
     let mut known = asked.context.read(&api)?;
     let Imagined { call, at } = asked.call.read(&api)?;
-    let found = plan.check(&|thing, name| known.has(&api, thing, name));
-    let shelf = known.shelf();
+    let found = plan.check(&|thing, name| known.has(&api.config(), thing, name));
+    let shelf = known.shelf(&api.config());
     let decision = plan.decide(&Scene {
         at,
         conversation: call.conversation,

@@ -35,6 +35,7 @@ mod recordings;
 mod reports;
 mod request;
 mod routes;
+mod routing;
 mod speech;
 mod table;
 mod tenants;

@@ -3,8 +3,10 @@
 use crate::desk::Desk;
 use crate::error::{Code, Problem};
 use crate::request::{self, Answer, Body, Listing, Path, Query};
+use crate::routing;
 use serde::{Deserialize, Serialize};
 use strowger_core::resource::{Route, RouteTarget};
+use strowger_core::route::ItemKind;
 use strowger_core::{Number, RouteId, TenantId, TrunkId};
 use strowger_store::config::Config;
 use utoipa::ToSchema;
@@ -30,6 +32,10 @@ pub(crate) enum Target {
     Queue(String),
     /// An agent of the application, by the name that it signs in with or id; as answered, the id.
     Agent(String),
+    /// A published flow of the application, by name or id; as answered, the id.
+    Flow(String),
+    /// A plan of the application, by name or id; as answered, the id.
+    Plan(String),
 }
 
 impl Target {
@@ -54,6 +60,8 @@ impl Target {
                         .id,
                 )
             }
+            Target::Flow(text) => RouteTarget::Flow(routing::target(config, tenant, ItemKind::Flow, text)?),
+            Target::Plan(text) => RouteTarget::Plan(routing::target(config, tenant, ItemKind::Plan, text)?),
             Target::Agent(text) => {
                 let mut own = config.centre().agents().filter(|a| a.tenant == tenant);
                 let found = own.find(|a| a.login == *text || a.id.to_string() == *text);
@@ -94,6 +102,8 @@ impl View {
                 RouteTarget::Trunk(t) => Target::Trunk(t.to_string()),
                 RouteTarget::Queue(q) => Target::Queue(q.to_string()),
                 RouteTarget::Agent(a) => Target::Agent(a.to_string()),
+                RouteTarget::Flow(f) => Target::Flow(f.to_string()),
+                RouteTarget::Plan(p) => Target::Plan(p.to_string()),
             },
         }
     }

@@ -81,6 +81,22 @@ async fn furnished(h: &kit::House, tenant: &str) -> (BTreeMap<&'static str, Stri
     let agent = h.post("/agents", agent).await;
     let queue = json!({ "name": "queue-a", "application": app, "group": "group-a" });
     let queue = h.post("/queues", queue).await;
+    let mut items = BTreeMap::new();
+    for (family, definition) in [
+        ("lists", json!([{ "number": "13900000000" }])),
+        ("calendars", json!({ "zone": "Asia/Shanghai" })),
+        (
+            "display-pools",
+            json!({ "numbers": [{ "number": "01062345678" }], "groups": ["group-a"] }),
+        ),
+        ("plans", json!({ "rules": [], "otherwise": { "queue": "queue-a" } })),
+    ] {
+        let body = json!({ "name": format!("{family}-a"), "application": app, "definition": definition });
+        items.insert(family, text(&h.post(&format!("/{family}"), body).await["id"]));
+    }
+    let flow = json!({ "start": "a", "nodes": { "a": { "type": "hang_up" } } });
+    let flow = json!({ "name": "flow-a", "application": app, "flow": flow, "publish": true });
+    items.insert("flows", text(&h.post("/flows", flow).await["id"]));
     let key = json!({ "name": "key-a", "scopes": ["calls:read"], "tenant": tenant });
     let key = h.post("/keys", key).await;
     let conversation = ConversationId::mint(1, 1);
@@ -102,7 +118,7 @@ async fn furnished(h: &kit::House, tenant: &str) -> (BTreeMap<&'static str, Stri
         })),
     };
     *h.calls.live.lock().unwrap() = ConversationRecord::fold(&[created]).unwrap();
-    let named = BTreeMap::from([
+    let mut named = BTreeMap::from([
         ("accounts", text(&account["id"])),
         ("agents", text(&agent["id"])),
         ("groups", text(&group["id"])),
@@ -120,6 +136,7 @@ async fn furnished(h: &kit::House, tenant: &str) -> (BTreeMap<&'static str, Stri
         ("trunks", text(&trunk["id"])),
         ("users", text(&user["id"])),
     ]);
+    named.extend(items);
     let ids = named
         .values()
         .cloned()
@@ -140,6 +157,8 @@ fn least(op: &Value, file: &Value) -> Value {
             "action" => json!("start"),
             "state" => json!("ready"),
             "code" => json!("000000"),
+            "flow" => json!({ "start": "a", "nodes": {} }),
+            "version" => json!(1),
             _ => json!("x"),
         };
     }
@@ -223,6 +242,11 @@ async fn no_route_finds_what_is_another_tenants() {
         "agents",
         "groups",
         "queues",
+        "flows",
+        "plans",
+        "calendars",
+        "lists",
+        "display-pools",
         "applications",
         "calls",
         "devices",
@@ -281,6 +305,26 @@ async fn no_route_finds_what_is_another_tenants() {
         ("/agents", json!({ "login": "x", "devices": [named["devices"]] })),
         ("/agents", json!({ "login": "x", "user": named["users"] })),
         ("/queues", json!({ "name": "x", "group": named["groups"] })),
+        (
+            "/flows",
+            json!({ "name": "x", "application": named["applications"], "flow": { "start": "a", "nodes": {} } }),
+        ),
+        (
+            "/lists",
+            json!({ "name": "x", "application": named["applications"], "definition": [] }),
+        ),
+        (
+            "/display-pools",
+            json!({ "name": "x", "definition": { "numbers": [], "groups": [named["groups"]] } }),
+        ),
+        (
+            "/routes",
+            json!({ "application": own["id"], "number": "01062345679", "target": { "flow": named["flows"] } }),
+        ),
+        (
+            "/routes",
+            json!({ "application": own["id"], "number": "01062345679", "target": { "plan": named["plans"] } }),
+        ),
         (
             "/configuration/import",
             json!({ "tenant": a, "file": { "version": 1 }, "apply": true, "prune": true }),

@@ -7,6 +7,7 @@ use crate::centre::acd::Left;
 use crate::centre::agent::{Engagement, Part};
 use crate::id::{AccountId, AgentId, ApplicationId, ConversationId, DeviceId, LegSeq, QueueId, TenantId, TrunkId};
 use crate::project::Subscription;
+use crate::route::rules::Looked;
 use crate::time::Stamp;
 
 /// One committed fact of a conversation.
@@ -20,6 +21,21 @@ pub struct Event {
     pub at: Stamp,
     /// What happened.
     pub fact: Fact,
+}
+
+/// Where the rules of a number sent a call, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Routed {
+    /// The plan's name.
+    pub plan: String,
+    /// The rule that decided; `None` if none held.
+    pub rule: Option<String>,
+    /// Kind and name of where the call went, such as `queue sales`.
+    pub to: String,
+    /// The tenant's server was asked: true if it answered, false if the default was taken.
+    pub asked: Option<bool>,
+    /// The rules that were looked at, the deciding one last.
+    pub looked: Vec<Looked>,
 }
 
 /// What can happen to a conversation.
@@ -220,6 +236,8 @@ pub enum Fact {
         /// The likely cause.
         cause: OneWay,
     },
+    /// The rules of a number decided where the call goes.
+    Routed(Box<Routed>),
     /// The caller came to a node of a flow.
     FlowEntered {
         /// The flow.
@@ -247,6 +265,13 @@ pub enum Fact {
         name: String,
         /// The score.
         score: i16,
+    },
+    /// The caller leaves a message: the recording is it.
+    Message {
+        /// Whose it is: a queue or an agent, as the flow or the rule names it.
+        mailbox: String,
+        /// The recording's number.
+        recording: u16,
     },
     /// The caller waits in a queue from now on.
     Queued {
@@ -344,10 +369,12 @@ impl Fact {
             Fact::LegQuality { .. } => "leg.quality",
             Fact::LegAnsweredBy { .. } => "leg.answered-by",
             Fact::LegOneWay { .. } => "leg.one-way",
+            Fact::Routed(_) => "call.routed",
             Fact::FlowEntered { .. } => "flow.entered",
             Fact::FlowKey { .. } => "flow.key",
             Fact::Attached { .. } => "flow.attached",
             Fact::Scored { .. } => "survey.scored",
+            Fact::Message { .. } => "message.left",
             Fact::Queued { .. } => "queue.entered",
             Fact::Unqueued { .. } => "queue.left",
             Fact::PartBegan { .. } => "part.began",

@@ -110,6 +110,10 @@ id! {
     QueueId
 }
 id! {
+    /// A flow, the rules of a number, a calendar, a list of numbers or a pool of display numbers.
+    RoutingId
+}
+id! {
     /// A person who may use a tenant's part of the platform.
     UserId
 }

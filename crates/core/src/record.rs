@@ -1,7 +1,7 @@
 //! The call record: a fold of a conversation's events, and nothing else.
 
 use crate::cause::{By, Cause, Role};
-use crate::event::{AnsweredBy, Created, DialogRef, Direction, Event, Fact, OneWay, Quality, Via};
+use crate::event::{AnsweredBy, Created, DialogRef, Direction, Event, Fact, OneWay, Quality, Routed, Via};
 use crate::id::{ConversationId, LegSeq};
 use crate::participation::{PartRecord, QueueRecord};
 use crate::time::Stamp;
@@ -32,12 +32,16 @@ pub struct ConversationRecord {
     pub parts: Vec<PartRecord>,
     /// Stays in queues, in order.
     pub queues: Vec<QueueRecord>,
+    /// Where the rules of the called number sent it, and why.
+    pub routed: Option<Routed>,
     /// Keys pressed in menus, with what they mean, in order.
     pub path: Vec<(char, String)>,
     /// Values that go with the call, by name.
     pub attached: Vec<(String, String)>,
     /// Scores of a survey.
     pub scores: Vec<(String, i16)>,
+    /// Messages that the caller left: whose they are, and the recording's number.
+    pub messages: Vec<(String, u16)>,
     /// Cause and originator, fixed when the take-down began.
     pub end: Option<(Cause, By)>,
     /// When the last leg had ended.
@@ -192,9 +196,11 @@ impl ConversationRecord {
             pauses: Vec::new(),
             parts: Vec::new(),
             queues: Vec::new(),
+            routed: None,
             path: Vec::new(),
             attached: Vec::new(),
             scores: Vec::new(),
+            messages: Vec::new(),
             end: None,
             ended_at: None,
             record_due: false,
@@ -340,6 +346,7 @@ impl ConversationRecord {
                 }
             }
             Fact::RecordDue => self.record_due = true,
+            Fact::Routed(routed) => self.routed = Some((**routed).clone()),
             Fact::FlowEntered { .. } => {}
             Fact::FlowKey { key, label } => self.path.push((*key, label.clone())),
             Fact::Attached { name, value } => {
@@ -347,6 +354,7 @@ impl ConversationRecord {
                 self.attached.push((name.clone(), value.clone()));
             }
             Fact::Scored { name, score } => self.scores.push((name.clone(), *score)),
+            Fact::Message { mailbox, recording } => self.messages.push((mailbox.clone(), *recording)),
             Fact::Queued { queue, .. } => {
                 if self.queues.last().is_some_and(|q| q.left.is_none()) {
                     return Err(broken("a call waits in one queue"));

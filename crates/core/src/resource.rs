@@ -1,7 +1,7 @@
 //! Tenant resources as the machines see them: settings of an application, prompts, trunks, routes.
 
 use crate::address::AddressRange;
-use crate::id::{AgentId, ApplicationId, DeviceId, QueueId, RouteId, TenantId, TrunkId};
+use crate::id::{AgentId, ApplicationId, DeviceId, QueueId, RouteId, RoutingId, TenantId, TrunkId};
 use crate::number::Number;
 use crate::spoken::Language;
 use std::net::SocketAddr;
@@ -528,6 +528,10 @@ pub enum RouteTarget {
     Queue(QueueId),
     /// To an agent.
     Agent(AgentId),
+    /// Into an IVR flow of the application.
+    Flow(RoutingId),
+    /// Where the rules of a plan of the application say.
+    Plan(RoutingId),
 }
 
 /// A static route: calls to a number go to a target.

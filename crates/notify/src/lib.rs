@@ -30,12 +30,14 @@
 //!
 //! Invariant: logs and error texts have no URL, body or number in them.
 
+mod asker;
 mod client;
 mod policy;
 pub mod schedule;
 mod send;
 mod worker;
 
+pub use asker::{Asker, Question};
 pub use policy::{Policy, is_special};
 pub use schedule::{Next, Schedule};
 pub use worker::{Notifier, NotifyConfig, NotifyStats, StartError};

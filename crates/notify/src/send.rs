@@ -28,7 +28,7 @@ const BODY: usize = 16 * 1024;
 /// Longest wait for the rest of a response body.
 const BODY_WAIT: Duration = Duration::from_millis(500);
 
-const AGENT: &str = concat!("Strowger/", env!("CARGO_PKG_VERSION"));
+pub(crate) const AGENT: &str = concat!("Strowger/", env!("CARGO_PKG_VERSION"));
 const DELIVERY: HeaderName = HeaderName::from_static("x-strowger-delivery");
 const ATTEMPT: HeaderName = HeaderName::from_static("x-strowger-attempt");
 const KEY: HeaderName = HeaderName::from_static("x-strowger-key");
@@ -62,11 +62,11 @@ pub(crate) enum Failure {
 
 /// Where a push goes.
 #[derive(Clone)]
-struct Target {
-    url: Arc<Url>,
-    uri: Uri,
+pub(crate) struct Target {
+    pub(crate) url: Arc<Url>,
+    pub(crate) uri: Uri,
     /// Name and password of the URL, as the header that carries them.
-    authorization: Option<HeaderValue>,
+    pub(crate) authorization: Option<HeaderValue>,
 }
 
 impl Target {
@@ -113,7 +113,11 @@ impl Sender {
         }
     }
 
-    fn target(&self, text: &str) -> Result<Target, Failure> {
+    pub(crate) const fn client(&self) -> &HttpClient {
+        &self.client
+    }
+
+    pub(crate) fn target(&self, text: &str) -> Result<Target, Failure> {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, target)) = last.as_ref().filter(|(known, _)| known == text) {
             return Ok(target.clone());
@@ -194,7 +198,7 @@ impl Sender {
     }
 
     /// Checks what the resolver does not see: the scheme, and hosts that are addresses already.
-    fn check(&self, url: &Url) -> Result<(), Failure> {
+    pub(crate) fn check(&self, url: &Url) -> Result<(), Failure> {
         if !matches!(url.scheme(), "http" | "https") {
             return Err(Failure::Url);
         }
@@ -248,7 +252,7 @@ async fn drain(response: Response<Incoming>) {
 }
 
 /// What a client error was.
-fn failure(error: &hyper_util::client::legacy::Error) -> Failure {
+pub(crate) fn failure(error: &hyper_util::client::legacy::Error) -> Failure {
     let mut source = std::error::Error::source(error);
     while let Some(cause) = source {
         if cause.is::<DeniedAddress>() {

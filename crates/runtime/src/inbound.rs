@@ -4,7 +4,7 @@ use crate::calls::CallError;
 use crate::clock::Clock;
 use crate::commit::Conditions;
 use crate::door::{Checked, Reply};
-use crate::mailbox::Mail;
+use crate::mailbox::{Inbox, Mail, Mailbox};
 use crate::outbound::media_of_trunk;
 use crate::owner::{DialogName, Incoming, Owner, OwnerInput, Replacing, WayMedia, World};
 use crate::switch::{Switch, user_of};
@@ -12,18 +12,20 @@ use std::sync::Arc;
 use strowger_core::call::centre::{CentrePlan, Entry, Whom};
 use strowger_core::call::{ForwardPlan, PartyPlan, Target};
 use strowger_core::centre::resource::Queue;
-use strowger_core::event::{Created, Kind, RecordMode, Via};
+use strowger_core::event::{Created, Kind, RecordMode, Routed, Via};
+use strowger_core::ivr::{self, Library};
 use strowger_core::number::CHINA;
 use strowger_core::resource::{RouteTarget, Trunk};
-use strowger_core::{AgentId, Number, QueueId, TenantId};
+use strowger_core::route::Region;
+use strowger_core::{AgentId, ApplicationId, ConversationId, Number, QueueId, RoutingId, TenantId};
 use strowger_sip_core::identity;
 use strowger_sip_core::sdp::{self, Carriage};
 use strowger_sip_core::{Command as SipCommand, DialogHandle, IncomingInvite};
 use strowger_store::config::{Application, Config, DeviceEntry};
 
 /// Why a call does not come in: what the caller is told, and what the operator is.
-struct Refused {
-    reply: Reply,
+pub(crate) struct Refused {
+    pub reply: Reply,
     why: &'static str,
 }
 
@@ -34,7 +36,7 @@ impl Refused {
     }
 }
 
-fn no(status: u16, why: &'static str) -> Refused {
+pub(crate) fn no(status: u16, why: &'static str) -> Refused {
     let headers = match status {
         503 => vec![("Retry-After".to_owned(), "5".to_owned())],
         _ => Vec::new(),
@@ -48,28 +50,38 @@ fn no(status: u16, why: &'static str) -> Refused {
 }
 
 /// Who calls.
-enum Origin<'c> {
+#[derive(Clone)]
+pub(crate) enum Origin {
     /// One of these trunks: tenants may have trunks to the same carrier.
-    Trunks(Vec<&'c Trunk>),
+    Trunks(Vec<Arc<Trunk>>),
     /// A device that has signed in.
     Device(Arc<DeviceEntry>),
 }
 
 /// Where a call goes, and to whose account.
-struct Destination<'c> {
-    app: &'c Application,
-    via: Via,
-    kind: Kind,
-    target: Target,
-    text: String,
+pub(crate) struct Destination {
+    pub app: Arc<Application>,
+    pub via: Via,
+    pub kind: Kind,
+    pub target: Target,
+    pub text: String,
     /// Set for a call of a contact centre, whose other members but the text are not used then.
-    centre: Option<Centred>,
+    pub centre: Option<Centred>,
+    /// The conversation that it is to be, if that is settled already.
+    pub id: Option<ConversationId>,
+    /// The decision that led here.
+    pub routed: Option<Box<Routed>>,
 }
 
 /// How a call begins at a contact centre.
-enum Centred {
+#[derive(Clone)]
+pub(crate) enum Centred {
     Queue(QueueId),
     Agent(AgentId),
+    /// This flow of the library.
+    Flow(Arc<Library>, String),
+    /// Where the rules say.
+    Plan(RoutingId),
     /// An agent's own device calls.
     From(AgentId, Whom),
 }
@@ -78,15 +90,19 @@ impl Switch {
     /// An INVITE came in. Runs on the signalling loop: decides at once and leaves the rest to the owner's task.
     pub(crate) fn incoming(self: &Arc<Self>, handle: DialogHandle, invite: IncomingInvite) {
         if let Err(refused) = self.admit(handle, invite) {
-            if refused.is_news() {
-                tracing::info!(
-                    status = refused.reply.status,
-                    "an incoming call was refused: {}",
-                    refused.why
-                );
-            }
-            self.refuse(handle, refused.reply);
+            self.turn_away(handle, refused);
         }
+    }
+
+    pub(crate) fn turn_away(&self, handle: DialogHandle, refused: Refused) {
+        if refused.is_news() {
+            tracing::info!(
+                status = refused.reply.status,
+                "an incoming call was refused: {}",
+                refused.why
+            );
+        }
+        self.refuse(handle, refused.reply);
     }
 
     pub(crate) fn refuse(&self, handle: DialogHandle, reply: Reply) {
@@ -135,7 +151,10 @@ impl Switch {
         }) {
             return Err(refused);
         }
-        self.start(handle, invite, &origin, destination)
+        if let Some(Centred::Plan(plan)) = destination.centre {
+            return self.led(handle, invite, origin, destination, plan);
+        }
+        self.start(handle, invite, &origin, destination, None)
     }
 
     /// What the side is offered that an INVITE came over, and what it must offer.
@@ -170,13 +189,13 @@ impl Switch {
         Some(self.replace(incoming, replaced, tenant))
     }
 
-    fn origin<'c>(&self, config: &'c Config, invite: &IncomingInvite) -> Result<Origin<'c>, Refused> {
+    fn origin(&self, config: &Config, invite: &IncomingInvite) -> Result<Origin, Refused> {
         let source = invite.source.addr;
-        let carriers: Vec<&Trunk> = config
+        let carriers: Vec<Arc<Trunk>> = config
             .trunks()
             .iter()
-            .map(|t| &**t)
             .filter(|t| !t.disabled && (t.is_source(source) || self.carriers.is_source(t, source)))
+            .cloned()
             .collect();
         if !carriers.is_empty() {
             return Ok(Origin::Trunks(carriers));
@@ -242,21 +261,21 @@ impl Switch {
     }
 
     /// A device calls another one of its tenant, a number of its tenant's that has a route, or a number over the trunks.
-    fn outbound_of<'c>(
+    fn outbound_of(
         &self,
-        config: &'c Config,
+        config: &Config,
         caller: &DeviceEntry,
         invite: &IncomingInvite,
-    ) -> Result<Destination<'c>, Refused> {
+    ) -> Result<Destination, Refused> {
         let device = &caller.device;
         let via = Via::Device(device.id);
         let tenant = device.tenant;
-        let own = |a: &&Application| a.tenant == tenant && !a.disabled;
+        let own = |a: &&Arc<Application>| a.tenant == tenant && !a.disabled;
         let app = match device.application {
-            Some(id) => config.application(id).map(|a| &**a).filter(own),
-            None => config.applications().map(|a| &**a).find(own),
+            Some(id) => config.application(id).filter(own),
+            None => config.applications().find(own),
         };
-        let app = app.ok_or_else(|| {
+        let app = app.cloned().ok_or_else(|| {
             no(
                 403,
                 "its device's tenant has no application that it could be accounted to",
@@ -270,6 +289,8 @@ impl Switch {
                 target,
                 text,
                 centre: None,
+                id: None,
+                routed: None,
             });
         }
         let user = user_of(&invite.request_uri).ok_or_else(|| no(484, "it names nobody"))?;
@@ -281,15 +302,17 @@ impl Switch {
                 target: Target::Device(called.device.id),
                 text: user,
                 centre: None,
+                id: None,
+                routed: None,
             });
         }
         let number = Number::parse(&user, CHINA).map_err(|_| no(404, "it called no device and no number"))?;
         let on_net = config.route(&number).and_then(|route| {
-            let app = config.application(route.application).filter(|a| own(&&***a))?;
-            Some((&**app, &route.target))
+            let app = config.application(route.application).filter(own)?;
+            Some((app.clone(), &route.target))
         });
         if let Some((app, route)) = on_net {
-            let centre = centred(route);
+            let centre = centred(config, app.id, route);
             let (target, text) = target_of(config, route, number);
             return Ok(Destination {
                 app,
@@ -298,6 +321,8 @@ impl Switch {
                 target,
                 text,
                 centre,
+                id: None,
+                routed: None,
             });
         }
         self.permitted(config, tenant, &number)
@@ -309,22 +334,23 @@ impl Switch {
             text: number.as_str().to_owned(),
             target: Target::Number(number),
             centre: None,
+            id: None,
+            routed: None,
         })
     }
 
     /// A call from an agent's device is the agent's, and occupies it.
-    fn of_agent<'c>(
-        &self,
-        config: &'c Config,
-        device: &DeviceEntry,
-        to: Destination<'c>,
-    ) -> Result<Destination<'c>, Refused> {
+    fn of_agent(&self, config: &Config, device: &DeviceEntry, to: Destination) -> Result<Destination, Refused> {
         let centre = config.centre();
+        // An agent that tries its own flow out is a caller like others.
+        if matches!(to.centre, Some(Centred::Flow(..) | Centred::Plan(_))) {
+            return Ok(to);
+        }
         let mut agents = centre.agents().filter(|a| !a.disabled);
         let Some(agent) = agents.find(|a| a.devices.contains(&device.device.id)) else {
             return Ok(to);
         };
-        let app = config.application(agent.application).map(|a| &**a);
+        let app = config.application(agent.application).cloned();
         let app = app
             .filter(|a| !a.disabled)
             .ok_or_else(|| no(403, "its agent's application is off"))?;
@@ -353,12 +379,14 @@ impl Switch {
         })
     }
 
-    fn start(
+    /// Begins the conversation. `kept` is the mailbox that has taken the dialog's letters so far, if there is one.
+    pub(crate) fn start(
         self: &Arc<Self>,
         handle: DialogHandle,
         invite: IncomingInvite,
-        origin: &Origin<'_>,
-        to: Destination<'_>,
+        origin: &Origin,
+        to: Destination,
+        kept: Option<(Mailbox, Inbox)>,
     ) -> Result<(), Refused> {
         let app = to.app;
         self.room().map_err(|_| no(503, "no room for another conversation"))?;
@@ -375,30 +403,7 @@ impl Switch {
                 _ => no(404, "no trunk carries a call to the number"),
             });
         }
-        let trusted = match origin {
-            Origin::Trunks(trunks) => trunks.iter().any(|t| t.identity.trusted),
-            Origin::Device(_) => false,
-        };
-        let caller = identity::caller(&invite.message, trusted);
-        let (ani, cli) = match origin {
-            Origin::Trunks(_) => {
-                let ani = caller
-                    .identity
-                    .as_ref()
-                    .and_then(|p| user_of(&p.uri))
-                    .unwrap_or_default();
-                let shown = (!ani.is_empty() && !caller.hidden).then(|| ani.clone());
-                (ani, shown)
-            }
-            Origin::Device(d) => {
-                let outward = d.device.cli.as_ref().or(app.settings.default_cli.as_ref());
-                let shown = match (&to.target, outward) {
-                    (Target::Device(_) | Target::Instance(..), _) | (_, None) => d.device.username.clone(),
-                    (_, Some(number)) => number.as_str().to_owned(),
-                };
-                (d.device.username.clone(), (!caller.hidden).then_some(shown))
-            }
-        };
+        let Caller { ani, cli, trusted } = caller_of(origin, &invite, &app, &to.target);
         let dnis = user_of(&invite.request_uri).unwrap_or_default();
         let head = Created {
             tenant: app.tenant,
@@ -410,7 +415,7 @@ impl Switch {
             user_data: String::new(),
             max_duration: None,
             record: RecordMode::None,
-            subscriptions: self.subscriptions(app),
+            subscriptions: self.subscriptions(&app),
         };
         let plan = ForwardPlan {
             dialog: crate::owner::recover::confirmed_ref(&invite.snapshot),
@@ -423,8 +428,9 @@ impl Switch {
             },
             ring_timeout: app.settings.ring_timeout,
             record_wait: app.settings.record_wait,
+            routed: to.routed,
         };
-        let id = self.mint_conversation();
+        let id = to.id.unwrap_or_else(|| self.mint_conversation());
         self.ladder.belongs(id, &invite.call_id);
         let clock = Clock::start();
         let incoming = Incoming {
@@ -438,12 +444,13 @@ impl Switch {
         let made = match to.centre {
             None => Owner::forward(id, head, plan, incoming, &**self, clock.now()),
             Some(centred) => {
-                let plan = self.centre_plan(app, centred, plan);
+                let plan = self.centre_plan(&app, id, centred, plan);
                 Owner::centre(id, head, plan, Some(incoming), &**self, clock.now())
             }
         };
         let (owner, turn) = made.map_err(|_| no(503, "no media port is free"))?;
-        let answer = self.spawn(owner, turn, clock, places, Conditions::default(), Some(handle));
+        let post = kept.unwrap_or_else(Mailbox::new);
+        let answer = self.spawn_in(post, owner, turn, clock, places, Conditions::default(), Some(handle));
         let switch = self.clone();
         self.runtime().spawn(async move {
             if let Ok(Err(_)) = answer.await {
@@ -456,7 +463,7 @@ impl Switch {
 
 impl Switch {
     /// The plan of a call that a contact centre takes, made of that of a forwarded one.
-    fn centre_plan(&self, app: &Application, centred: Centred, forward: ForwardPlan) -> CentrePlan {
+    fn centre_plan(&self, app: &Application, id: ConversationId, centred: Centred, forward: ForwardPlan) -> CentrePlan {
         let config = self.store().snapshot();
         let dialog = forward.dialog;
         let mut music = None;
@@ -479,6 +486,34 @@ impl Switch {
                     fallback,
                 }
             }
+            Centred::Flow(library, flow) => {
+                let caller = Number::parse(&forward.from, CHINA).ok();
+                let region = caller.as_ref().and_then(|n| self.equipment().regions.of(n));
+                let called = Number::parse(&forward.to, CHINA);
+                Entry::Flow {
+                    dialog,
+                    library,
+                    flow,
+                    call: ivr::Call {
+                        conversation: id,
+                        caller,
+                        called: called.unwrap_or_else(|_| Number::from_canonical(forward.to.clone())),
+                        region: region.map(|r| Region::clone(r)),
+                    },
+                }
+            }
+            // It was settled before where the rules lead.
+            Centred::Plan(_) => Entry::Flow {
+                dialog,
+                library: Arc::default(),
+                flow: String::new(),
+                call: ivr::Call {
+                    conversation: id,
+                    caller: None,
+                    called: Number::from_canonical(forward.to.clone()),
+                    region: None,
+                },
+            },
             Centred::From(agent, to) => Entry::FromDevice { dialog, agent, to },
         };
         let settings = config.centre().centre(app.id).map(|c| c.settings).unwrap_or_default();
@@ -489,6 +524,7 @@ impl Switch {
             settings,
             music,
             record_wait: forward.record_wait,
+            routed: forward.routed,
         }
     }
 }
@@ -519,7 +555,7 @@ pub(crate) fn warning(code: u16, text: &str) -> (String, String) {
 }
 
 /// Where a carrier's call to one of our numbers goes.
-fn inbound<'c>(config: &'c Config, carriers: &[&Trunk], invite: &IncomingInvite) -> Result<Destination<'c>, Refused> {
+fn inbound(config: &Config, carriers: &[Arc<Trunk>], invite: &IncomingInvite) -> Result<Destination, Refused> {
     let called = user_of(&invite.request_uri).and_then(|u| Number::parse(&u, CHINA).ok());
     let called = called.ok_or_else(|| no(404, "the called number is none"))?;
     let route = config
@@ -527,15 +563,15 @@ fn inbound<'c>(config: &'c Config, carriers: &[&Trunk], invite: &IncomingInvite)
         .ok_or_else(|| no(404, "no route for the called number"))?;
     let app = config
         .application(route.application)
-        .map(|a| &**a)
         .filter(|a| !a.disabled)
+        .cloned()
         .ok_or_else(|| no(404, "its application is off"))?;
     // A number belongs to its owner: a tenant's own trunk reaches that tenant's numbers only (I20).
     let trunk = carriers
         .iter()
         .find(|t| t.tenant.is_none_or(|owner| owner == app.tenant))
         .ok_or_else(|| no(404, "no route for the called number"))?;
-    let centre = centred(&route.target);
+    let centre = centred(config, app.id, &route.target);
     let (target, text) = target_of(config, &route.target, called);
     Ok(Destination {
         app,
@@ -544,16 +580,59 @@ fn inbound<'c>(config: &'c Config, carriers: &[&Trunk], invite: &IncomingInvite)
         target,
         text,
         centre,
+        id: None,
+        routed: None,
     })
 }
 
 /// How a route leads to a contact centre; `None` if it does not.
-const fn centred(route: &RouteTarget) -> Option<Centred> {
+fn centred(config: &Config, app: ApplicationId, route: &RouteTarget) -> Option<Centred> {
     match route {
         RouteTarget::Queue(queue) => Some(Centred::Queue(*queue)),
         RouteTarget::Agent(agent) => Some(Centred::Agent(*agent)),
+        RouteTarget::Plan(plan) => Some(Centred::Plan(*plan)),
+        RouteTarget::Flow(flow) => {
+            let name = config.routing().get(*flow).map(|f| f.name.clone());
+            Some(Centred::Flow(config.routing().library(app), name.unwrap_or_default()))
+        }
         RouteTarget::Number(_) | RouteTarget::Device(_) | RouteTarget::Trunk(_) => None,
     }
+}
+
+/// Who calls, as the far side and the record have it.
+pub(crate) struct Caller {
+    pub ani: String,
+    /// What the called party sees; `None` is withheld.
+    pub cli: Option<String>,
+    pub trusted: bool,
+}
+
+pub(crate) fn caller_of(origin: &Origin, invite: &IncomingInvite, app: &Application, target: &Target) -> Caller {
+    let trusted = match origin {
+        Origin::Trunks(trunks) => trunks.iter().any(|t| t.identity.trusted),
+        Origin::Device(_) => false,
+    };
+    let caller = identity::caller(&invite.message, trusted);
+    let (ani, cli) = match origin {
+        Origin::Trunks(_) => {
+            let ani = caller
+                .identity
+                .as_ref()
+                .and_then(|p| user_of(&p.uri))
+                .unwrap_or_default();
+            let shown = (!ani.is_empty() && !caller.hidden).then(|| ani.clone());
+            (ani, shown)
+        }
+        Origin::Device(d) => {
+            let outward = d.device.cli.as_ref().or(app.settings.default_cli.as_ref());
+            let shown = match (target, outward) {
+                (Target::Device(_) | Target::Instance(..), _) | (_, None) => d.device.username.clone(),
+                (_, Some(number)) => number.as_str().to_owned(),
+            };
+            (d.device.username.clone(), (!caller.hidden).then_some(shown))
+        }
+    };
+    Caller { ani, cli, trusted }
 }
 
 fn target_of(config: &Config, route: &RouteTarget, called: Number) -> (Target, String) {
@@ -564,8 +643,10 @@ fn target_of(config: &Config, route: &RouteTarget, called: Number) -> (Target, S
             (Target::Device(*d), name.unwrap_or_default())
         }
         RouteTarget::Agent(agent) => (Target::Agent(*agent), called.as_str().to_owned()),
-        // Whoever serves the queue is nobody yet.
-        RouteTarget::Queue(_) => (Target::Number(called.clone()), called.as_str().to_owned()),
+        // Whoever serves the queue is nobody yet, and so is whom a flow or a plan leads to.
+        RouteTarget::Queue(_) | RouteTarget::Flow(_) | RouteTarget::Plan(_) => {
+            (Target::Number(called.clone()), called.as_str().to_owned())
+        }
         RouteTarget::Trunk(t) => {
             let text = called.as_str().to_owned();
             (Target::Trunk(*t, called), text)

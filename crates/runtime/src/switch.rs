@@ -8,10 +8,11 @@ use crate::clock::{Clock, wall_now};
 use crate::commit::{Committer, Conditions, Projectors};
 use crate::dialogs::DialogNames;
 use crate::door::{Door, DoorSettings, Reply};
+use crate::equipment::Equipment;
 use crate::gate::{Full, Gates, Place};
 use crate::health::Health;
 use crate::ladder::{Ladder, LadderSettings};
-use crate::mailbox::{Directory, Mail, Mailbox, Undelivered};
+use crate::mailbox::{Directory, Inbox, Mail, Mailbox, Undelivered};
 use crate::mint;
 use crate::names::Names;
 use crate::owner::{Owner, OwnerInput, Permit, Turn, World};
@@ -69,6 +70,7 @@ pub struct Switch {
     projectors: Projectors,
     sip: OnceLock<EndpointHandle>,
     media: OnceLock<strowger_media::Handle>,
+    equipment: OnceLock<Equipment>,
     runtime: tokio::runtime::Handle,
     /// Running conversations.
     pub(crate) conversations: Directory<ConversationId>,
@@ -119,6 +121,7 @@ impl Switch {
             projectors,
             sip: OnceLock::new(),
             media: OnceLock::new(),
+            equipment: OnceLock::new(),
             runtime: tokio::runtime::Handle::current(),
             conversations: Directory::default(),
             dialogs: Directory::default(),
@@ -155,6 +158,15 @@ impl Switch {
         self.door.trust(sip.local_addrs());
         let _ = self.sip.set(sip);
         let _ = self.media.set(media);
+    }
+
+    /// Gives it what flows and plans ask for. Once, before the first call; without it they ask in vain.
+    pub fn equip(&self, equipment: Equipment) {
+        let _ = self.equipment.set(equipment);
+    }
+
+    pub(crate) fn equipment(&self) -> &Equipment {
+        self.equipment.get_or_init(Equipment::default)
     }
 
     /// The SIP engine.
@@ -384,7 +396,21 @@ impl Switch {
         on: Conditions,
         incoming: Option<DialogHandle>,
     ) -> oneshot::Receiver<Result<ConversationId, CallError>> {
-        let (mailbox, inbox) = Mailbox::new();
+        self.spawn_in(Mailbox::new(), owner, first, clock, places, on, incoming)
+    }
+
+    /// The same with a mailbox that may have letters already.
+    #[allow(clippy::too_many_arguments, reason = "what a conversation's task begins with")]
+    pub(crate) fn spawn_in(
+        self: &Arc<Self>,
+        (mailbox, inbox): (Mailbox, Inbox),
+        owner: Owner,
+        first: Turn,
+        clock: Clock,
+        places: Vec<Place>,
+        on: Conditions,
+        incoming: Option<DialogHandle>,
+    ) -> oneshot::Receiver<Result<ConversationId, CallError>> {
         self.conversations.insert(owner.machine().id(), mailbox.clone());
         // A caller may give up while its conversation is being committed.
         if let Some(handle) = incoming {

@@ -4,6 +4,7 @@ pub mod cli;
 pub mod config;
 pub mod data;
 pub mod demo;
+mod equipment;
 pub mod lab;
 pub mod log;
 pub mod metrics;

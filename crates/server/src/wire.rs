@@ -5,6 +5,7 @@
 
 use crate::config::{self, Config};
 use crate::data::{DataFolder, admin_socket};
+use crate::equipment;
 use crate::operations::Watch;
 use crate::recordings;
 use crate::signalling::Signalling;
@@ -49,6 +50,9 @@ pub enum StartError {
     /// A speech engine.
     #[error("{0}")]
     Speech(String),
+    /// The table of regions.
+    #[error("routing.regions: {0}. Make the file anew: scripts/number-regions")]
+    Regions(String),
     /// Where recordings go.
     #[error(transparent)]
     Recordings(#[from] BlobError),
@@ -159,6 +163,7 @@ pub async fn start(config: &Config, data: DataFolder) -> Result<Running, StartEr
         Endpoint::start(sip, Arc::new(SipSink(switch.clone())))?
     };
     switch.attach(endpoint.clone(), media.handle());
+    switch.equip(equipment::open(config, &store)?);
 
     recovery::recover(&switch, &recordings).await?;
     if let Err(error) = switch.restore_spending().await {

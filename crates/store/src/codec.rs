@@ -592,6 +592,8 @@ pub fn encode(event: &Event, out: &mut Vec<u8>) {
         | Fact::FlowKey { .. }
         | Fact::Attached { .. }
         | Fact::Scored { .. }
+        | Fact::Message { .. }
+        | Fact::Routed(_)
         | Fact::Queued { .. }
         | Fact::Unqueued { .. }
         | Fact::PartBegan { .. }

@@ -3,15 +3,17 @@
 use crate::centre::{Centre, Centres};
 use crate::devices::Devices;
 use crate::identity::{ApiKey, User};
+use crate::routing::Routings;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 pub use strowger_core::address::{AddressRange, BadRange};
 use strowger_core::centre::resource::{Agent, Queue, SkillGroup};
 use strowger_core::resource::{ApplicationSettings, Device, OwnedNumber, Route, Trunk};
+use strowger_core::route::RoutingItem;
 use strowger_core::routing::TollRules;
 use strowger_core::{
-    AccountId, AgentId, ApplicationId, DeviceId, GroupId, KeyId, Number, QueueId, RouteId, Stamp, TenantId, TrunkId,
-    UserId,
+    AccountId, AgentId, ApplicationId, DeviceId, GroupId, KeyId, Number, QueueId, RouteId, RoutingId, Stamp, TenantId,
+    TrunkId, UserId,
 };
 use subtle::ConstantTimeEq;
 
@@ -270,6 +272,8 @@ pub enum Resource {
     Queue(Queue),
     /// The contact centre of an application.
     Centre(Centre),
+    /// A flow, a plan, a calendar, a list of numbers or a pool of display numbers.
+    Routing(RoutingItem),
 }
 
 macro_rules! resource_from {
@@ -283,7 +287,7 @@ macro_rules! resource_from {
 }
 resource_from!(Tenant => Tenant, Account => Account, Application => Application, Trunk => Trunk,
     OwnedNumber => Number, Route => Route, DeviceEntry => Device, Prompt => Prompt, User => User, ApiKey => Key,
-    Agent => Agent, SkillGroup => Group, Queue => Queue, Centre => Centre);
+    Agent => Agent, SkillGroup => Group, Queue => Queue, Centre => Centre, RoutingItem => Routing);
 
 /// The name of a resource, for [`Store::remove`](crate::Store::remove).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -316,6 +320,8 @@ pub enum ResourceId {
     Queue(QueueId),
     /// The contact centre of this application.
     Centre(ApplicationId),
+    /// A flow, a plan, a calendar, a list of numbers or a pool of display numbers.
+    Routing(RoutingId),
 }
 
 /// All resources at one moment. Immutable: a change makes a new one.
@@ -334,6 +340,7 @@ pub struct Config {
     users: BTreeMap<UserId, Arc<User>>,
     keys: BTreeMap<KeyId, Arc<ApiKey>>,
     centre: Centres,
+    routing: Routings,
 }
 
 type PromptKey = (TenantId, Option<ApplicationId>, String);
@@ -480,6 +487,11 @@ impl Config {
         &self.centre
     }
 
+    /// Flows, plans, calendars, lists of numbers and pools of display numbers.
+    pub fn routing(&self) -> &Routings {
+        &self.routing
+    }
+
     /// What a tenant can see: its own resources and the platform's trunks, and nothing of any other tenant. A handler
     /// that looks in here cannot find what is another's (domain-model I20).
     pub fn confined(&self, tenant: TenantId) -> Config {
@@ -494,6 +506,7 @@ impl Config {
                 .collect(),
             devices: self.devices.of_tenant(tenant),
             centre: self.centre.kept(own),
+            routing: self.routing.kept(own),
             ..Config::default()
         };
         seen.tenants
@@ -537,9 +550,11 @@ impl Config {
             ResourceId::Prompt(t, a, n) => self.prompts.contains_key(&(*t, *a, n.clone())),
             ResourceId::User(id) => self.users.contains_key(id),
             ResourceId::Key(id) => self.keys.contains_key(id),
-            ResourceId::Agent(_) | ResourceId::Group(_) | ResourceId::Queue(_) | ResourceId::Centre(_) => {
-                self.owner(id).is_some()
-            }
+            ResourceId::Agent(_)
+            | ResourceId::Group(_)
+            | ResourceId::Queue(_)
+            | ResourceId::Centre(_)
+            | ResourceId::Routing(_) => self.owner(id).is_some(),
         }
     }
 
@@ -563,6 +578,7 @@ impl Config {
             ResourceId::Group(id) => self.centre.group(*id).map(|g| g.tenant),
             ResourceId::Queue(id) => self.centre.queue(*id).map(|q| q.tenant),
             ResourceId::Centre(id) => self.centre.centre(*id).map(|c| c.tenant),
+            ResourceId::Routing(id) => self.routing.get(*id).map(|r| r.tenant),
         }
     }
 
@@ -623,6 +639,7 @@ impl Config {
             Resource::Group(g) => self.centre.insert_group(g),
             Resource::Queue(q) => self.centre.insert_queue(q),
             Resource::Centre(c) => self.centre.insert_centre(c),
+            Resource::Routing(r) => self.routing.insert(r),
         }
     }
 
@@ -645,6 +662,7 @@ impl Config {
                 self.users.retain(|_, u| u.tenant != *id);
                 self.keys.retain(|_, k| k.tenant != *id);
                 self.centre = self.centre.kept(|tenant| tenant != *id);
+                self.routing = self.routing.kept(|tenant| tenant != *id);
             }
             ResourceId::Account(id) => {
                 self.accounts.remove(id);
@@ -673,6 +691,7 @@ impl Config {
             ResourceId::Group(id) => self.centre.remove_group(*id),
             ResourceId::Queue(id) => self.centre.remove_queue(*id),
             ResourceId::Centre(id) => self.centre.remove_centre(*id),
+            ResourceId::Routing(id) => self.routing.remove(*id),
         }
     }
 }
@@ -695,6 +714,7 @@ impl Resource {
             Resource::Group(g) => ResourceId::Group(g.id),
             Resource::Queue(q) => ResourceId::Queue(q.id),
             Resource::Centre(c) => ResourceId::Centre(c.application),
+            Resource::Routing(r) => ResourceId::Routing(r.id),
         }
     }
 }

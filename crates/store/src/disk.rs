@@ -5,6 +5,7 @@
 
 mod centre;
 mod identity;
+mod routing;
 mod trunk;
 
 use crate::config::{
@@ -17,10 +18,13 @@ use strowger_core::resource::{
     Route, RouteTarget,
 };
 use strowger_core::spoken::Language;
-use strowger_core::{AccountId, AgentId, ApplicationId, DeviceId, Number, QueueId, RouteId, Stamp, TenantId, TrunkId};
+use strowger_core::{
+    AccountId, AgentId, ApplicationId, DeviceId, Number, QueueId, RouteId, RoutingId, Stamp, TenantId, TrunkId,
+};
 
 use centre::{DiskAgent, DiskCentre, DiskGroup, DiskQueue};
 use identity::{DiskKey, DiskUser};
+use routing::DiskRouting;
 use trunk::DiskTrunk;
 
 /// A 128-bit id as 32 hexadecimal digits.
@@ -62,6 +66,7 @@ enum Disk {
     Group(DiskGroup),
     Queue(DiskQueue),
     Centre(DiskCentre),
+    Routing(DiskRouting),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -257,6 +262,8 @@ enum DiskTarget {
     Trunk(Id),
     Queue(Id),
     Agent(Id),
+    Flow(Id),
+    Plan(Id),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -408,6 +415,7 @@ fn to_disk(resource: &Resource) -> Disk {
         Resource::Group(g) => Disk::Group(DiskGroup::of(g)),
         Resource::Queue(q) => Disk::Queue(DiskQueue::of(q)),
         Resource::Centre(c) => Disk::Centre(DiskCentre::of(c)),
+        Resource::Routing(r) => Disk::Routing(DiskRouting::of(r)),
         Resource::Number(n) => Disk::Number(DiskNumber {
             number: n.number.as_str().to_owned(),
             tenant: Id(n.tenant.0),
@@ -425,6 +433,8 @@ fn to_disk(resource: &Resource) -> Disk {
                 RouteTarget::Trunk(t) => DiskTarget::Trunk(Id(t.0)),
                 RouteTarget::Queue(q) => DiskTarget::Queue(Id(q.0)),
                 RouteTarget::Agent(a) => DiskTarget::Agent(Id(a.0)),
+                RouteTarget::Flow(f) => DiskTarget::Flow(Id(f.0)),
+                RouteTarget::Plan(p) => DiskTarget::Plan(Id(p.0)),
             },
         }),
         Resource::Device(d) => Disk::Device(DiskDevice {
@@ -507,6 +517,7 @@ fn from_disk(disk: Disk) -> Option<Resource> {
         Disk::Group(g) => Resource::Group(g.group()),
         Disk::Queue(q) => Resource::Queue(q.queue()?),
         Disk::Centre(c) => Resource::Centre(c.centre()?),
+        Disk::Routing(r) => Resource::Routing(r.item()?),
         Disk::Number(n) => Resource::Number(OwnedNumber {
             number: Number::from_canonical(n.number),
             tenant: TenantId(n.tenant.0),
@@ -524,6 +535,8 @@ fn from_disk(disk: Disk) -> Option<Resource> {
                 DiskTarget::Trunk(t) => RouteTarget::Trunk(TrunkId(t.0)),
                 DiskTarget::Queue(q) => RouteTarget::Queue(QueueId(q.0)),
                 DiskTarget::Agent(a) => RouteTarget::Agent(AgentId(a.0)),
+                DiskTarget::Flow(f) => RouteTarget::Flow(RoutingId(f.0)),
+                DiskTarget::Plan(p) => RouteTarget::Plan(RoutingId(p.0)),
             },
         }),
         Disk::Device(d) => Resource::Device(DeviceEntry {

@@ -37,6 +37,7 @@ mod outbox;
 mod push;
 mod records;
 mod resources;
+pub mod routing;
 mod sealed;
 mod sqlite;
 mod store;

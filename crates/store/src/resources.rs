@@ -10,7 +10,8 @@ use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use strowger_core::centre::resource::{Agent, Overflow, Queue, Skill};
 use strowger_core::resource::RouteTarget;
-use strowger_core::{AccountId, DeviceId, Number, Stamp, TenantId, TrunkId};
+use strowger_core::route::{DisplayPool, ItemBody, ItemKind, RoutingItem};
+use strowger_core::{AccountId, DeviceId, GroupId, Number, RoutingId, Stamp, TenantId, TrunkId};
 use tokio::sync::watch;
 
 /// The kind and the id under which a resource is stored.
@@ -27,6 +28,7 @@ fn row_key(id: &ResourceId) -> (&'static str, String) {
         ResourceId::Group(id) => ("group", id.to_string()),
         ResourceId::Queue(id) => ("queue", id.to_string()),
         ResourceId::Centre(id) => ("centre", id.to_string()),
+        ResourceId::Routing(id) => ("routing", id.to_string()),
         ResourceId::User(id) => ("user", id.to_string()),
         ResourceId::Key(id) => ("key", id.to_string()),
         ResourceId::Prompt(t, a, name) => {
@@ -132,6 +134,8 @@ fn check(config: &Config, resource: &Resource) -> Result<TenantId, StoreError> {
                 RouteTarget::Agent(id) if config.centre().agent(*id).is_none_or(|a| a.tenant != owner) => {
                     return Err(StoreError::NotFound("agent"));
                 }
+                RouteTarget::Flow(id) => own_item(config, *id, ItemKind::Flow, owner)?,
+                RouteTarget::Plan(id) => own_item(config, *id, ItemKind::Plan, owner)?,
                 RouteTarget::Number(_) | RouteTarget::Device(_) | RouteTarget::Queue(_) | RouteTarget::Agent(_) => {}
             }
             owner
@@ -176,6 +180,11 @@ fn check(config: &Config, resource: &Resource) -> Result<TenantId, StoreError> {
             application_of(c.application, c.tenant)?;
             tenant(c.tenant)?
         }
+        Resource::Routing(r) => {
+            application_of(r.application, r.tenant)?;
+            check_item(config, r)?;
+            tenant(r.tenant)?
+        }
         Resource::Prompt(p) => {
             p.application.map_or(Ok(()), |a| application_of(a, p.tenant))?;
             tenant(p.tenant)?
@@ -186,6 +195,52 @@ fn check(config: &Config, resource: &Resource) -> Result<TenantId, StoreError> {
         Some(other) if other != owner => Err(StoreError::Exists("a resource with this id")),
         _ => Ok(owner),
     }
+}
+
+/// A route leads to a flow or a plan of its tenant.
+fn own_item(config: &Config, id: RoutingId, kind: ItemKind, owner: TenantId) -> Result<(), StoreError> {
+    match config.routing().get(id) {
+        Some(item) if item.tenant == owner && item.body.kind() == kind => Ok(()),
+        _ => Err(StoreError::NotFound(kind.word())),
+    }
+}
+
+/// A name is its application's only one of its kind, a resource stays of its kind, and numbers that are shown are the
+/// tenant's own.
+fn check_item(config: &Config, item: &RoutingItem) -> Result<(), StoreError> {
+    let kind = item.body.kind();
+    let named = config.routing().named(item.application, kind, &item.name);
+    if named.is_some_and(|other| other.id != item.id) {
+        return Err(StoreError::Exists(match kind {
+            ItemKind::Flow => "a flow of this name",
+            ItemKind::Plan => "a plan of this name",
+            ItemKind::Calendar => "a calendar of this name",
+            ItemKind::List => "a list of numbers of this name",
+            ItemKind::Display => "a pool of display numbers of this name",
+        }));
+    }
+    let before = config.routing().get(item.id);
+    if before.is_some_and(|b| b.body.kind() != kind || b.application != item.application) {
+        return Err(StoreError::Exists("a resource with this id"));
+    }
+    if let ItemBody::Display(pool) = &item.body {
+        let numbers: Vec<Number> = pool.numbers.iter().map(|n| n.number.clone()).collect();
+        own_numbers(config, item.tenant, &numbers)?;
+        let group = |g: &GroupId| {
+            let found = config.centre().group(*g);
+            found.is_some_and(|g| g.application == item.application)
+        };
+        if !pool.groups.iter().all(group) {
+            return Err(StoreError::NotFound("skill group"));
+        }
+    }
+    Ok(())
+}
+
+/// True if a pool of display numbers satisfies this.
+fn some_pool(config: &Config, test: impl Fn(&DisplayPool) -> bool) -> bool {
+    let mut all = config.routing().all();
+    all.any(|i| matches!(&i.body, ItemBody::Display(pool) if test(pool)))
 }
 
 /// Numbers that are shown are the tenant's own.
@@ -276,6 +331,7 @@ fn check_removal(config: &Config, id: &ResourceId) -> Result<TenantId, StoreErro
                 || config.centre().groups().any(|g| g.application == *a)
                 || config.centre().queues().any(|q| q.application == *a)
                 || config.centre().centre(*a).is_some()
+                || config.routing().all().any(|i| i.application == *a)
         }
         ResourceId::Trunk(t) => {
             config.routes().any(|r| r.target == RouteTarget::Trunk(*t))
@@ -288,15 +344,22 @@ fn check_removal(config: &Config, id: &ResourceId) -> Result<TenantId, StoreErro
         ResourceId::Number(n) => {
             config.centre().agents().any(|a| a.numbers.contains(n))
                 || config.centre().groups().any(|g| g.numbers.contains(n))
+                || some_pool(config, |p| p.numbers.iter().any(|shown| shown.number == *n))
         }
         ResourceId::User(u) => config.centre().agents().any(|a| a.user == Some(*u)),
         ResourceId::Group(g) => {
-            config.centre().agents().any(|a| a.level(*g).is_some()) || config.centre().queues().any(|q| q.group == *g)
+            config.centre().agents().any(|a| a.level(*g).is_some())
+                || config.centre().queues().any(|q| q.group == *g)
+                || some_pool(config, |p| p.groups.contains(g))
         }
         ResourceId::Queue(q) => {
             let into = |other: &Queue| matches!(&other.overflow, Overflow::Queue(next) if next == q);
             config.centre().queues().any(|other| into(other))
                 || config.routes().any(|r| r.target == RouteTarget::Queue(*q))
+        }
+        ResourceId::Routing(id) => {
+            let leads = |r: &RouteTarget| *r == RouteTarget::Flow(*id) || *r == RouteTarget::Plan(*id);
+            config.routes().any(|r| leads(&r.target)) || config.routing().is_named(*id)
         }
         ResourceId::Agent(a) => config.routes().any(|r| r.target == RouteTarget::Agent(*a)),
         _ => false,

@@ -8,7 +8,8 @@ mod common;
 use proptest::prelude::*;
 use strowger_core::centre::acd::Left;
 use strowger_core::centre::agent::{Engagement, Part, Variant};
-use strowger_core::event::{AnsweredBy, DialogRef, OneWay, Outcome, Quality, Score, Via};
+use strowger_core::event::{AnsweredBy, DialogRef, OneWay, Outcome, Quality, Routed, Score, Via};
+use strowger_core::route::rules::Looked;
 use strowger_core::{AgentId, By, Cause, ConversationId, DeviceId, Event, Fact, LegSeq, QueueId, Role, Stamp, TrunkId};
 use strowger_store::codec;
 
@@ -101,6 +102,21 @@ fn every_kind() -> Vec<Fact> {
             name: "kindness".into(),
             score: 5,
         },
+        Fact::Message {
+            mailbox: "sales".into(),
+            recording: 0,
+        },
+        Fact::Routed(Box::new(Routed {
+            plan: "main".into(),
+            rule: Some("night \"late\"".into()),
+            to: "voicemail sales".into(),
+            asked: Some(false),
+            looked: vec![Looked {
+                rule: "night \"late\"".into(),
+                holds: true,
+                why: "calendar \"office\" is closed".into(),
+            }],
+        })),
         Fact::Queued {
             queue: QueueId(7),
             priority: Some(3),
@@ -128,7 +144,7 @@ fn every_kind() -> Vec<Fact> {
     ]);
     let mut seen = std::collections::BTreeSet::new();
     facts.retain(|f| seen.insert(f.kind()));
-    assert_eq!(seen.len(), 37, "a kind has no sample here: {seen:?}");
+    assert_eq!(seen.len(), 39, "a kind has no sample here: {seen:?}");
     facts
 }
 

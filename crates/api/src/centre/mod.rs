@@ -71,7 +71,7 @@ impl OfApplication {
         named.map(|text| Ok(application(&config, Some(text))?.id)).transpose()
     }
 
-    fn page<T: Serialize>(self, items: impl IntoIterator<Item = (String, T)>) -> request::Answer {
+    pub fn page<T: Serialize>(self, items: impl IntoIterator<Item = (String, T)>) -> request::Answer {
         request::page(self.after.as_deref(), self.limit, items)
     }
 }

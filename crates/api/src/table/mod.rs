@@ -2,6 +2,7 @@
 
 mod contact_centre;
 mod people;
+mod routing;
 
 use crate::error::Code;
 use crate::events::socket;
@@ -28,6 +29,7 @@ pub(crate) fn operations() -> Vec<Op> {
     all.extend(sounds());
     all.extend(of_calls());
     all.extend(of_flows());
+    all.extend(routing::of_routing());
     all.extend(of_the_process());
     all
 }

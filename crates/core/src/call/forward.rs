@@ -10,7 +10,11 @@ impl Conversation {
     /// Creates a conversation from an incoming call and dials the route's target.
     pub fn forward(id: ConversationId, head: Created, plan: ForwardPlan, now: Stamp) -> (Conversation, Step) {
         let (from, to) = (plan.from.clone(), plan.to.clone());
+        let routed = plan.routed.clone();
         let mut c = Conversation::new(id, head, Flow::Forward(Box::new(plan)), Phase::CallingFirst, now);
+        if let Some(routed) = routed {
+            c.emit(Fact::Routed(routed), now);
+        }
         let leg = LegSeq(0);
         c.legs.push(Leg::new(leg, Role::Caller, Direction::Incoming));
         c.emit(

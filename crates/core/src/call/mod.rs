@@ -383,6 +383,8 @@ impl Conversation {
                 pauses: Vec::new(),
                 parts: Vec::new(),
                 queues: Vec::new(),
+                routed: None,
+                messages: Vec::new(),
                 path: Vec::new(),
                 attached: Vec::new(),
                 scores: Vec::new(),

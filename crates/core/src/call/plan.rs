@@ -2,7 +2,7 @@
 
 use super::layout::Sound;
 use super::program::Rules;
-use crate::event::{Created, DialogRef};
+use crate::event::{Created, DialogRef, Routed};
 use crate::id::{AgentId, DeviceId, NoticeBatchId, TrunkId};
 use crate::number::Number;
 use crate::resource::AnswerRule;
@@ -148,6 +148,8 @@ pub struct ForwardPlan {
     pub ring_timeout: u32,
     /// Seconds that the record's first publication waits for its recording.
     pub record_wait: u32,
+    /// The decision that sent it there, if rules did.
+    pub routed: Option<Box<Routed>>,
 }
 
 /// A sound of a program.

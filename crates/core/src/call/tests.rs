@@ -107,6 +107,7 @@ fn forward() -> (Conversation, Step) {
         party: party("13900000002"),
         ring_timeout: 120,
         record_wait: 60,
+        routed: None,
     };
     let id = ConversationId::mint(1, 2);
     Conversation::forward(id, head(Kind::Inbound, RecordMode::FromAnswer), plan, T0)

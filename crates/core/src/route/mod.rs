@@ -7,12 +7,14 @@
 pub mod calendar;
 pub mod condition;
 pub mod display;
+pub mod item;
 pub mod list;
 pub mod region;
 pub mod rules;
 
 pub use calendar::{Calendar, Zone};
 pub use condition::{Condition, Scene, Shelf, Test, Verdict};
+pub use item::{DisplayPool, ItemBody, ItemKind, PoolNumber, RoutingItem};
 pub use list::{Direction, Masking, NumberList};
 pub use region::{Region, Regions};
 pub use rules::{Plan, Rule, Target, Way};

@@ -236,6 +236,7 @@ impl Office {
             settings: self.settings,
             music: None,
             record_wait: 60,
+            routed: None,
         };
         let (machine, step) = Conversation::centre(id, Office::head(kind, from, to), plan, self.now);
         self.calls.insert(

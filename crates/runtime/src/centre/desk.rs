@@ -5,6 +5,7 @@ use super::writer::{self, Job};
 use super::{Action, AgentView, CentreError, CentreEvent, Dialled, Letter, QueueView, Reply, Snapshot, ToCentre};
 use crate::clock::Clock;
 use crate::commit::Conditions;
+use crate::equipment::WebRequest;
 use crate::mailbox::{Mail, Undelivered};
 use crate::owner::{Owner, OwnerInput};
 use crate::switch::Switch;
@@ -18,7 +19,8 @@ use strowger_core::centre::acd::{self, Acd, Enqueue, Output, Setup};
 use strowger_core::centre::agent::{self, DeviceMode, Fact, Part, Refusal, Ticket, Verb};
 use strowger_core::centre::resource::{Agent, CentreSettings, Overflow};
 use strowger_core::event::{Created, Kind, RecordMode};
-use strowger_core::ivr::HandOver;
+use strowger_core::ivr::io::Outgoing;
+use strowger_core::ivr::{self, HandOver};
 use strowger_core::number::CHINA;
 use strowger_core::{AgentId, ApplicationId, ConversationId, Number, QueueId, TenantId};
 use strowger_store::AgentWrite;
@@ -205,15 +207,42 @@ impl Desk {
             ToCentre::Leave => acd::Input::Leave(conversation),
             ToCentre::Fact(ticket, fact) => acd::Input::Fact(ticket, fact),
             ToCentre::Reserve(agent, part) => return self.reserve(conversation, agent, part),
-            ToCentre::HandOver(to) => return self.hand_over(conversation, *to),
-            ToCentre::Request(request) => {
-                // Nothing sends requests of flows yet: there is no answer, and the flow goes on as its author wrote it for
-                // that case.
-                self.post(conversation, CentreCommand::Answered(request.id, None));
-                return;
-            }
+            ToCentre::HandOver(application, to) => return self.hand_over(conversation, application, *to),
+            ToCentre::Request(request) => return self.ask_outside(conversation, *request),
         };
         self.handle(input);
+    }
+
+    /// A flow asks the tenant's server: the answer goes back as a letter.
+    fn ask_outside(&mut self, conversation: ConversationId, asked: Outgoing) {
+        let Some(web) = self.switch.equipment().web.clone() else {
+            self.post(conversation, CentreCommand::Answered(asked.id, None));
+            return;
+        };
+        let (id, pointers) = (asked.id, asked.pointers);
+        let reply = web.send(
+            self.tenant,
+            WebRequest {
+                method: asked.method,
+                url: asked.url,
+                headers: asked.headers,
+                body: asked.body,
+                timeout: Duration::from_millis(u64::from(asked.timeout_ms)),
+                most: strowger_flows::MAX_ANSWER,
+            },
+        );
+        let switch = self.switch.clone();
+        self.switch.runtime().spawn(async move {
+            let answer = reply.await.map(|a| ivr::Answer {
+                status: a.status,
+                values: strowger_flows::pointed(&a.body, pointers.iter().map(String::as_str)),
+            });
+            let command = Command::Centre(Box::new(CentreCommand::Answered(id, answer)));
+            // A call that has ended asks no more.
+            let _ = switch
+                .conversations
+                .post(conversation, Mail::input(OwnerInput::Command(command)));
+        });
     }
 
     /// A call wants an agent: the answer goes back as a letter.
@@ -232,9 +261,9 @@ impl Desk {
     }
 
     /// Finds whom a flow means. Its names are those of the call's application; what is not there is told to the flow.
-    fn hand_over(&mut self, conversation: ConversationId, to: HandOver) {
+    fn hand_over(&mut self, conversation: ConversationId, application: ApplicationId, to: HandOver) {
         let queue = |text: &str| {
-            let mut all = self.setup.queues.iter();
+            let mut all = self.setup.queues.iter().filter(|q| q.application == application);
             all.find(|q| q.name == text || q.id.to_string() == text).map(|q| q.id)
         };
         let mut priority = None;
@@ -247,7 +276,7 @@ impl Desk {
                 queue(&text).map(Whom::Queue)
             }
             HandOver::Agent { agent, .. } => {
-                let mut all = self.setup.agents.iter();
+                let mut all = self.setup.agents.iter().filter(|a| a.application == application);
                 let found = all.find(|a| a.login == agent || a.extension == agent || a.id.to_string() == agent);
                 found.map(|a| Whom::Colleague(a.id))
             }
@@ -501,6 +530,7 @@ impl Desk {
             settings: self.settings(config.application),
             music: None,
             record_wait: self.record_wait(config.application),
+            routed: None,
         };
         let clock = Clock::start();
         let (owner, turn) = Owner::centre(id, head, plan, None, &*self.switch, clock.now())?;

@@ -27,7 +27,7 @@ use strowger_core::centre::acd::Decision;
 use strowger_core::centre::agent::{self, Fact, Part, Refusal, Ticket};
 use strowger_core::ivr::HandOver;
 use strowger_core::ivr::io::Outgoing;
-use strowger_core::{AgentId, ConversationId, QueueId, Stamp, TenantId};
+use strowger_core::{AgentId, ApplicationId, ConversationId, QueueId, Stamp, TenantId};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 /// Letters that a tenant's desk may have waiting. A busy centre has some thousand a second; more than this at once means
@@ -62,8 +62,8 @@ pub enum ToCentre {
     Reserve(AgentId, Part),
     /// Its flow asks the tenant's server.
     Request(Box<Outgoing>),
-    /// Its flow hands it over to something that it names.
-    HandOver(Box<HandOver>),
+    /// Its flow hands it over to something that it names, of this application.
+    HandOver(ApplicationId, Box<HandOver>),
 }
 
 /// Whom an agent means.

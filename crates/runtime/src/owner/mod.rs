@@ -464,7 +464,10 @@ impl Owner {
                     }));
                 }
                 Effect::Request(request) => self.turn.out.push(Out::Centre(ToCentre::Request(request))),
-                Effect::HandOver(to) => self.turn.out.push(Out::Centre(ToCentre::HandOver(to))),
+                Effect::HandOver(to) => {
+                    let letter = ToCentre::HandOver(self.application, to);
+                    self.turn.out.push(Out::Centre(letter));
+                }
                 Effect::Dequeue => self.turn.out.push(Out::Centre(ToCentre::Leave)),
                 Effect::Agent { ticket, fact } => self.turn.out.push(Out::Centre(ToCentre::Fact(ticket, fact))),
                 Effect::Reserve { agent, part } => self.turn.out.push(Out::Centre(ToCentre::Reserve(agent, part))),

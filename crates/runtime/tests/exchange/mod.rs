@@ -277,6 +277,7 @@ impl Exchange {
             },
             ring_timeout: 60,
             record_wait: 60,
+            routed: None,
         };
         let head = Created {
             tenant: TenantId(1),

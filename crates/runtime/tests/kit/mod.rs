@@ -377,6 +377,7 @@ impl Rig {
             },
             ring_timeout: 120,
             record_wait: 60,
+            routed: None,
         };
         let incoming = Incoming {
             handle,

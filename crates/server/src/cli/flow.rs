@@ -1,6 +1,6 @@
 //! The commands about IVR flows in files.
 
-use super::client::{Body, Client, Failure};
+use super::client::{Body, Client, Failure, escape};
 use super::output::{self, plain};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
@@ -30,6 +30,31 @@ pub enum Flow {
         (the call comes back from a queue or a transfer), pass=MILLISECONDS there, gone."
     )]
     DryRun(DryRun),
+    /// List the flows on the server
+    #[command(after_help = "Example:\n  strowger flow list")]
+    List,
+    /// Make the flow in a file the version that calls go into; it is checked first
+    #[command(after_help = "Example:\n  strowger flow publish main menu.json --note 'longer hours'")]
+    Publish {
+        /// Name of the flow; a new one is made if there is none
+        name: String,
+        /// The flow, JSON
+        file: PathBuf,
+        /// Application of a new flow, by name or id; needed if there are several
+        #[arg(long, value_name = "APPLICATION")]
+        application: Option<String>,
+        /// What was changed
+        #[arg(long, default_value = "")]
+        note: String,
+    },
+    /// Publish an earlier version once more
+    #[command(after_help = "Example:\n  strowger flow rollback main 3")]
+    Rollback {
+        /// Name or id of the flow
+        name: String,
+        /// The version
+        version: u32,
+    },
 }
 
 /// Options of `flow dry-run`.
@@ -111,7 +136,34 @@ fn print_findings(answer: &Value) -> usize {
 
 /// Runs `flow`.
 pub async fn run(client: &Client, flow: Flow, json: bool) -> Result<(), Failure> {
+    let print = |flow: &Value| match json {
+        true => output::json(flow),
+        false => println!("{}", shown(flow)),
+    };
     match flow {
+        Flow::List => {
+            let all = client.send("GET", "/flows", Body::Empty).await?;
+            if json {
+                output::json(&all);
+                return Ok(());
+            }
+            all["items"].as_array().into_iter().flatten().for_each(print);
+            Ok(())
+        }
+        Flow::Publish {
+            name,
+            file,
+            application,
+            note,
+        } => {
+            print(&publish(client, &name, read(&file)?, application, &note).await?);
+            Ok(())
+        }
+        Flow::Rollback { name, version } => {
+            let path = format!("/flows/{}/rollback", escape(&name));
+            print(&client.send("POST", &path, Body::Json(json!({ "version": version }))).await?);
+            Ok(())
+        }
         Flow::Check {
             file,
             application,
@@ -173,6 +225,38 @@ pub async fn run(client: &Client, flow: Flow, json: bool) -> Result<(), Failure>
             Ok(())
         }
     }
+}
+
+/// A flow on the server, in a line.
+fn shown(flow: &Value) -> String {
+    let version = match flow["version"].as_u64() {
+        Some(n) => format!("version {n}"),
+        None => "not published".to_owned(),
+    };
+    let draft = if flow["draft"].is_null() { "" } else { ", with a draft" };
+    format!("{}: {version}{draft}", plain(&flow["name"]))
+}
+
+async fn publish(
+    client: &Client,
+    name: &str,
+    flow: Value,
+    application: Option<String>,
+    note: &str,
+) -> Result<Value, Failure> {
+    let path = format!("/flows/{}", escape(name));
+    let all = client.send("GET", "/flows", Body::Empty).await?;
+    let named = |f: &Value| f["name"] == name || f["id"] == name;
+    if !all["items"].as_array().into_iter().flatten().any(named) {
+        let mut body = json!({ "name": name, "flow": flow, "publish": true });
+        if let Some(application) = application {
+            body["application"] = json!(application);
+        }
+        return client.send("POST", "/flows", Body::Json(body)).await;
+    }
+    client.send("PATCH", &path, Body::Json(json!({ "flow": flow }))).await?;
+    let body = Body::Json(json!({ "note": note }));
+    client.send("POST", &format!("{path}/publish"), body).await
 }
 
 #[cfg(test)]

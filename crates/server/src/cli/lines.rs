@@ -430,7 +430,7 @@ pub enum Route {
     /// List them
     #[command(after_help = "Example:\n  strowger route list")]
     List(OfTenant),
-    /// Send calls to a number on to a queue, an agent, a number, a device or a trunk
+    /// Send calls to a number on to a flow, a plan, a queue, an agent, a number, a device or a trunk
     #[command(
         after_help = "Examples:\n  strowger route add 01062345678 --application 0a1b…32 digits --to-device desk-1\n  \
         strowger route add 01062345679 --application 0a1b…32 digits --to-trunk pbx\n  \
@@ -469,6 +469,12 @@ pub struct Target {
     /// To an agent, by login or id
     #[arg(long, value_name = "AGENT")]
     to_agent: Option<String>,
+    /// Into a published IVR flow, by name or id
+    #[arg(long, value_name = "FLOW")]
+    to_flow: Option<String>,
+    /// Where the rules of a plan say, by name or id
+    #[arg(long, value_name = "PLAN")]
+    to_plan: Option<String>,
 }
 
 impl Route {
@@ -497,6 +503,8 @@ impl Route {
                     ("trunk", target.to_trunk),
                     ("queue", target.to_queue),
                     ("agent", target.to_agent),
+                    ("flow", target.to_flow),
+                    ("plan", target.to_plan),
                 ];
                 let target: serde_json::Map<String, serde_json::Value> = named
                     .into_iter()

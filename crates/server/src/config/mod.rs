@@ -14,8 +14,8 @@ pub use reader::{Problem, nearest, parse_duration, show_duration};
 pub use recording::{Bucket, Recording, RecordingStore};
 pub use signalling::{ClientCertificates, Dns, Guard, Hep, Interface, Ladder, Sip};
 pub use slices::{
-    Durability, Http, Keys, Language, Limits, Log, LogFormat, MasterKeySource, Media, Prompts, Push, Server, Sounds,
-    Storage, parse_ports, read_master_key_environment, read_master_key_file,
+    Durability, Http, Keys, Language, Limits, Log, LogFormat, MasterKeySource, Media, Prompts, Push, Routing, Server,
+    Sounds, Storage, parse_ports, read_master_key_environment, read_master_key_file,
 };
 pub use speech::{Recognition, Speech, Synthesis, SynthesisEngine};
 pub use turn::Turn;
@@ -64,6 +64,8 @@ pub struct Config {
     pub recording: Recording,
     /// Prompts that the platform plays by itself.
     pub sounds: Sounds,
+    /// Where numbers are from.
+    pub routing: Routing,
     /// Uploaded prompts.
     pub prompts: Prompts,
     /// Engines that speak and listen.
@@ -114,6 +116,7 @@ pub fn parse(file: &str, text: &str) -> (Config, Vec<Problem>) {
             push: Push::read(root.section("push")),
             recording: Recording::read(root.section("recording")),
             sounds: Sounds::read(root.section("sounds")),
+            routing: Routing::read(root.section("routing")),
             prompts: Prompts::read(root.section("prompts")),
             speech: Speech::read(root.section("speech")),
         };
@@ -208,6 +211,11 @@ pub fn check_surroundings(config: &Config) -> Vec<Problem> {
         && !folder.is_dir()
     {
         add("sounds.folder", format!("{} is not a folder", folder.display()));
+    }
+    if let Some(file) = &config.routing.regions
+        && !file.is_file()
+    {
+        add("routing.regions", format!("{} is not a file", file.display()));
     }
     for interface in &config.interfaces {
         if let Err(e) = std::net::UdpSocket::bind((interface.address, 0)) {

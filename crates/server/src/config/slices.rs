@@ -411,6 +411,23 @@ impl Sounds {
     }
 }
 
+/// `[routing]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Routing {
+    /// Table of the regions of numbers: lines of `beginning,province,city`.
+    pub regions: Option<PathBuf>,
+}
+
+impl Routing {
+    pub(super) fn read(s: Section<'_>) -> Routing {
+        let read = Routing {
+            regions: s.optional("regions", "the path of a file", path),
+        };
+        s.close();
+        read
+    }
+}
+
 /// `[prompts]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Prompts {

@@ -4,7 +4,8 @@ use super::{DecodeError, Text, parse, rest, text};
 use serde::{Deserialize, Serialize};
 use strowger_core::centre::acd::Left;
 use strowger_core::centre::agent::{Engagement, Part};
-use strowger_core::event::Outcome;
+use strowger_core::event::{Outcome, Routed};
+use strowger_core::route::rules::Looked;
 use strowger_core::{Fact, LegSeq};
 
 #[derive(Serialize, Deserialize)]
@@ -43,6 +44,34 @@ struct ScoredV1<'a> {
     #[serde(borrow)]
     name: Text<'a>,
     score: i16,
+}
+
+#[derive(Serialize, Deserialize)]
+struct MessageV1<'a> {
+    #[serde(borrow)]
+    mailbox: Text<'a>,
+    recording: u16,
+}
+
+#[derive(Serialize, Deserialize)]
+struct LookedV1<'a> {
+    #[serde(borrow)]
+    rule: Text<'a>,
+    holds: bool,
+    why: Text<'a>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct RoutedV1<'a> {
+    #[serde(borrow)]
+    plan: Text<'a>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    rule: Option<Text<'a>>,
+    to: Text<'a>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    asked: Option<bool>,
+    #[serde(borrow)]
+    looked: Vec<LookedV1<'a>>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -108,6 +137,31 @@ pub(super) fn encode(fact: &Fact, out: &mut Vec<u8>) {
             &ScoredV1 {
                 name: text(name),
                 score: *score,
+            },
+        ),
+        Fact::Message { mailbox, recording } => rest(
+            out,
+            &MessageV1 {
+                mailbox: text(mailbox),
+                recording: *recording,
+            },
+        ),
+        Fact::Routed(r) => rest(
+            out,
+            &RoutedV1 {
+                plan: text(&r.plan),
+                rule: r.rule.as_deref().map(text),
+                to: text(&r.to),
+                asked: r.asked,
+                looked: r
+                    .looked
+                    .iter()
+                    .map(|l| LookedV1 {
+                        rule: text(&l.rule),
+                        holds: l.holds,
+                        why: text(&l.why),
+                    })
+                    .collect(),
             },
         ),
         Fact::Queued { queue, priority, front } => rest(
@@ -197,6 +251,28 @@ pub(super) fn decode(kind: &str, json: &str) -> Result<Option<Fact>, DecodeError
                 name: f.name.into_owned(),
                 score: f.score,
             }
+        }
+        "message.left" => {
+            let f: MessageV1 = parse(json)?;
+            Fact::Message {
+                mailbox: f.mailbox.into_owned(),
+                recording: f.recording,
+            }
+        }
+        "call.routed" => {
+            let f: RoutedV1 = parse(json)?;
+            let looked = f.looked.into_iter().map(|l| Looked {
+                rule: l.rule.into_owned(),
+                holds: l.holds,
+                why: l.why.into_owned(),
+            });
+            Fact::Routed(Box::new(Routed {
+                plan: f.plan.into_owned(),
+                rule: f.rule.map(Text::into_owned),
+                to: f.to.into_owned(),
+                asked: f.asked,
+                looked: looked.collect(),
+            }))
         }
         "queue.entered" => {
             let f: QueuedV1 = parse(json)?;

@@ -19,7 +19,7 @@ use super::{
 use crate::centre::acd::Left;
 use crate::centre::agent::{Engagement, Fact as AgentFact, Part, Ticket, Variant};
 use crate::centre::resource::CentreSettings;
-use crate::event::{DialogRef, Direction, Fact, Outcome};
+use crate::event::{DialogRef, Direction, Fact, Outcome, Routed};
 use crate::id::{AgentId, ConversationId, QueueId};
 use crate::ivr;
 use crate::time::Stamp;
@@ -124,6 +124,8 @@ pub struct CentrePlan {
     pub music: Option<Prompt>,
     /// Seconds that the record's first publication waits for its recording.
     pub record_wait: u32,
+    /// The decision that led the call here, if rules did.
+    pub routed: Option<Box<Routed>>,
 }
 
 /// What the distributor, or an agent through it, asks of a call.
@@ -290,6 +292,9 @@ impl Conversation {
             ringback,
             talked: false,
         }));
+        if let Some(routed) = plan.routed {
+            c.emit(Fact::Routed(routed), now);
+        }
         match plan.entry {
             Entry::Queue { dialog, queue } => {
                 let leg = c.incoming(Role::Customer, &plan.from, &plan.to, now);
