@@ -165,6 +165,7 @@ fn the_table_of_edges_itself_never_points_up() {
     assert_eq!(
         inside,
         [
+            "store → flows",
             "notify → store",
             "runtime → sip",
             "runtime → media",

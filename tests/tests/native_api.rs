@@ -99,11 +99,12 @@ fn least(op: &Value, file: &Value) -> Option<Value> {
     let mut body = json!({});
     for member in schema["required"].as_array().into_iter().flatten() {
         let member = member.as_str()?;
-        body[member] = json!(match member {
-            "action" => "start",
-            "state" => "ready",
-            _ => "x",
-        });
+        body[member] = match member {
+            "action" => json!("start"),
+            "state" => json!("ready"),
+            "version" => json!(1),
+            _ => json!("x"),
+        };
     }
     Some(body)
 }
