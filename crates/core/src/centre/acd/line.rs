@@ -1,11 +1,13 @@
 //! One queue: who waits, and who is free for it.
 
+use super::ranks::{Free, Waiting};
 use super::{Post, Strategy};
 use crate::centre::agent::Ticket;
 use crate::centre::resource::Queue;
 use crate::id::{AgentId, ConversationId, QueueId};
 use crate::time::Stamp;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, VecDeque};
 
 /// Handled calls that an estimate is judged by (§10.1).
 const JUDGED_BY: usize = 20;
@@ -15,6 +17,9 @@ pub(super) type Key = (i64, i64, AgentId);
 
 /// Order of a waiting call among those of its priority: the front first, then by first enqueue time.
 pub(super) type Order = (bool, Stamp, ConversationId);
+
+/// What decides between calls of several queues: the front, the aged priority, the age.
+pub(super) type Rank = (bool, Reverse<u64>, Stamp);
 
 /// A call in a queue, waiting or offered.
 #[derive(Clone, Debug)]
@@ -44,12 +49,12 @@ impl Call {
 #[derive(Clone, Debug)]
 pub(super) struct Line {
     pub config: Queue,
-    waiting: BTreeMap<u8, BTreeSet<Order>>,
+    waiting: BTreeMap<u8, Waiting>,
     len: usize,
     /// Calls that ring at an agent.
     pub offered: u32,
     /// Agents that could be offered a call, in the order of the strategy.
-    pub free: BTreeSet<Key>,
+    pub free: Free,
     /// When the newest calls were answered.
     answered: VecDeque<Stamp>,
     /// Calls wait that free agents may not have yet: look again then.
@@ -85,7 +90,7 @@ impl Line {
             waiting: BTreeMap::new(),
             len: 0,
             offered: 0,
-            free: BTreeSet::new(),
+            free: Free::default(),
             answered: VecDeque::new(),
             again: None,
         }
@@ -115,7 +120,7 @@ impl Line {
     }
 
     pub fn oldest(&self) -> Option<Stamp> {
-        self.waiting.values().flatten().map(|o| o.1).min()
+        self.waiting.values().filter_map(Waiting::oldest).min()
     }
 
     /// The priority that waiting has made of the one that it came with.
@@ -125,8 +130,31 @@ impl Line {
     }
 
     /// The calls of each priority in their order, and the priority.
-    pub fn classes(&self) -> impl Iterator<Item = (u8, &BTreeSet<Order>)> {
+    pub fn classes(&self) -> impl Iterator<Item = (u8, &Waiting)> {
         self.waiting.iter().rev().map(|(p, c)| (*p, c))
+    }
+
+    /// Those that wait, best first: the front, the aged priority, the age. No more is looked at than is taken: within a
+    /// class the order of the ages is the order of the ranks.
+    pub fn best_first(&self, now: Stamp) -> impl Iterator<Item = ConversationId> {
+        let mut classes: Vec<_> = self.classes().map(|(p, c)| (p, c.iter().peekable())).collect();
+        std::iter::from_fn(move || {
+            let mut best: Option<(Rank, ConversationId, usize)> = None;
+            for (n, (priority, class)) in classes.iter_mut().enumerate() {
+                let Some(order) = class.peek() else { continue };
+                let head = (self.rank(*priority, order, now), order.2, n);
+                if best.is_none_or(|b| head < b) {
+                    best = Some(head);
+                }
+            }
+            let (_, _, n) = best?;
+            classes.get_mut(n)?.1.next().map(|o| o.2)
+        })
+    }
+
+    /// What decides between calls of several classes, and of several queues.
+    pub fn rank(&self, priority: u8, order: &Order, now: Stamp) -> Rank {
+        (order.0, Reverse(self.aged(priority, order.1, now)), order.1)
     }
 
     /// All that wait, in order of priority and age.
@@ -148,7 +176,7 @@ impl Line {
             if priority > call.priority {
                 place += class.len() as u32;
             } else if priority == call.priority {
-                place += class.range(..call.order).count() as u32;
+                place += class.before(&call.order) as u32;
             }
         }
         let span = match (self.answered.front(), self.answered.back()) {

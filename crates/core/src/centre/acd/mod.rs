@@ -9,9 +9,13 @@
 //! puts it back where it was (I17).
 //!
 //! Cost: an agent that becomes free looks at the head of each priority of its queues; a call that arrives looks at the
-//! free agents of one group in the order of its queue's strategy. Neither looks at all calls or all agents.
+//! free agents of one group in the order of its queue's strategy, from the level that it demands up. Neither looks at all
+//! calls or all agents, and a call that ends finds its participations by itself. What looks at all are a change of the
+//! configuration and the audit. `make bench ARGS=routing` measures it.
 
+mod held;
 mod line;
+mod ranks;
 mod router;
 #[cfg(test)]
 mod tests;
@@ -25,6 +29,7 @@ use super::resource::{Agent, CentreSettings, Overflow, Queue, Strategy};
 use crate::cause::Cause;
 use crate::id::{AgentId, ApplicationId, ConversationId, GroupId, QueueId};
 use crate::time::Stamp;
+use held::{AllHeld, Held};
 use line::{Call, Line};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -238,22 +243,13 @@ pub struct Board {
     pub free: u32,
 }
 
-/// A participation that is open.
-#[derive(Clone, Copy, Debug)]
-struct Held {
-    agent: AgentId,
-    conversation: ConversationId,
-    queue: Option<QueueId>,
-    at: Stamp,
-}
-
 /// An agent with what is kept beside its machine.
 #[derive(Clone, Debug)]
 struct Post {
     config: Agent,
     machine: Machine,
-    /// Where it stands among the free agents of its queues.
-    keys: Vec<(QueueId, line::Key)>,
+    /// Where it stands among the free agents of its queues, and its level there.
+    keys: Vec<(QueueId, u8, line::Key)>,
     /// Its levels in the groups that it serves, as counted among those on duty.
     counted: Vec<(GroupId, u8)>,
     wake: Option<Stamp>,
@@ -284,7 +280,7 @@ pub struct Acd {
     /// Agents on duty by group and level.
     on_duty: HashMap<GroupId, [u32; 11]>,
     calls: HashMap<ConversationId, Call>,
-    held: HashMap<Ticket, Held>,
+    held: AllHeld,
     last_agents: HashMap<(ApplicationId, String), (AgentId, Stamp)>,
     last_order: BTreeMap<(Stamp, u64), (ApplicationId, String)>,
     next_ticket: u64,
@@ -334,13 +330,13 @@ impl Acd {
 
     /// Whose participation a ticket is, and in which call.
     pub fn holder(&self, ticket: Ticket) -> Option<(AgentId, ConversationId)> {
-        self.held.get(&ticket).map(|h| (h.agent, h.conversation))
+        self.held.get(ticket).map(|h| (h.agent, h.conversation))
     }
 
     /// The participation that an agent has open.
     pub fn engaged(&self, agent: AgentId) -> Option<(Ticket, Part, ConversationId)> {
         let (ticket, part) = self.agents.get(&agent)?.machine.ticket()?;
-        self.held.get(&ticket).map(|h| (ticket, part, h.conversation))
+        self.held.get(ticket).map(|h| (ticket, part, h.conversation))
     }
 
     /// True if what `verb` asks would be accepted of this agent now.
@@ -531,7 +527,7 @@ impl Acd {
             self.overflow(conversation, Left::Closed, now);
         }
         for post in self.agents.values_mut() {
-            post.keys.retain(|(q, _)| *q != queue);
+            post.keys.retain(|(q, _, _)| *q != queue);
         }
         self.lines.remove(&queue);
     }
@@ -544,9 +540,9 @@ impl Acd {
         }
         let Some(post) = self.agents.get_mut(&id) else { return };
         // A machine that is gone cannot be told that its participation has ended.
-        for (queue, key) in std::mem::take(&mut post.keys) {
+        for (queue, level, key) in std::mem::take(&mut post.keys) {
             if let Some(line) = self.lines.get_mut(&queue) {
-                line.free.remove(&key);
+                line.free.remove(level, &key);
             }
         }
         self.count(id, &[]);
@@ -555,7 +551,9 @@ impl Acd {
         {
             self.wakes.remove(&(at, Wake::Agent(id)));
         }
-        self.held.retain(|_, h| h.agent != id);
+        for (ticket, _) in self.held.find(|h| h.agent == id) {
+            self.held.remove(ticket);
+        }
     }
 
     // --- agents --------------------------------------------------------------------------------------------------
@@ -567,7 +565,7 @@ impl Acd {
                 agent::Output::Changed(change) => self.out.push(Output::Agent(id, change)),
                 agent::Output::Unanswered { ticket, why } => self.unanswered(ticket, why, now),
                 agent::Output::End { ticket, cause } => {
-                    if let Some(h) = self.held.get(&ticket) {
+                    if let Some(h) = self.held.get(ticket) {
                         let conversation = h.conversation;
                         self.out.push(Output::End {
                             conversation,
@@ -612,20 +610,20 @@ impl Acd {
             for (group, level) in &duty {
                 for queue in self.served.get(group).into_iter().flatten() {
                     let Some(line) = self.lines.get(queue) else { continue };
-                    keys.push((*queue, line::key(&line.config, post, *level)));
+                    keys.push((*queue, *level, line::key(&line.config, post, *level)));
                 }
             }
         }
         if keys != post.keys {
             let old = std::mem::replace(&mut post.keys, keys.clone());
-            for (queue, key) in old {
+            for (queue, level, key) in old {
                 if let Some(line) = self.lines.get_mut(&queue) {
-                    line.free.remove(&key);
+                    line.free.remove(level, &key);
                 }
             }
-            for (queue, key) in keys {
+            for (queue, level, key) in keys {
                 if let Some(line) = self.lines.get_mut(&queue) {
-                    line.free.insert(key);
+                    line.free.insert(level, key);
                 }
             }
         }
@@ -675,11 +673,11 @@ impl Acd {
     // --- participations ------------------------------------------------------------------------------------------
 
     fn fact(&mut self, ticket: Ticket, fact: Fact, now: Stamp) {
-        let Some(held) = self.held.get(&ticket).copied() else {
+        let Some(held) = self.held.get(ticket).copied() else {
             return;
         };
         let Some(post) = self.agents.get_mut(&held.agent) else {
-            self.held.remove(&ticket);
+            self.held.remove(ticket);
             return;
         };
         if held.queue.is_some()
@@ -699,20 +697,14 @@ impl Acd {
         // refusal leaves its call waiting, until the call says that it is gone.
         let open = self.agents.get(&held.agent).and_then(|p| p.machine.ticket());
         if fact == Fact::Ended || open.is_none_or(|(t, _)| t != ticket) {
-            self.held.remove(&ticket);
+            self.held.remove(ticket);
             self.back_to_queue(ticket, held.conversation, now);
         }
     }
 
     fn gone(&mut self, conversation: ConversationId, now: Stamp) {
         self.leave(conversation, Left::Abandoned, now);
-        let tickets: Vec<Ticket> = self
-            .held
-            .iter()
-            .filter(|(_, h)| h.conversation == conversation)
-            .map(|(t, _)| *t)
-            .collect();
-        for ticket in tickets {
+        for ticket in self.held.of(conversation) {
             self.fact(ticket, Fact::Ended, now);
         }
     }
@@ -721,12 +713,7 @@ impl Acd {
     fn audit(&mut self, running: &HashSet<ConversationId>, now: Stamp) {
         // What was begun a moment ago may not run yet.
         let settled = |at: Stamp| now.ms_since(at) > 10_000;
-        let lost: Vec<(Ticket, Held)> = self
-            .held
-            .iter()
-            .filter(|(_, h)| !running.contains(&h.conversation) && settled(h.at))
-            .map(|(t, h)| (*t, *h))
-            .collect();
+        let lost = self.held.find(|h| !running.contains(&h.conversation) && settled(h.at));
         for (ticket, held) in lost {
             let open = self.engaged(held.agent).is_some_and(|(t, _, _)| t == ticket);
             self.fact(ticket, Fact::Ended, now);

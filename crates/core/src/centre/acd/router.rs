@@ -1,6 +1,6 @@
 //! The decisions: which call for an agent, which agent for a call.
 
-use super::line::{Call, Line};
+use super::line::{Call, Line, Rank};
 use super::trace::{Decision, NAMED, Passed, Verdict};
 use super::{Acd, Enqueue, Held, Left, Offer, Output, Post, QueueFact, Queued, REMEMBERED, Strategy, Wake};
 use crate::cause::Cause;
@@ -15,9 +15,6 @@ const LOOKED_AT: usize = 64;
 const RUNG_AT_ONCE: usize = 64;
 /// How soon a queue is looked at again whose calls no free agent may have yet.
 const AGAIN_MS: u64 = 1_000;
-
-/// What decides between calls of several queues: the front, the aged priority, the age.
-type Rank = (bool, std::cmp::Reverse<u64>, Stamp);
 
 impl Acd {
     fn queue_fact(&mut self, queue: QueueId, conversation: ConversationId, what: Queued, at: Stamp) {
@@ -114,7 +111,7 @@ impl Acd {
 
     /// Ends an offer that is not wanted any more.
     fn withdraw(&mut self, ticket: Ticket, conversation: ConversationId, cause: Cause, now: Stamp) {
-        let Some(held) = self.held.remove(&ticket) else { return };
+        let Some(held) = self.held.remove(ticket) else { return };
         self.out.push(Output::End {
             conversation,
             ticket,
@@ -214,17 +211,17 @@ impl Acd {
 
     /// Calls of a queue to its free agents, while both are there.
     pub(super) fn route(&mut self, queue: QueueId, now: Stamp) {
-        'next: loop {
+        loop {
             let Some(line) = self.lines.get(&queue) else { return };
             if line.len() == 0 || line.free.is_empty() {
                 return;
             }
-            for conversation in self.heads(line, now) {
-                if self.offer(conversation, now) {
-                    continue 'next;
-                }
-            }
-            break;
+            let mut heads = line.best_first(now).take(LOOKED_AT);
+            let Some(decision) = heads.find_map(|c| self.decide(c, now)) else {
+                break;
+            };
+            drop(heads);
+            self.offer(decision, now);
         }
         self.look_again(queue, now);
     }
@@ -242,37 +239,30 @@ impl Acd {
         }
     }
 
-    /// The first calls of a queue, best first.
-    fn heads(&self, line: &Line, now: Stamp) -> Vec<ConversationId> {
-        let mut heads: Vec<(bool, std::cmp::Reverse<u64>, Stamp, ConversationId)> = Vec::new();
-        for (priority, class) in line.classes() {
-            for order in class.iter().take(LOOKED_AT) {
-                let aged = line.aged(priority, order.1, now);
-                heads.push((order.0, std::cmp::Reverse(aged), order.1, order.2));
-            }
-        }
-        heads.sort_unstable();
-        heads.truncate(LOOKED_AT);
-        heads.into_iter().map(|h| h.3).collect()
-    }
-
     /// A call for an agent that has become free: the best of its queues.
     pub(super) fn match_agent(&mut self, id: AgentId, now: Stamp) {
         let Some(post) = self.agents.get(&id) else { return };
         let mut best: Option<(Rank, ConversationId)> = None;
         let mut later = Vec::new();
-        for (queue, _) in &post.keys {
+        for (queue, level, _) in &post.keys {
             let Some(line) = self.lines.get(queue) else { continue };
-            let level = post.config.level(line.config.group).unwrap_or(0);
             for (priority, class) in line.classes() {
                 let mut passed = false;
                 for order in class.iter().take(LOOKED_AT) {
+                    if self.demanded(line, order.1, now) > *level {
+                        passed = true;
+                        // Those behind it are younger, and demand no less; only the front is in an order of its own.
+                        if order.0 {
+                            break;
+                        }
+                        continue;
+                    }
                     let Some(call) = self.calls.get(&order.2) else { continue };
-                    if self.demanded(line, order.1, now) > level || self.is_excluded(line, call, id, now) {
+                    if self.is_excluded(line, call, id, now) {
                         passed = true;
                         continue;
                     }
-                    let rank = (order.0, std::cmp::Reverse(line.aged(priority, order.1, now)), order.1);
+                    let rank = line.rank(priority, order, now);
                     if best.as_ref().is_none_or(|(b, _)| rank < *b) {
                         best = Some((rank, order.2));
                     }
@@ -283,27 +273,27 @@ impl Acd {
                 }
             }
         }
-        let offered = best.is_some_and(|(_, conversation)| self.offer(conversation, now));
-        if !offered {
-            for queue in later {
-                self.look_again(queue, now);
+        match best.and_then(|(_, conversation)| self.decide(conversation, now)) {
+            Some(decision) => self.offer(decision, now),
+            None => {
+                for queue in later {
+                    self.look_again(queue, now);
+                }
             }
         }
     }
 
-    /// Offers a waiting call to whom its queue prefers; false if nobody may have it now.
-    fn offer(&mut self, conversation: ConversationId, now: Stamp) -> bool {
-        let Some(decision) = self.decide(conversation, now) else {
-            return false;
-        };
+    /// Offers a waiting call to whom its queue prefers.
+    fn offer(&mut self, decision: Decision, now: Stamp) {
+        let conversation = decision.conversation;
         let Some(line) = self.lines.get_mut(&decision.queue) else {
-            return false;
+            return;
         };
         let settings = self.settings.get(&line.config.application).copied().unwrap_or_default();
         let ring_secs = line.config.ring_secs.unwrap_or(settings.ring_secs);
         let queue = line.config.id;
         let Some(call) = self.calls.get_mut(&conversation) else {
-            return false;
+            return;
         };
         line.take(call.priority, &call.order);
         line.offered += 1;
@@ -332,67 +322,68 @@ impl Acd {
                 ring_secs,
             }));
         }
-        true
     }
 
     /// Who is offered a waiting call now, and why; `None` if nobody may have it.
     fn decide(&self, conversation: ConversationId, now: Stamp) -> Option<Decision> {
-        self.weigh(conversation, now).filter(|d| !d.chosen.is_empty())
-    }
-
-    /// Whom a waiting call would be offered to, and who would be passed.
-    fn weigh(&self, conversation: ConversationId, now: Stamp) -> Option<Decision> {
         let call = self.calls.get(&conversation).filter(|c| c.offers.is_empty())?;
         let line = self.lines.get(&call.queue)?;
-        let demanded = self.demanded(line, call.since(), now);
-        let fits = |post: &Post| {
-            let level = post.config.level(line.config.group).unwrap_or(0);
-            if level < demanded {
-                Err(Verdict::Level)
-            } else if self.is_excluded(line, call, post.config.id, now) {
-                Err(Verdict::Excluded)
-            } else {
-                Ok(())
-            }
-        };
+        let chosen = self.choose(line, call, now);
+        (!chosen.is_empty()).then(|| self.trace(conversation, line, call, chosen, now))
+    }
+
+    /// Whom a waiting call would be offered to.
+    fn choose(&self, line: &Line, call: &Call, now: Stamp) -> Vec<(AgentId, Verdict)> {
         let mut chosen: Vec<(AgentId, Verdict)> = Vec::new();
-        let mut passed = Vec::new();
         if line.config.sticky_secs > 0
             && let Some(agent) = self.last_agent(line, call, now)
         {
             chosen.push((agent, Verdict::LastAgent));
         }
-        let all = line.config.strategy == Strategy::RingAll;
-        for (_, _, id) in &line.free {
-            let Some(post) = self.agents.get(id) else { continue };
-            let why = match fits(post) {
-                _ if chosen.iter().any(|(a, _)| a == id) => continue,
-                Ok(()) if all && chosen.len() < RUNG_AT_ONCE => {
-                    chosen.push((*id, Verdict::All));
-                    continue;
-                }
-                Ok(()) if chosen.is_empty() => {
-                    chosen.push((*id, Verdict::First));
-                    continue;
-                }
-                Ok(()) => Verdict::After,
-                Err(why) => why,
-            };
-            if passed.len() < NAMED {
-                passed.push(Passed { agent: *id, why });
-            } else if !chosen.is_empty() && !all {
-                break;
-            }
+        let demanded = self.demanded(line, call.since(), now);
+        let fit = line.free.from(demanded);
+        let mut fit = fit.filter(|a| !self.is_excluded(line, call, *a, now));
+        if line.config.strategy == Strategy::RingAll {
+            let last = chosen.first().map(|(a, _)| *a);
+            let others = fit.filter(|a| Some(*a) != last).take(RUNG_AT_ONCE - chosen.len());
+            chosen.extend(others.map(|a| (a, Verdict::All)));
+        } else if chosen.is_empty() {
+            chosen.extend(fit.next().map(|a| (a, Verdict::First)));
         }
-        Some(Decision {
+        chosen
+    }
+
+    /// A decision with the free agents that were passed, as many of them as are named.
+    fn trace(
+        &self,
+        conversation: ConversationId,
+        line: &Line,
+        call: &Call,
+        chosen: Vec<(AgentId, Verdict)>,
+        now: Stamp,
+    ) -> Decision {
+        let demanded = self.demanded(line, call.since(), now);
+        let why = |agent| {
+            let level = self.agents.get(&agent).and_then(|p| p.config.level(line.config.group));
+            if level.unwrap_or(0) < demanded {
+                Verdict::Level
+            } else if self.is_excluded(line, call, agent, now) {
+                Verdict::Excluded
+            } else {
+                Verdict::After
+            }
+        };
+        let others = line.free.iter().filter(|a| chosen.iter().all(|(c, _)| c != a));
+        let passed = others.take(NAMED).map(|agent| Passed { agent, why: why(agent) });
+        Decision {
             conversation,
             queue: line.config.id,
             at: now,
             waited_ms: now.ms_since(call.since()),
             demanded,
+            passed: passed.collect(),
             chosen,
-            passed,
-        })
+        }
     }
 
     /// Why each agent of a call's group may, or may not, have it now: for the operator who asks. With a copy of the
@@ -400,15 +391,13 @@ impl Acd {
     pub fn explain(&self, conversation: ConversationId, now: Stamp) -> Option<Decision> {
         let call = self.calls.get(&conversation)?;
         let line = self.lines.get(&call.queue)?;
-        let mut decision = self.weigh(conversation, now).unwrap_or(Decision {
-            conversation,
-            queue: call.queue,
-            at: now,
-            waited_ms: now.ms_since(call.since()),
-            demanded: self.demanded(line, call.since(), now),
-            chosen: Vec::new(),
-            passed: Vec::new(),
-        });
+        // One that rings is not decided again.
+        let chosen = if call.offers.is_empty() {
+            self.choose(line, call, now)
+        } else {
+            Vec::new()
+        };
+        let mut decision = self.trace(conversation, line, call, chosen, now);
         let mut rest: Vec<&Post> = self
             .agents
             .values()
@@ -442,7 +431,7 @@ impl Acd {
         let (agent, at) = self.last_agents.get(&name)?;
         let fresh = now.ms_since(*at) <= u64::from(line.config.sticky_secs) * 1000;
         let post = self.agents.get(agent)?;
-        let free = post.keys.iter().any(|(q, _)| *q == line.config.id);
+        let free = post.keys.iter().any(|(q, _, _)| *q == line.config.id);
         (fresh && free && !call.caller.is_empty() && !self.is_excluded(line, call, *agent, now)).then_some(*agent)
     }
 
@@ -458,9 +447,7 @@ impl Acd {
         let (caller, queue) = (call.caller.clone(), call.queue);
         // The line counts it as offered until it leaves.
         let alone = call.offers.is_empty();
-        if let Some(h) = self.held.get_mut(&ticket) {
-            h.queue = None;
-        }
+        self.held.clear_queue(ticket);
         if let Some(post) = self.agents.get_mut(&held.agent) {
             post.calls += 1;
         }
@@ -490,7 +477,7 @@ impl Acd {
 
     /// An offer failed: the call is where it was, and its agent is left out for a while.
     pub(super) fn unanswered(&mut self, ticket: Ticket, why: Unanswered, now: Stamp) {
-        let Some(held) = self.held.remove(&ticket) else { return };
+        let Some(held) = self.held.remove(ticket) else { return };
         let cause = match why {
             Unanswered::Expired => Cause::NoAnswer,
             Unanswered::Rejected => Cause::Rejected,
@@ -505,8 +492,16 @@ impl Acd {
         });
         let Some(queue) = held.queue else { return };
         self.queue_fact(queue, held.conversation, Queued::Returned(held.agent, why), now);
+        let application = self.lines.get(&queue).map(|l| l.config.application);
+        let settings = application
+            .and_then(|a| self.settings.get(&a))
+            .copied()
+            .unwrap_or_default();
+        let kept_ms = u64::from(settings.exclusion_secs.max(settings.exclusion_alone_secs)) * 1000;
         if let Some(call) = self.calls.get_mut(&held.conversation) {
-            call.excluded.retain(|(a, _)| *a != held.agent);
+            // What is over is forgotten: a call that rings for an hour is not to know everybody whom it rang.
+            let lasts = |at: Stamp| now.ms_since(at) < kept_ms;
+            call.excluded.retain(|(a, at)| *a != held.agent && lasts(*at));
             call.excluded.push((held.agent, now));
         }
         self.back_to_queue(ticket, held.conversation, now);

@@ -731,12 +731,12 @@ fn consistent(bed: &Bed, seed: u64) {
         // I1 is a property of the machine: one participation. It is known to the distributor, and its own.
         if let Some((ticket, _)) = post.machine.ticket() {
             assert!(
-                acd.held.get(&ticket).is_some_and(|h| h.agent == *id),
+                acd.held.get(ticket).is_some_and(|h| h.agent == *id),
                 "seed {seed}: {ticket:?} of nobody"
             );
         }
         for (queue, line) in &acd.lines {
-            let listed = line.free.iter().any(|k| k.2 == *id);
+            let listed = line.free.iter().any(|a| a == *id);
             let serves = post.machine.groups().contains(&line.config.group);
             assert_eq!(
                 listed,
@@ -756,7 +756,7 @@ fn consistent(bed: &Bed, seed: u64) {
         let places = acd.lines.values().filter(|l| l.in_order().contains(id)).count();
         assert!(places <= 1, "seed {seed}: in one queue");
         for ticket in &call.offers {
-            let held = acd.held.get(ticket).unwrap();
+            let held = acd.held.get(*ticket).unwrap();
             assert_eq!(held.conversation, *id);
             assert_eq!(acd.agents[&held.agent].machine.ticket().map(|t| t.0), Some(*ticket));
         }
