@@ -280,10 +280,11 @@ async fn snapshot(api: &Desk, tenant: TenantId) -> Result<Snapshot, Problem> {
 }
 
 async fn shown(api: &Desk, agent: &Agent) -> Answer {
-    let all = snapshot(api, agent.tenant).await?;
-    let view = all.agent(agent.id);
-    let view = view.ok_or_else(|| Problem::not_found("agent at work", format!("{:?}", agent.login)))?;
-    request::ok(View::of(view, agent))
+    let view = match api.desks.look_at(agent.tenant, agent.id).await {
+        Err(CentreError::NotFound) => return Err(Problem::not_found("agent at work", format!("{:?}", agent.login))),
+        found => found?,
+    };
+    request::ok(View::of(&view, agent))
 }
 
 pub(crate) async fn show(api: Desk, Path(id): Path<String>) -> Answer {

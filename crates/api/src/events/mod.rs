@@ -6,10 +6,11 @@ pub(crate) mod socket;
 
 use crate::operations::Reply;
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 use strowger_core::{Stamp, TenantId, UserId};
 use tokio::sync::{Semaphore, mpsc};
+use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 /// Events of a tenant that are kept for those who come back.
 const KEPT: usize = 4096;
@@ -40,6 +41,8 @@ pub struct PushedEvent {
     pub audience: Audience,
     /// A JSON value.
     pub data: String,
+    /// The message that clients get: written by the first that sends it, for all of them.
+    pub(crate) message: OnceLock<Utf8Bytes>,
 }
 
 impl PushedEvent {
@@ -144,6 +147,7 @@ impl EventHub {
             topic: topic.to_owned(),
             audience,
             data,
+            message: OnceLock::new(),
         });
         room.followers
             .retain(|f| !f.sender.is_closed() && (!f.who.sees(&event) || f.sender.try_send(event.clone()).is_ok()));

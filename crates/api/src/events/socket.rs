@@ -29,7 +29,7 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
-use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 use tower::ServiceExt;
 use utoipa::IntoParams;
 
@@ -37,6 +37,8 @@ use utoipa::IntoParams;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Largest message of a client, and largest answer to a command.
 const LARGEST: usize = 1 << 20;
+/// Bytes that are read at once. Clients are many and say little: with the library's own 128 KiB each of them takes that much.
+const READ_AT_ONCE: usize = 4096;
 /// What a client names that speaks this.
 const PROTOCOL: &str = "strowger.v1";
 
@@ -127,6 +129,7 @@ pub(crate) async fn open(
         match hyper::upgrade::on(request).await {
             Ok(io) => {
                 let limits = WebSocketConfig::default()
+                    .read_buffer_size(READ_AT_ONCE)
                     .max_message_size(Some(LARGEST))
                     .max_frame_size(Some(LARGEST));
                 let socket = WebSocketStream::from_raw_socket(TokioIo::new(io), Role::Server, Some(limits)).await;
@@ -269,7 +272,11 @@ type Running = Fuse<Pin<Box<dyn Future<Output = Out<'static>> + Send>>>;
 
 async fn send(socket: &mut Socket, out: &Out<'_>) -> Result<(), End> {
     let text = serde_json::to_string(out).map_err(|_| End::Gone)?;
-    match tokio::time::timeout(PATIENCE, socket.send(Message::text(text))).await {
+    put(socket, text.into()).await
+}
+
+async fn put(socket: &mut Socket, text: Utf8Bytes) -> Result<(), End> {
+    match tokio::time::timeout(PATIENCE, socket.send(Message::Text(text))).await {
         Ok(sent) => Ok(sent?),
         Err(_) => Err(End::Close(
             closed::SLOW,
@@ -279,13 +286,17 @@ async fn send(socket: &mut Socket, out: &Out<'_>) -> Result<(), End> {
 }
 
 async fn push(socket: &mut Socket, event: &PushedEvent) -> Result<(), End> {
+    if let Some(text) = event.message.get() {
+        return put(socket, text.clone()).await;
+    }
     let out = Out::Event {
         seq: event.seq,
         at: crate::rfc3339(event.at),
         topic: &event.topic,
         data: raw(&event.data),
     };
-    send(socket, &out).await
+    let text = serde_json::to_string(&out).map_err(|_| End::Gone)?;
+    put(socket, event.message.get_or_init(|| text.into()).clone()).await
 }
 
 impl Connection {

@@ -149,6 +149,10 @@ impl Desk {
             Letter::Look(reply) => {
                 let _ = reply.send(self.look());
             }
+            Letter::LookAt(agent, reply) => {
+                let found = self.acd.config(agent).zip(self.acd.agent(agent));
+                let _ = reply.send(found.map(|(config, machine)| self.view(config, machine)));
+            }
             Letter::Explain(conversation, reply) => {
                 let _ = reply.send(self.acd.explain(conversation, self.clock.now()));
             }

@@ -162,6 +162,7 @@ pub(crate) enum Letter {
     Call(ConversationId, ToCentre),
     Gone(ConversationId),
     Look(oneshot::Sender<Snapshot>),
+    LookAt(AgentId, oneshot::Sender<Option<AgentView>>),
     Explain(ConversationId, oneshot::Sender<Option<Decision>>),
 }
 
@@ -194,6 +195,15 @@ pub trait Desks: Send + Sync {
     /// Agents and queues as they are now.
     fn look(&self, tenant: TenantId) -> DeskAnswer<'_, Snapshot>;
 
+    /// One agent as it is now: a large centre's others are not looked at for that. [`CentreError::NotFound`] for one that is
+    /// not at work.
+    fn look_at(&self, tenant: TenantId, agent: AgentId) -> DeskAnswer<'_, AgentView> {
+        Box::pin(async move {
+            let all = self.look(tenant).await?;
+            all.agent(agent).cloned().ok_or(CentreError::NotFound)
+        })
+    }
+
     /// Why a waiting call is where it is; [`CentreError::NotFound`] for one that does not wait.
     fn explain(&self, tenant: TenantId, conversation: ConversationId) -> DeskAnswer<'_, Decision>;
 }
@@ -209,6 +219,10 @@ impl Desks for SwitchCalls {
 
     fn look(&self, tenant: TenantId) -> DeskAnswer<'_, Snapshot> {
         Box::pin(self.0.look(tenant))
+    }
+
+    fn look_at(&self, tenant: TenantId, agent: AgentId) -> DeskAnswer<'_, AgentView> {
+        Box::pin(self.0.look_at(tenant, agent))
     }
 
     fn explain(&self, tenant: TenantId, conversation: ConversationId) -> DeskAnswer<'_, Decision> {
@@ -295,6 +309,18 @@ impl Switch {
         let sent = self.desk(tenant).try_send(Letter::Look(reply));
         sent.map_err(|_| CentreError::Overloaded)?;
         answer.await.map_err(|_| CentreError::Overloaded)
+    }
+
+    /// One agent as it is now.
+    ///
+    /// # Errors
+    /// [`CentreError::NotFound`] for one that is not at work.
+    pub async fn look_at(self: &Arc<Self>, tenant: TenantId, agent: AgentId) -> Result<AgentView, CentreError> {
+        let (reply, answer) = oneshot::channel();
+        let sent = self.desk(tenant).try_send(Letter::LookAt(agent, reply));
+        sent.map_err(|_| CentreError::Overloaded)?;
+        let found = answer.await.map_err(|_| CentreError::Overloaded)?;
+        found.ok_or(CentreError::NotFound)
     }
 
     /// Why a waiting call is where it is.
