@@ -63,10 +63,12 @@ bench: ## measure, and print the tables
 	cargo build --release --locked -p strowger-server -p strowger-benches
 	cargo run --release --locked -p strowger-benches -- $(ARGS)
 
-soak: ## the same load for an hour (SOAK_SECONDS=n), with memory and descriptors watched
+soak: ## the same load for an hour (SOAK_SECONDS=n), with memory and descriptors watched; then a thousand days of a contact centre (STROWGER_SEEDS=n)
 	@scripts/setup bench
 	cargo build --release --locked -p strowger-server -p strowger-benches
 	cargo run --release --locked -p strowger-benches -- soak --seconds $(or $(SOAK_SECONDS),3600)
+	echo "== days of a contact centre in virtual time; a day that fails is named, and STROWGER_SEED=n plays it again"
+	STROWGER_SEEDS=$(or $(STROWGER_SEEDS),1000) cargo test --quiet -p strowger-core --locked --test centre_day -- --nocapture whole_days
 
 # cargo-fuzz asks for a nightly compiler's sanitizer flags; the variable lets the stable one accept them.
 fuzz: ## schemathesis for five minutes, and every fuzz target for 60 seconds (FUZZ_SECONDS=n), or n executions each (FUZZ_RUNS=n); FUZZ_TARGETS="a b"

@@ -3,21 +3,25 @@
 //!
 //! ```text
 //! strowger-benches [--short]              everything; --short takes seconds where the whole takes minutes
-//! strowger-benches calls|rate|memory|relay|parse|registrar|sip [--short]
+//! strowger-benches calls|rate|memory|relay|parse|registrar|sip|routing|queue|events [--short]
 //! strowger-benches load click|trunk RATE SECONDS      one load, for a profiler beside it
 //! strowger-benches sip load uas|b2bua RATE SECONDS    the same for signalling alone
+//! strowger-benches queue load RATE SECONDS            the same for calls through a queue
 //! strowger-benches sip connections|memory|registrations [--short]
 //! strowger-benches soak --seconds N
 //! ```
 
 mod caller;
 mod calls;
+mod events;
 mod generator;
 mod parse;
 mod process;
+mod queue;
 mod register;
 mod registrar;
 mod relay;
+mod routing;
 mod sip;
 mod soak;
 mod tally;
@@ -39,6 +43,12 @@ fn main() {
     if what == "generator" {
         return generator::main();
     }
+    if what == "floor" {
+        return queue::floor_main();
+    }
+    if what == "followers" {
+        return events::followers_main(&words[1..]);
+    }
     if what == "caller" {
         return caller::main(&words[1..]);
     }
@@ -55,6 +65,9 @@ fn main() {
         "relay" => relays(short),
         "parse" => parse::run(short),
         "registrar" => registrar::run(short),
+        "routing" => routing::run(short),
+        "queue" => queue::run(&words[1..], short),
+        "events" => events::run(short),
         "sip" => sip::run(&words[1..], short),
         "all" | "--short" => {
             cost(short);
@@ -63,10 +76,15 @@ fn main() {
             relays(short);
             parse::run(short);
             registrar::run(short);
+            routing::run(short);
+            queue::run(&[], short);
+            events::run(short);
             sip::run(&[], short);
         }
         other => {
-            eprintln!("unknown: {other} (calls, rate, memory, relay, parse, registrar, sip, load, soak)");
+            eprintln!(
+                "unknown: {other} (calls, rate, memory, relay, parse, registrar, routing, queue, events, sip, load, soak)"
+            );
             std::process::exit(2);
         }
     }

@@ -21,6 +21,16 @@ pub fn cpu_exact(pid: u32) -> Duration {
     Duration::from_nanos(nanos.sum())
 }
 
+/// Processor time of the calling thread.
+pub fn cpu_here() -> Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the time is a plain value that lives through the call.
+    unsafe {
+        libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time);
+    }
+    Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec as u32)
+}
+
 /// Moves the calling thread to a processor.
 pub fn pin_self(processor: usize) {
     // SAFETY: the set is a plain value that lives through the call; 0 means the calling thread.

@@ -3,6 +3,7 @@
 use crate::http::{self, Place};
 use crate::office::Office;
 use crate::phone::{Phone, Talk};
+use crate::server::Options;
 use crate::wait;
 use serde_json::{Value, json};
 use std::io::ErrorKind;
@@ -34,11 +35,19 @@ impl Centre {
 
     /// With settings of the application and of the queue.
     pub fn start_with(agents: &[&str], settings: &Value, queue: &Value) -> Centre {
+        Centre::start_at(Options::default(), agents, settings, queue)
+    }
+
+    /// The same with options of the server.
+    pub fn start_at(options: Options, agents: &[&str], settings: &Value, queue: &Value) -> Centre {
         let mut names = agents.to_vec();
         names.extend(["customer", "other"]);
-        let centre = Centre {
-            office: Office::start(&names),
-        };
+        Centre::furnish(Office::start_with(options, &names), agents, settings, queue)
+    }
+
+    /// In an office that has these agents' telephones.
+    pub fn furnish(office: Office, agents: &[&str], settings: &Value, queue: &Value) -> Centre {
+        let centre = Centre { office };
         let bed = &centre.office.bed;
         let (server, app) = (&bed.server, bed.app.clone());
         let settings = json!({ "settings": settings });

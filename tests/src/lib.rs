@@ -8,6 +8,8 @@ pub mod cable;
 pub mod centre;
 pub mod coturn;
 pub mod digest;
+pub mod floor;
+pub mod hall;
 pub mod honest;
 pub mod http;
 pub mod journal;
@@ -29,6 +31,7 @@ pub mod sipp;
 pub mod site;
 pub mod sound;
 pub mod tls;
+pub mod voice;
 pub mod wait;
 
 use std::path::{Path, PathBuf};

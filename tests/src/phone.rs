@@ -3,6 +3,7 @@
 //! before.
 
 use crate::digest::{self, Challenge, Signed, User};
+use crate::line::Line;
 use crate::msg::{Message, finish, parameter, uri_of};
 use crate::party::SOON;
 use crate::tls::Identity;
@@ -30,6 +31,8 @@ pub struct Phone {
     platform: SocketAddr,
     user: User,
     media: UdpSocket,
+    /// Describes this port in place of its own: a line has its sound.
+    line: Option<u16>,
     inbox: VecDeque<Message>,
     seen: HashSet<String>,
     answers: HashMap<String, String>,
@@ -127,6 +130,7 @@ impl Phone {
                 password: password.to_owned(),
             },
             media,
+            line: None,
             inbox: VecDeque::new(),
             seen: HashSet::new(),
             answers: HashMap::new(),
@@ -154,6 +158,11 @@ impl Phone {
         self.minted
     }
 
+    /// Has the sound of a line from now on. Where the line sends to is said with each call.
+    pub fn speaks_by(&mut self, line: &Line) {
+        self.line = Some(line.port());
+    }
+
     /// An SDP of this telephone with G.711 A-law; each one has a version of its own.
     pub fn sdp(&mut self, direction: &str) -> String {
         self.sdp_of(&["8 PCMA"], direction)
@@ -162,7 +171,8 @@ impl Phone {
     /// The same with these codecs, such as `18 G729`.
     pub fn sdp_of(&mut self, codecs: &[&str], direction: &str) -> String {
         let version = self.mint();
-        let port = self.media.local_addr().expect("a bound socket has an address").port();
+        let own = || self.media.local_addr().expect("a bound socket has an address").port();
+        let port = self.line.unwrap_or_else(own);
         let types: Vec<&str> = codecs.iter().filter_map(|c| c.split(' ').next()).collect();
         let maps: String = codecs.iter().map(|c| format!("a=rtpmap:{c}/8000\r\n")).collect();
         format!(
