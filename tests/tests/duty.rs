@@ -2,7 +2,8 @@
 
 use serde_json::json;
 use std::time::Duration;
-use strowger_tests::centre::Centre;
+use strowger_tests::centre::{self, Centre};
+use strowger_tests::wait;
 
 /// A page's connection is cut in a talk: the talk goes on, and so does the page when it is back, with what it missed.
 #[test]
@@ -179,4 +180,80 @@ fn a_telephone_moves_in_a_talk() {
     customer.hang_up(&mut waiting);
     moved.hung_up(&talk);
     centre.office.over("normal");
+}
+
+/// A manual wrap-up: the record is there when the call is over; what the agent writes, and how long its wrap-up took, come
+/// behind it.
+// accept: domain-model M49
+#[test]
+fn what_is_written_down_after_a_call_follows_in_its_record() {
+    let settings = json!({ "wrap_up": "manual" });
+    let mut centre = Centre::start_with(&["anna", "ben"], &settings, &json!({ "strategy": "sequential" }));
+    let mut customer = centre.office.registered("customer");
+    let mut anna = centre.office.registered("anna");
+    let (token, other) = (centre.log_in("anna"), centre.log_in("ben"));
+    let mut page = centre.follow(&token);
+    centre.sign_in_as("anna", &token);
+    let mut waiting = centre.call_in(&mut customer);
+    let invite = anna.ring();
+    let talk = anna.accept(&invite);
+    let talks = centre.wait_state("anna", "talk-in");
+    let call = talks["conversation"].as_str().expect("a call").to_owned();
+    let path = format!("/calls/{call}");
+    let shown = centre.ask("GET", &path, &json!({})).1["centre"].clone();
+    assert_eq!(
+        (
+            &shown["parts"][0]["login"],
+            &shown["parts"][0]["state"],
+            &shown["queues"][0]["how"]
+        ),
+        (&json!("anna"), &json!("talk-in"), &json!("answered")),
+        "{shown}"
+    );
+    let order = json!({ "data": { "order": "4711" } });
+    assert_eq!(centre.ask_as(&token, "PATCH", &format!("{path}/data"), &order).0, 204);
+    customer.hang_up(&mut waiting);
+    anna.hung_up(&talk);
+    let over = centre.office.over("normal");
+    assert_eq!(over["centre"]["parts"][0]["wrap_up_seconds"], json!(null), "{over}");
+    assert_eq!(centre.duty("anna")["state"], "wrap-up");
+    let sold = json!({ "code": "sold", "note": "calls again on Monday" });
+    let disposition = format!("{path}/disposition");
+    assert_eq!(
+        centre.ask_as(&other, "PUT", &disposition, &sold).0,
+        404,
+        "ben had no part in it"
+    );
+    assert_eq!(
+        centre.ask_as(&token, "PUT", &disposition, &json!({ "code": "" })).0,
+        400
+    );
+    assert_eq!(centre.ask_as(&token, "PUT", &disposition, &sold).0, 204);
+    let told = page.event("call.disposed", |d| d["conversation"] == call.as_str());
+    assert_eq!(told["code"], "sold");
+    anna.rest_for(Duration::from_millis(1_100));
+    assert_eq!(
+        centre
+            .ask_as(&token, "PATCH", "/agents/anna/duty", &json!({ "state": "ready" }))
+            .0,
+        200
+    );
+    let late = wait::until("the length of the wrap-up", centre::STEP, centre::EVERY, || {
+        let shown = centre.ask("GET", &path, &json!({})).1;
+        Some(shown).filter(|s| s["centre"]["parts"][0]["wrap_up_seconds"].is_u64())
+    });
+    assert!(
+        late["centre"]["parts"][0]["wrap_up_seconds"].as_u64() >= Some(1),
+        "{late}"
+    );
+    assert_eq!(
+        (&late["centre"]["dispositions"][0]["code"], &late["attached"]["order"]),
+        (&json!("sold"), &json!("4711")),
+        "{late}"
+    );
+    assert!(late["seq"].as_u64() > over["seq"].as_u64() && late["state"] == "ended");
+    // The journal has them.
+    centre.office.bed.server.kill_9();
+    centre.office.bed.server.launch();
+    assert_eq!(centre.ask("GET", &path, &json!({})).1["centre"], late["centre"]);
 }

@@ -1,5 +1,6 @@
 //! Calls: place one, look at one, end one.
 
+use crate::call_notes::CentreView;
 use crate::desk::Desk;
 use crate::error::{Code, Problem};
 use crate::request::{self, Answer, Body, Path, Query};
@@ -54,6 +55,8 @@ pub(crate) struct View {
     scores: Vec<SurveyScoreView>,
     /// Messages that the caller left.
     messages: Vec<MessageView>,
+    /// Agents, queues, and what was written down.
+    centre: CentreView,
     /// Events so far: a client that sees the same number has missed nothing.
     seq: u32,
 }
@@ -384,6 +387,7 @@ impl View {
                     recording: *recording,
                 })
                 .collect(),
+            centre: CentreView::of(r, config),
             seq: r.seq,
         }
     }

@@ -13,6 +13,7 @@ mod accounts;
 mod applications;
 mod backup;
 mod batches;
+mod call_notes;
 mod calls;
 mod centre;
 mod configuration;

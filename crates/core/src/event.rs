@@ -316,6 +316,22 @@ pub enum Fact {
         /// How it ended.
         outcome: Outcome,
     },
+    /// An agent's after-call work for this conversation is over. May follow the end of the conversation.
+    WrappedUp {
+        /// Who; its newest part in the conversation.
+        agent: AgentId,
+        /// How long it took, in milliseconds.
+        ms: u64,
+    },
+    /// Somebody wrote down what came of the conversation. May follow its end; the newest one counts.
+    Disposed {
+        /// The agent that wrote it; `None` for a supervisor or a program.
+        agent: Option<AgentId>,
+        /// The tenant's own code of it, such as `sold`.
+        code: String,
+        /// In words; may be empty.
+        note: String,
+    },
     /// The conversation is being taken down; its cause and originator are fixed now.
     Ending {
         /// Why.
@@ -380,6 +396,8 @@ impl Fact {
             Fact::PartBegan { .. } => "part.began",
             Fact::PartEngaged { .. } => "part.engaged",
             Fact::PartEnded { .. } => "part.ended",
+            Fact::WrappedUp { .. } => "part.wrapped-up",
+            Fact::Disposed { .. } => "call.disposed",
             Fact::Ending { .. } => "conversation.ending",
             Fact::Ended => "conversation.ended",
             Fact::RecordDue => "record.due",

@@ -29,6 +29,8 @@ pub struct PartRecord {
     pub outcome: Option<Outcome>,
     /// Milliseconds for which it had the other party on hold without talking to a third.
     pub hold_ms: u64,
+    /// Milliseconds of after-call work; `None` while it lasts, and where there was none.
+    pub wrap_up_ms: Option<u64>,
     /// How it looks now.
     pub engagement: Option<Engagement>,
     held_since: Option<Stamp>,
@@ -47,6 +49,7 @@ impl PartRecord {
             left: None,
             outcome: None,
             hold_ms: 0,
+            wrap_up_ms: None,
             engagement: None,
             held_since: None,
         }
@@ -98,4 +101,27 @@ pub struct QueueRecord {
     pub entered: Stamp,
     /// When and how it left.
     pub left: Option<(Stamp, Left)>,
+}
+
+/// What somebody wrote down of a conversation.
+#[derive(Clone, PartialEq, Eq)]
+pub struct DispositionRecord {
+    /// When.
+    pub at: Stamp,
+    /// The agent that wrote it; `None` for a supervisor or a program.
+    pub agent: Option<AgentId>,
+    /// The tenant's own code of it.
+    pub code: String,
+    /// In words; may be empty.
+    pub note: String,
+}
+
+impl std::fmt::Debug for DispositionRecord {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Notes are about people.
+        f.debug_struct("DispositionRecord")
+            .field("at", &self.at)
+            .field("agent", &self.agent)
+            .finish_non_exhaustive()
+    }
 }

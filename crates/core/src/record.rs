@@ -3,7 +3,7 @@
 use crate::cause::{By, Cause, Role};
 use crate::event::{AnsweredBy, Created, DialogRef, Direction, Event, Fact, OneWay, Quality, Routed, Via};
 use crate::id::{ConversationId, LegSeq};
-use crate::participation::{PartRecord, QueueRecord};
+use crate::participation::{DispositionRecord, PartRecord, QueueRecord};
 use crate::time::Stamp;
 
 /// Everything that is known of a conversation, at any point of its life. Closed when [`ended_at`] is set; after that
@@ -42,6 +42,8 @@ pub struct ConversationRecord {
     pub scores: Vec<(String, i16)>,
     /// Messages that the caller left: whose they are, and the recording's number.
     pub messages: Vec<(String, u16)>,
+    /// What was written down of it, oldest first; the newest counts.
+    pub dispositions: Vec<DispositionRecord>,
     /// Cause and originator, fixed when the take-down began.
     pub end: Option<(Cause, By)>,
     /// When the last leg had ended.
@@ -201,6 +203,7 @@ impl ConversationRecord {
             attached: Vec::new(),
             scores: Vec::new(),
             messages: Vec::new(),
+            dispositions: Vec::new(),
             end: None,
             ended_at: None,
             record_due: false,
@@ -389,6 +392,16 @@ impl ConversationRecord {
                 let part = self.part_mut(*part).ok_or(broken("no such participation"))?;
                 part.end(*outcome, at);
             }
+            Fact::WrappedUp { agent, ms } => {
+                let part = self.parts.iter_mut().rev().find(|p| p.agent == *agent);
+                part.ok_or(broken("no such participation"))?.wrap_up_ms = Some(*ms);
+            }
+            Fact::Disposed { agent, code, note } => self.dispositions.push(DispositionRecord {
+                at,
+                agent: *agent,
+                code: code.clone(),
+                note: note.clone(),
+            }),
             // These tell how two legs stand to one another; either of them may have ended in the same moment.
             Fact::LegTransferred { leg, .. } => self.transfer_result(*leg, Ok(())).map_err(broken)?,
             Fact::LegTransferFailed { leg, status, .. } => {

@@ -376,7 +376,12 @@ impl Switch {
     }
 
     /// Reads and decodes prompts on the caller's thread: the signalling loop, which plays them, never touches a disk.
-    fn warm<'a>(&self, tenant: TenantId, application: ApplicationId, prompts: impl Iterator<Item = &'a Prompt>) {
+    pub(crate) fn warm<'a>(
+        &self,
+        tenant: TenantId,
+        application: ApplicationId,
+        prompts: impl Iterator<Item = &'a Prompt>,
+    ) {
         for prompt in prompts {
             self.sounds
                 .find(tenant, application, &Sound::Prompt(prompt.name.clone()));

@@ -594,6 +594,8 @@ pub fn encode(event: &Event, out: &mut Vec<u8>) {
         | Fact::Scored { .. }
         | Fact::Message { .. }
         | Fact::Routed(_)
+        | Fact::Disposed { .. }
+        | Fact::WrappedUp { .. }
         | Fact::Queued { .. }
         | Fact::Unqueued { .. }
         | Fact::PartBegan { .. }

@@ -117,6 +117,15 @@ fn every_kind() -> Vec<Fact> {
                 why: "calendar \"office\" is closed".into(),
             }],
         })),
+        Fact::Disposed {
+            agent: Some(AgentId(9)),
+            code: "sold".into(),
+            note: "calls again on Monday".into(),
+        },
+        Fact::WrappedUp {
+            agent: AgentId(9),
+            ms: 15_000,
+        },
         Fact::Queued {
             queue: QueueId(7),
             priority: Some(3),
@@ -144,7 +153,7 @@ fn every_kind() -> Vec<Fact> {
     ]);
     let mut seen = std::collections::BTreeSet::new();
     facts.retain(|f| seen.insert(f.kind()));
-    assert_eq!(seen.len(), 39, "a kind has no sample here: {seen:?}");
+    assert_eq!(seen.len(), 41, "a kind has no sample here: {seen:?}");
     facts
 }
 

@@ -10,8 +10,8 @@ use crate::guard::Face;
 use crate::op::{Needs, Op};
 use crate::request::{Listing, Made, OfTenant, Queued};
 use crate::{
-    PROMPT_LIMIT, applications, backup, batches, calls, deliveries, devices, flows, ice_servers, numbers, operations,
-    prompts, recordings, routes, speech, trunks,
+    PROMPT_LIMIT, applications, backup, batches, call_notes, calls, deliveries, devices, flows, ice_servers, numbers,
+    operations, prompts, recordings, routes, speech, trunks,
 };
 use strowger_store::identity::Scope::{CallsRead, CallsWrite, DiagnosticsRead, ResourcesRead, ResourcesWrite};
 
@@ -299,6 +299,24 @@ fn of_calls() -> Vec<Op> {
             .says("End a call", "")
             .scope(CallsWrite)
             .may(&CALL),
+        Op::put("/calls/{id}/disposition", "calls.dispose", call_notes::dispose)
+            .says(
+                "Write down what came of a call",
+                "While it runs or afterwards, by an agent that had a part in it, or with the scope `calls:write`.",
+            )
+            .needs(Needs::Anyone)
+            .body::<call_notes::Dispose>()
+            .nothing()
+            .may(&[Code::NotFound, Code::CallState, Code::Overloaded]),
+        Op::patch("/calls/{id}/data", "calls.data", call_notes::attach)
+            .says(
+                "Give a call values that go with it",
+                "While it runs or afterwards, by an agent that had a part in it, or with the scope `calls:write`.",
+            )
+            .needs(Needs::Anyone)
+            .body::<call_notes::Attach>()
+            .nothing()
+            .may(&[Code::NotFound, Code::CallState, Code::Overloaded]),
         Op::post("/calls/{id}/recording", "calls.recording", recordings::change)
             .says("Begin, pause, mask, resume or end the recording", "")
             .scope(CallsWrite)

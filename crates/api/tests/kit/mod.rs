@@ -14,7 +14,7 @@ use strowger_api::{
     public_router,
 };
 use strowger_core::AgentId;
-use strowger_core::call::{Accepted, ClickPlan, Command};
+use strowger_core::call::{Accepted, ClickPlan, Command, Note};
 use strowger_core::centre::acd::Decision;
 use strowger_core::centre::agent;
 use strowger_core::event::Created;
@@ -170,6 +170,10 @@ impl Desks for Noted {
 
     fn look(&self, _: TenantId) -> DeskAnswer<'_, Snapshot> {
         Box::pin(async { Ok(Snapshot::default()) })
+    }
+
+    fn note(&self, _: TenantId, _: ConversationId, _: Note) -> DeskAnswer<'_, ()> {
+        Box::pin(async { Err(CentreError::NotFound) })
     }
 
     fn explain(&self, _: TenantId, _: ConversationId) -> DeskAnswer<'_, Decision> {

@@ -123,6 +123,56 @@ pub enum Command {
     Recording(RecordingCommand),
     /// Something that only a call of a contact centre knows.
     Centre(Box<CentreCommand>),
+    /// Write something down about it, in whatever state it is.
+    Note(Box<Note>),
+}
+
+/// Something that is written down about a conversation while it runs, or after its end.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Note {
+    /// Values that go with it; one that is there already is replaced.
+    Attached(Vec<(String, String)>),
+    /// What came of it.
+    Disposed {
+        /// The agent that says so; `None` for a supervisor or a program.
+        agent: Option<AgentId>,
+        /// The tenant's own code of it.
+        code: String,
+        /// In words; may be empty.
+        note: String,
+    },
+    /// An agent's after-call work for it is over.
+    WrappedUp {
+        /// Who.
+        agent: AgentId,
+        /// How long it took, in milliseconds.
+        ms: u64,
+    },
+}
+
+impl std::fmt::Debug for Note {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // What is written down is about people.
+        f.write_str(match self {
+            Note::Attached(_) => "Attached",
+            Note::Disposed { .. } => "Disposed",
+            Note::WrappedUp { .. } => "WrappedUp",
+        })
+    }
+}
+
+impl Note {
+    /// The facts that it is.
+    pub fn facts(self) -> Vec<Fact> {
+        match self {
+            Note::Attached(values) => {
+                let fact = |(name, value)| Fact::Attached { name, value };
+                values.into_iter().map(fact).collect()
+            }
+            Note::Disposed { agent, code, note } => vec![Fact::Disposed { agent, code, note }],
+            Note::WrappedUp { agent, ms } => vec![Fact::WrappedUp { agent, ms }],
+        }
+    }
 }
 
 /// A command that was accepted.
@@ -388,6 +438,7 @@ impl Conversation {
                 path: Vec::new(),
                 attached: Vec::new(),
                 scores: Vec::new(),
+                dispositions: Vec::new(),
                 end: None,
                 ended_at: None,
                 record_due: false,
@@ -453,6 +504,7 @@ impl Conversation {
             Input::Command(Command::Recording(command)) => self.recording_command(command, now),
             Input::Command(Command::Add(plan)) => self.add(*plan, now),
             Input::Command(Command::Centre(command)) => self.centre_command(*command, now),
+            Input::Command(Command::Note(note)) => self.note(*note, now),
             Input::Leg(leg, fact) => self.leg_fact(leg, fact, now),
             Input::Transfer { by, plan } => self.transfer(by, &plan, now),
             Input::Replace { leg, plan } => self.replace(leg, *plan, now),
@@ -467,6 +519,19 @@ impl Conversation {
             }
         }
         self.finish(now)
+    }
+
+    /// Writes something down. An agent that has had no part in the conversation has had no after-call work.
+    fn note(&mut self, note: Note, now: Stamp) {
+        if let Note::WrappedUp { agent, .. } = note
+            && !self.record.parts.iter().any(|p| p.agent == agent)
+        {
+            return self.refuse(Refusal::NoSuchLeg);
+        }
+        for fact in note.facts() {
+            self.emit(fact, now);
+        }
+        self.accept(None);
     }
 
     /// Closes the step: the record if the last leg is gone, and the layout if it changed.

@@ -52,10 +52,13 @@ pub enum Kind {
     Number,
     /// 1 to 64 letters, digits, `*`, `#`, `+`, `-` and spaces, read one by one.
     Digits,
+    /// A place in a queue, from 1, and behind a space the minutes that it may still take, where that is known; each of 1 to 4
+    /// digits. The platform's own: [`from_name`](Kind::from_name) does not know it.
+    Place,
 }
 
 impl Kind {
-    /// All, for tests.
+    /// All that others may ask for.
     pub const ALL: [Kind; 4] = [Kind::Time, Kind::Money, Kind::Number, Kind::Digits];
 
     /// The word of the wire: `time`, `money`, `number` or `digits`.
@@ -65,6 +68,7 @@ impl Kind {
             Kind::Money => "money",
             Kind::Number => "number",
             Kind::Digits => "digits",
+            Kind::Place => "place",
         }
     }
 
@@ -161,6 +165,8 @@ pub enum Expected {
     Money,
     /// For [`Kind::Number`].
     Number,
+    /// For [`Kind::Place`].
+    Place,
 }
 
 impl Expected {
@@ -169,6 +175,7 @@ impl Expected {
             Expected::Time => "a time",
             Expected::Money => "an amount of money",
             Expected::Number => "a number",
+            Expected::Place => "a place in a queue",
         }
     }
 }
@@ -178,6 +185,7 @@ impl fmt::Display for Expected {
         f.write_str(match self {
             Expected::Time => "YYYY-MM-DD, HH:mm[:ss], or both with one space between them",
             Expected::Money => "with 1 to 12 digits, at most 2 decimals and an optional leading minus, such as -12.50",
+            Expected::Place => "with 1 to 4 digits, and perhaps a space and minutes of 1 to 4 digits, such as 3 12",
             Expected::Number => "with 1 to 12 digits, at most 6 decimals and an optional leading minus, such as -3.05",
         })
     }
@@ -230,6 +238,7 @@ pub fn speak(kind: Kind, text: &str, language: Language, manner: &Manner) -> Res
             text::check_digits(text)?;
             digits(text, language, manner, &mut out);
         }
+        Kind::Place => place(text, language, &mut out)?,
     }
     Ok(out.pieces)
 }
@@ -243,6 +252,49 @@ pub fn captcha(code: &str, language: Language, manner: &Manner) -> Result<Vec<Pi
     let mut out = vec![Piece::Unit(units::CODE_INTRO), Piece::Pause(ITEM_PAUSE)];
     out.extend(spoken);
     Ok(out)
+}
+
+/// "You are number three in the queue. The wait is about two minutes."
+fn place(text: &str, language: Language, out: &mut Script) -> Result<(), SpokenError> {
+    let wrong = SpokenError::Form(Expected::Place);
+    let (place, minutes) = match text.split_once(' ') {
+        Some((place, minutes)) => (place, Some(minutes)),
+        None => (text, None),
+    };
+    let figures = |text: &str| (1..=4).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
+    if !figures(place) || !minutes.is_none_or(figures) {
+        return Err(wrong);
+    }
+    counted(units::PLACE_INTRO, place, units::PLACE_END, language, out)?;
+    if let Some(minutes) = minutes {
+        out.pause(ITEM_PAUSE);
+        let end = if minutes == "1" && language == Language::English {
+            units::WAIT_END_ONE
+        } else {
+            units::WAIT_END
+        };
+        counted(units::WAIT_INTRO, minutes, end, language, out)?;
+    }
+    Ok(())
+}
+
+fn counted(
+    intro: &'static str,
+    text: &str,
+    end: &'static str,
+    language: Language,
+    out: &mut Script,
+) -> Result<(), SpokenError> {
+    let amount = text::amount(text, 0).ok_or(SpokenError::Form(Expected::Place))?;
+    out.unit(intro);
+    match language {
+        // A quantity of two is 两; a place is an ordinal.
+        Language::Chinese if intro == units::WAIT_INTRO && text == "2" => out.unit("2-liang"),
+        Language::Chinese => chinese::number(amount, out),
+        Language::English => english::number(amount, out),
+    }
+    out.unit(end);
+    Ok(())
 }
 
 /// One by one. A run longer than five is read in groups of three and four, the threes first: 138 1234 5678.

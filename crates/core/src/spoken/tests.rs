@@ -427,3 +427,24 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_place_in_a_queue_is_told_with_its_wait() {
+    let say = |text: &str, language| stems(&speak(Kind::Place, text, language, &Manner::default()).unwrap());
+    assert_eq!(say("2", Language::Chinese), ["place-intro", "2", "place-end"]);
+    assert_eq!(
+        say("2 2", Language::Chinese),
+        ["place-intro", "2", "place-end", "wait-intro", "2-liang", "wait-end"]
+    );
+    assert_eq!(
+        say("21 1", Language::English),
+        ["place-intro", "20", "1", "place-end", "wait-intro", "1", "wait-end-one"]
+    );
+    for text in ["", "-1", "1.5", "12345", "1 ", " 1", "1 2 3", "one"] {
+        assert!(
+            speak(Kind::Place, text, Language::English, &Manner::default()).is_err(),
+            "{text:?}"
+        );
+    }
+    assert_eq!(Kind::from_name("place"), None, "it is the platform's own");
+}

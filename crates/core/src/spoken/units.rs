@@ -14,6 +14,14 @@ pub struct UnitText {
 /// The sentence before a verification code.
 pub(super) const CODE_INTRO: &str = "code-intro";
 
+/// Around a place in a queue, and around the minutes of a wait.
+pub(super) const PLACE_INTRO: &str = "place-intro";
+pub(super) const PLACE_END: &str = "place-end";
+pub(super) const WAIT_INTRO: &str = "wait-intro";
+pub(super) const WAIT_END: &str = "wait-end";
+/// After one minute, where the language tells one from many.
+pub(super) const WAIT_END_ONE: &str = "wait-end-one";
+
 const fn unit(unit: &'static str, text: &'static str) -> UnitText {
     UnitText { unit, text }
 }
@@ -75,6 +83,10 @@ const CHINESE: &[UnitText] = &[
     unit("hash", "井"),
     unit("plus", "加"),
     unit(CODE_INTRO, "您的验证码是"),
+    unit(PLACE_INTRO, "您目前排在第"),
+    unit(PLACE_END, "位"),
+    unit(WAIT_INTRO, "预计还需等待"),
+    unit(WAIT_END, "分钟"),
     unit("a", "A"),
     unit("b", "B"),
     unit("c", "C"),
@@ -193,6 +205,11 @@ const ENGLISH: &[UnitText] = &[
     unit("hash", "pound"),
     unit("plus", "plus"),
     unit(CODE_INTRO, "your verification code is"),
+    unit(PLACE_INTRO, "you are number"),
+    unit(PLACE_END, "in the queue"),
+    unit(WAIT_INTRO, "the wait is about"),
+    unit(WAIT_END, "minutes"),
+    unit(WAIT_END_ONE, "minute"),
     unit("a", "A"),
     unit("b", "B"),
     unit("c", "C"),

@@ -1,8 +1,8 @@
 //! A tenant's desk: the pure distributor of the core, bound to the tenant's calls.
 
-use super::presence;
 use super::writer::{self, Job};
 use super::{Action, AgentView, CentreError, CentreEvent, Dialled, Letter, QueueView, Reply, Snapshot, ToCentre};
+use super::{late, presence};
 use crate::clock::Clock;
 use crate::commit::Conditions;
 use crate::equipment::WebRequest;
@@ -13,16 +13,17 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 use strowger_core::call::centre::{AgentPlan, CentreCommand, CentrePlan, Entry, Whom};
-use strowger_core::call::{Command, PartyPlan, Prompt, Target};
+use strowger_core::call::{Command, Note, PartyPlan, Prompt, Target};
 use strowger_core::cause::Cause;
 use strowger_core::centre::acd::{self, Acd, Enqueue, Output, Setup};
-use strowger_core::centre::agent::{self, DeviceMode, Fact, Part, Refusal, Ticket, Verb};
+use strowger_core::centre::agent::{self, DeviceMode, Fact, Part, Refusal, State, Ticket, Verb};
 use strowger_core::centre::resource::{Agent, CentreSettings, Overflow};
 use strowger_core::event::{Created, Kind, RecordMode};
 use strowger_core::ivr::io::Outgoing;
 use strowger_core::ivr::{self, HandOver};
 use strowger_core::number::CHINA;
-use strowger_core::{AgentId, ApplicationId, ConversationId, Number, QueueId, TenantId};
+use strowger_core::spoken::Language;
+use strowger_core::{AgentId, ApplicationId, ConversationId, Number, QueueId, Stamp, TenantId};
 use strowger_store::AgentWrite;
 use strowger_store::config::Config;
 use tokio::sync::{mpsc, oneshot};
@@ -31,6 +32,8 @@ use tokio::sync::{mpsc, oneshot};
 const AUDIT: Duration = Duration::from_secs(30);
 /// Letters that are taken at once before what they changed is handed to the writer.
 const AT_ONCE: usize = 256;
+/// Lengths of wrap-ups that may wait to be written into records; one more is lost, with a warning.
+const LATE: usize = 16_384;
 
 struct Desk {
     switch: Arc<Switch>,
@@ -41,6 +44,11 @@ struct Desk {
     seqs: HashMap<AgentId, u64>,
     job: Job,
     own: mpsc::Sender<Letter>,
+    /// The call of each agent that is in one, or was last.
+    talks: HashMap<AgentId, ConversationId>,
+    /// The call that each agent in wrap-up works for, and since when.
+    wrapping: HashMap<AgentId, (ConversationId, Stamp)>,
+    late: mpsc::Sender<(ConversationId, Note)>,
 }
 
 /// Runs a desk as long as its tenant exists.
@@ -54,6 +62,8 @@ pub(super) async fn run(
     let mut config = switch.store().watch();
     let (jobs, work) = mpsc::channel(1);
     switch.runtime().spawn(writer::run(switch.clone(), tenant, work));
+    let (late, notes) = mpsc::channel(LATE);
+    switch.runtime().spawn(late::run(switch.clone(), tenant, notes));
     let mut desk = Desk {
         acd: Acd::new(clock.now().0.unsigned_abs() << 20),
         clock,
@@ -63,6 +73,9 @@ pub(super) async fn run(
         switch,
         tenant,
         own,
+        talks: HashMap::new(),
+        wrapping: HashMap::new(),
+        late,
     };
     desk.configure();
     desk.restore().await;
@@ -199,15 +212,18 @@ impl Desk {
                 front,
                 not,
                 caller,
-            } => acd::Input::Enqueue(Enqueue {
-                conversation,
-                queue,
-                caller,
-                priority,
-                since: Some(since),
-                front,
-                not,
-            }),
+            } => {
+                self.play_music(conversation, queue);
+                acd::Input::Enqueue(Enqueue {
+                    conversation,
+                    queue,
+                    caller,
+                    priority,
+                    since: Some(since),
+                    front,
+                    not,
+                })
+            }
             ToCentre::Leave => acd::Input::Leave(conversation),
             ToCentre::Fact(ticket, fact) => acd::Input::Fact(ticket, fact),
             ToCentre::Reserve(agent, part) => return self.reserve(conversation, agent, part),
@@ -247,6 +263,15 @@ impl Desk {
                 .conversations
                 .post(conversation, Mail::input(OwnerInput::Command(command)));
         });
+    }
+
+    /// The queue's own music, where it has one.
+    fn play_music(&mut self, conversation: ConversationId, queue: QueueId) {
+        let config = self.switch.store().snapshot();
+        if let (Some(music), Some(of)) = (music_of(&config, queue), self.acd.queue(queue)) {
+            self.switch.warm(self.tenant, of.application, std::iter::once(&music));
+            self.post(conversation, CentreCommand::Music(queue, music));
+        }
     }
 
     /// A call wants an agent: the answer goes back as a letter.
@@ -647,12 +672,54 @@ impl Desk {
                         at: self.clock.now(),
                     });
                 }
-                Output::Announce { .. } => {}
+                Output::Announce {
+                    conversation,
+                    place,
+                    wait_secs,
+                } => {
+                    let language = self.language_of(conversation);
+                    self.post(
+                        conversation,
+                        CentreCommand::Announce {
+                            place,
+                            wait_secs,
+                            language,
+                        },
+                    );
+                }
             }
         }
     }
 
+    /// The language of the application whose queue a call waits in.
+    fn language_of(&self, conversation: ConversationId) -> Language {
+        let queue = self.acd.waits_in(conversation).and_then(|q| self.acd.queue(q));
+        let config = self.switch.store().snapshot();
+        let application = queue.and_then(|q| config.application(q.application));
+        application.map_or(Language::Chinese, |a| a.settings.notices.language)
+    }
+
+    /// What belongs to a call whose agent talks, or has talked, and is told to it when its wrap-up is over.
+    fn note_wrap_up(&mut self, agent: AgentId, change: &agent::Change) {
+        if let (State::WrapUp, Some((conversation, since))) = (change.from, self.wrapping.remove(&agent)) {
+            let ms = change.at.ms_since(since);
+            let note = Note::WrappedUp { agent, ms };
+            if self.late.try_send((conversation, note)).is_err() {
+                tracing::warn!(tenant = %self.tenant, %conversation, "the length of a wrap-up is missing in a record");
+            }
+        }
+        if let (State::WrapUp, Some(conversation)) = (change.to, self.talks.remove(&agent)) {
+            self.wrapping.insert(agent, (conversation, change.at));
+        }
+        if let (true, Some((_, _, conversation))) = (change.to.is_engaged(), self.acd.engaged(agent)) {
+            self.talks.insert(agent, conversation);
+        }
+    }
+
     fn changed(&mut self, agent: AgentId, change: agent::Change) {
+        if change.from != change.to {
+            self.note_wrap_up(agent, &change);
+        }
         let seq = self.seqs.entry(agent).or_default();
         *seq += 1;
         let seq = *seq;

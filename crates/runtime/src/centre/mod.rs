@@ -10,6 +10,7 @@
 //! wait for a disk; it is written in order, and a restarted process goes on from what was written last.
 
 mod desk;
+mod late;
 mod presence;
 mod view;
 mod writer;
@@ -23,6 +24,7 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use strowger_core::call::Note;
 use strowger_core::centre::acd::Decision;
 use strowger_core::centre::agent::{self, Fact, Part, Refusal, Ticket};
 use strowger_core::ivr::HandOver;
@@ -204,6 +206,9 @@ pub trait Desks: Send + Sync {
         })
     }
 
+    /// Writes something down about a call, whether it runs or is over.
+    fn note(&self, tenant: TenantId, conversation: ConversationId, note: Note) -> DeskAnswer<'_, ()>;
+
     /// Why a waiting call is where it is; [`CentreError::NotFound`] for one that does not wait.
     fn explain(&self, tenant: TenantId, conversation: ConversationId) -> DeskAnswer<'_, Decision>;
 }
@@ -223,6 +228,10 @@ impl Desks for SwitchCalls {
 
     fn look_at(&self, tenant: TenantId, agent: AgentId) -> DeskAnswer<'_, AgentView> {
         Box::pin(self.0.look_at(tenant, agent))
+    }
+
+    fn note(&self, tenant: TenantId, conversation: ConversationId, note: Note) -> DeskAnswer<'_, ()> {
+        Box::pin(async move { Ok(self.0.note(tenant, conversation, note).await?) })
     }
 
     fn explain(&self, tenant: TenantId, conversation: ConversationId) -> DeskAnswer<'_, Decision> {

@@ -161,7 +161,11 @@ pub async fn run(client: &Client, flow: Flow, json: bool) -> Result<(), Failure>
         }
         Flow::Rollback { name, version } => {
             let path = format!("/flows/{}/rollback", escape(&name));
-            print(&client.send("POST", &path, Body::Json(json!({ "version": version }))).await?);
+            print(
+                &client
+                    .send("POST", &path, Body::Json(json!({ "version": version })))
+                    .await?,
+            );
             Ok(())
         }
         Flow::Check {

@@ -75,6 +75,23 @@ struct RoutedV1<'a> {
 }
 
 #[derive(Serialize, Deserialize)]
+struct DisposedV1<'a> {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    agent: Option<String>,
+    #[serde(borrow)]
+    code: Text<'a>,
+    #[serde(borrow, default)]
+    note: Text<'a>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WrappedUpV1<'a> {
+    #[serde(borrow)]
+    agent: Text<'a>,
+    ms: u64,
+}
+
+#[derive(Serialize, Deserialize)]
 struct UnqueuedV1<'a> {
     #[serde(borrow)]
     queue: Text<'a>,
@@ -162,6 +179,21 @@ pub(super) fn encode(fact: &Fact, out: &mut Vec<u8>) {
                         why: text(&l.why),
                     })
                     .collect(),
+            },
+        ),
+        Fact::Disposed { agent, code, note } => rest(
+            out,
+            &DisposedV1 {
+                agent: agent.map(|a| a.to_string()),
+                code: text(code),
+                note: text(note),
+            },
+        ),
+        Fact::WrappedUp { agent, ms } => rest(
+            out,
+            &WrappedUpV1 {
+                agent: agent.to_string().into(),
+                ms: *ms,
             },
         ),
         Fact::Queued { queue, priority, front } => rest(
@@ -273,6 +305,21 @@ pub(super) fn decode(kind: &str, json: &str) -> Result<Option<Fact>, DecodeError
                 asked: f.asked,
                 looked: looked.collect(),
             }))
+        }
+        "call.disposed" => {
+            let f: DisposedV1 = parse(json)?;
+            Fact::Disposed {
+                agent: f.agent.map(|a| id(&a, "agent")).transpose()?,
+                code: f.code.into_owned(),
+                note: f.note.into_owned(),
+            }
+        }
+        "part.wrapped-up" => {
+            let f: WrappedUpV1 = parse(json)?;
+            Fact::WrappedUp {
+                agent: id(&f.agent, "agent")?,
+                ms: f.ms,
+            }
         }
         "queue.entered" => {
             let f: QueuedV1 = parse(json)?;

@@ -4,7 +4,12 @@ use super::{
     AgentFact, AgentPlan, By, Cause, CentreCommand, Consult, Conversation, Effect, Left, LegSeq, MAX_CALL_LEGS,
     Outcome, Part, Refusal, Role, Seat, Stamp, Supervision, Ticket, Variant, Wait, Whom,
 };
-use crate::call::{Target, TransferPlan};
+use crate::call::layout::{PlayId, Sound, Spoken};
+use crate::call::{Deadline, Target, TransferPlan};
+use crate::spoken::{Kind, Language, Manner};
+
+/// An announcement is taken as over after so long, whatever the engine says.
+const ANNOUNCEMENT_BOUND_MS: u32 = 20_000;
 
 impl Conversation {
     pub(in crate::call) fn centre_command(&mut self, command: CentreCommand, now: Stamp) {
@@ -21,6 +26,18 @@ impl Conversation {
             CentreCommand::End { ticket, cause } => self.end_part(ticket, cause, now),
             CentreCommand::Overflow { why, to } => self.overflow(why, to, now),
             CentreCommand::Monitor { plan, of, whisper } => self.monitor(&plan, of, whisper, now),
+            CentreCommand::Announce {
+                place,
+                wait_secs,
+                language,
+            } => self.announce(place, wait_secs, language, now),
+            CentreCommand::Music(queue, prompt) => {
+                if self.centre_state().is_none_or(|c| c.wait != Wait::Queue(queue)) {
+                    return self.refuse_state();
+                }
+                self.room(|r| r.queue_music = Some(prompt));
+                self.accept(None);
+            }
             CentreCommand::Hold(t) => self.with(t, now, Conversation::hold),
             CentreCommand::Retrieve(t) => self.with(t, now, Conversation::take_back),
             CentreCommand::HangUp(t) => self.with(t, now, Conversation::hang_up),
@@ -74,6 +91,37 @@ impl Conversation {
         }
         self.dial_agent(plan, Part::Queue, Variant::In, Some(queue), now);
         self.accept(None);
+    }
+
+    /// Says to those who wait where they stand; the music goes on behind it.
+    fn announce(&mut self, place: u32, wait_secs: Option<u32>, language: Language, now: Stamp) {
+        let waits = |c: &super::Centre| matches!(c.wait, Wait::Queue(_)) && c.announcement.is_none();
+        if !self.centre_state().is_some_and(waits) {
+            return self.refuse_state();
+        }
+        let place = place.clamp(1, 9_999);
+        let minutes = wait_secs.map(|s| s.div_ceil(60).clamp(1, 9_999));
+        let spoken = Spoken {
+            kind: Kind::Place,
+            text: minutes.map_or_else(|| place.to_string(), |m| format!("{place} {m}")),
+            language,
+            manner: Manner::default(),
+            code: false,
+        };
+        let id = self.new_prompt(ANNOUNCEMENT_BOUND_MS, now);
+        self.room(|r| r.announcement = Some((id, Sound::Spoken(Box::new(spoken)))));
+        self.accept(None);
+    }
+
+    /// An announcement came to its end; false if the sound was another one.
+    pub(super) fn announced(&mut self, play: PlayId) -> bool {
+        let said = self.centre_state().and_then(|c| c.announcement.as_ref());
+        let its = said.is_some_and(|(id, _)| *id == play);
+        if its {
+            self.room(|r| r.announcement = None);
+            self.clear_deadline(Deadline::Sound(play));
+        }
+        its
     }
 
     fn end_part(&mut self, ticket: Ticket, cause: Cause, now: Stamp) {

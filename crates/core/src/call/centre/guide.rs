@@ -170,8 +170,11 @@ impl Conversation {
         }
     }
 
-    /// A sound came to its end; false if it was none of a flow.
+    /// A sound came to its end: an announcement, or one of a flow.
     pub(in crate::call) fn flow_sound_over(&mut self, play: PlayId, now: Stamp) {
+        if self.announced(play) {
+            return;
+        }
         let its = |g: &mut Guide| {
             let playing = g.playing.as_ref().and_then(|p| p.now.as_ref());
             playing.is_some_and(|(id, _)| *id == play)

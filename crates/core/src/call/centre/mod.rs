@@ -11,7 +11,7 @@ mod guide;
 mod legs;
 mod show;
 
-use super::layout::PlayId;
+use super::layout::{PlayId, Sound};
 use super::leg::Leg;
 use super::{
     By, Cause, Conversation, Created, Effect, Flow, LegSeq, LegState, PartyPlan, Phase, Prompt, Refusal, Role, Step,
@@ -22,6 +22,7 @@ use crate::centre::resource::CentreSettings;
 use crate::event::{DialogRef, Direction, Fact, Outcome, Routed};
 use crate::id::{AgentId, ConversationId, QueueId};
 use crate::ivr;
+use crate::spoken::Language;
 use crate::time::Stamp;
 use std::sync::Arc;
 
@@ -158,6 +159,17 @@ pub enum CentreCommand {
         /// Where it goes; `None` ends the call.
         to: Option<Whom>,
     },
+    /// Tell the caller its place in the queue that it waits in.
+    Announce {
+        /// From 1.
+        place: u32,
+        /// Seconds that it may still take, if that is known.
+        wait_secs: Option<u32>,
+        /// The language.
+        language: Language,
+    },
+    /// What is heard in the queue that the call waits in, other than the hold music.
+    Music(QueueId, Prompt),
     /// The other party on hold.
     Hold(Ticket),
     /// Back from hold, from a consultation, or without the third party.
@@ -268,6 +280,10 @@ pub(in crate::call) struct Centre {
     /// The flow that guides the caller, or waits for it to come back.
     pub guide: Option<Box<guide::Guide>>,
     pub music: PlayId,
+    /// What is heard in the queue that it waits in now; the plan's music, or the hold music, without it.
+    pub queue_music: Option<Prompt>,
+    /// What is said to those who wait, in place of the music.
+    pub announcement: Option<(PlayId, Sound)>,
     pub ringback: PlayId,
     /// Two have talked.
     pub talked: bool,
@@ -289,6 +305,8 @@ impl Conversation {
             queued_at: None,
             guide: None,
             music,
+            queue_music: None,
+            announcement: None,
             ringback,
             talked: false,
         }));
@@ -590,7 +608,14 @@ impl Conversation {
         let Some(Wait::Queue(queue)) = self.centre_state().map(|c| c.wait) else {
             return;
         };
-        self.room(|r| r.wait = Wait::No);
+        let said = self.room(|r| {
+            r.wait = Wait::No;
+            r.queue_music = None;
+            r.announcement.take()
+        });
+        if let Some((id, _)) = said {
+            self.clear_deadline(super::Deadline::Sound(id));
+        }
         self.emit(Fact::Unqueued { queue, left }, now);
         if !matches!(left, Left::Answered(_)) {
             self.effect(Effect::Dequeue);

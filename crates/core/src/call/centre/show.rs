@@ -151,7 +151,16 @@ impl Conversation {
     // --- sound ---------------------------------------------------------------------------------------------------
 
     fn music_for_waiting(&self, c: &Centre) -> Play {
-        let sound = match self.plan().and_then(|p| p.music.as_ref()) {
+        if let Some((id, sound)) = &c.announcement {
+            return Play {
+                id: *id,
+                sound: sound.clone(),
+                repeat: false,
+                recorded: false,
+            };
+        }
+        let own = c.queue_music.as_ref();
+        let sound = match own.or(self.plan().and_then(|p| p.music.as_ref())) {
             Some(prompt) => Sound::Prompt(prompt.name.clone()),
             None => Sound::Builtin(Builtin::HoldMusic),
         };

@@ -348,6 +348,11 @@ impl Acd {
         post.machine.check(verb).map_err(Some)
     }
 
+    /// The queue that a call waits in.
+    pub fn waits_in(&self, conversation: ConversationId) -> Option<QueueId> {
+        self.calls.get(&conversation).map(|c| c.queue)
+    }
+
     /// The boards of all queues.
     pub fn boards(&self) -> impl Iterator<Item = Board> {
         self.lines.values().map(|l| self.board(l))
