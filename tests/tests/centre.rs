@@ -209,3 +209,38 @@ fn a_crash_in_a_talk() {
     centre.wait_state("anna", "ready");
     centre.office.over("system-error");
 }
+
+/// A call that one agent parks is picked up by another.
+#[test]
+fn a_call_is_parked_and_picked_up() {
+    let settings = json!({ "wrap_up": "off" });
+    let mut centre = Centre::start_with(&["anna", "ben"], &settings, &json!({ "strategy": "sequential" }));
+    let mut customer = centre.office.registered("customer");
+    let mut anna = centre.office.registered("anna");
+    let mut ben = centre.office.registered("ben");
+    centre.sign_in("anna");
+    centre.sign_in("ben");
+    let waiting = centre.call_in(&mut customer);
+    let invite = anna.ring();
+    let talk = anna.accept(&invite);
+    centre.wait_state("anna", "talk-in");
+    let call = centre.act("anna", &json!({ "action": "park" }))["conversation"].clone();
+    anna.hung_up(&talk);
+    centre.wait_state("anna", "ready");
+    let nowhere = json!({ "action": "pick-up", "call": "0".repeat(32) });
+    assert_eq!(centre.ask("POST", "/agents/ben/actions", &nowhere).0, 404);
+    centre.act("ben", &json!({ "action": "pick-up", "call": call }));
+    let invite = ben.ring();
+    let mut talk = ben.accept(&invite);
+    centre.wait_state("ben", "talk-in");
+    let late = json!({ "action": "pick-up", "call": call });
+    assert_eq!(
+        centre.ask("POST", "/agents/anna/actions", &late).0,
+        409,
+        "it is parked no more"
+    );
+    centre.wait_state("anna", "ready");
+    ben.hang_up(&mut talk);
+    customer.hung_up(&waiting);
+    centre.office.over("normal");
+}

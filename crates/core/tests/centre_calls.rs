@@ -828,3 +828,39 @@ fn notes_are_taken_in_every_state() {
     office.hang_up(id, 0);
     finish(&mut office, id);
 }
+
+/// A parked customer hears music and has no agent; whoever picks it up has it, and one that nobody wants goes back in front.
+#[test]
+fn a_call_is_parked_and_picked_up() {
+    let mut office = office_with(2);
+    let (id, leg) = talking(&mut office, 1);
+    assert!(office.verb(1, Verb::Transfer, CentreCommand::Park));
+    assert!(office.plays(id, 0) && office.hears(id, 0).is_empty());
+    assert_eq!(office.state(1), State::WrapUp);
+    assert_eq!(leg_state(&office, id, leg), Some(strowger_core::call::LegState::Ended));
+    office.pass(30);
+    let plan = office.reserve(2, Part::Direct, id).unwrap();
+    assert_eq!(office.command(id, CentreCommand::PickUp(plan)), Ok(()));
+    let other = office.leg_of(id, 2);
+    office.ring_and_answer(id, other);
+    assert_eq!(office.state(2), State::TalkIn);
+    assert_eq!((office.hears(id, 0), office.plays(id, 0)), (vec![other], false));
+    let plan = office.reserve(1, Part::Direct, id).unwrap();
+    assert!(
+        office.command(id, CentreCommand::PickUp(plan)).is_err(),
+        "it is parked no more"
+    );
+    let ticket = office.ticket(1);
+    office.tell_acd(strowger_core::centre::acd::Input::Fact(ticket, agent::Fact::CallerGone));
+    // Parked again, and nobody comes.
+    assert!(office.verb(2, Verb::Transfer, CentreCommand::Park));
+    office.pass(300);
+    let offered = office.record(id).parts.last().unwrap().clone();
+    let n = offered.agent.0;
+    office.ring_and_answer(id, offered.leg.0);
+    assert_eq!(office.state(n), State::TalkIn, "the queue that it came from has it");
+    // And one that hangs up while it is parked.
+    assert!(office.verb(n, Verb::Transfer, CentreCommand::Park));
+    office.hang_up(id, 0);
+    finish(&mut office, id);
+}

@@ -198,13 +198,15 @@ pub(crate) struct To {
 #[serde(deny_unknown_fields)]
 #[schema(as = AgentAction)]
 pub(crate) struct Act {
-    /// `dial`, `hang-up`, `hold`, `retrieve`, `transfer`, `consult`, `complete`, `swap`, `merge`, `mute`, `unmute`,
+    /// `dial`, `hang-up`, `hold`, `retrieve`, `transfer`, `consult`, `complete`, `swap`, `merge`, `park`, `pick-up`, `mute`, `unmute`,
     /// `monitor`, `whisper`, `listen`, `barge` or `take-over`.
     action: String,
     /// For `dial`, `transfer` and `consult`.
     to: Option<To>,
     /// Id or login of the agent to listen to, for `monitor`.
     agent: Option<String>,
+    /// Id of the parked call, for `pick-up`.
+    call: Option<String>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -406,6 +408,16 @@ fn target(api: &Desk, agent: &Agent, to: Option<To>) -> Result<Dialled, Problem>
     }
 }
 
+/// A running call of the agent's tenant.
+async fn parked(api: &Desk, agent: &Agent, text: Option<&str>) -> Result<ConversationId, Problem> {
+    let text = text.ok_or_else(|| Problem::parameter("call", "this action needs call: the id of the parked call"))?;
+    let id = request::body_id("call", text)?;
+    match api.calls.inspect(agent.tenant, id).await {
+        Ok(live) if live.record.head.application == agent.application => Ok(id),
+        _ => Err(Problem::not_found("call", format!("{text:?}"))),
+    }
+}
+
 pub(crate) async fn act(api: Desk, Path(id): Path<String>, Body(body): Body<Act>) -> Answer {
     let agent = acting(&api, &id)?;
     let action = match body.action.as_str() {
@@ -416,6 +428,8 @@ pub(crate) async fn act(api: Desk, Path(id): Path<String>, Body(body): Body<Act>
         "hold" => Action::Hold,
         "retrieve" => Action::Retrieve,
         "complete" => Action::Complete,
+        "park" => Action::Park,
+        "pick-up" => Action::PickUp(parked(&api, &agent, body.call.as_deref()).await?),
         "swap" => Action::Swap,
         "merge" => Action::Merge,
         "mute" => Action::Mute(true),

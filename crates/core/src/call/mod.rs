@@ -352,6 +352,8 @@ pub enum Deadline {
     Flow,
     /// A silence of a flow is over.
     FlowPause,
+    /// Nobody has picked a parked call up.
+    Parked,
 }
 
 /// Where the conversation stands; data sits inside the state.
@@ -668,6 +670,7 @@ impl Conversation {
                 Deadline::Reservation => self.reservation_timeout(now),
                 Deadline::Flow => self.flow_time(now),
                 Deadline::FlowPause => self.flow_pause_over(now),
+                Deadline::Parked => self.parked_for_long(now),
                 Deadline::LastMinute => self.start_last_minute(now),
                 Deadline::MaxDuration => {
                     if !self.is_ending() {

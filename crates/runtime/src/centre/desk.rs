@@ -433,6 +433,7 @@ impl Desk {
         let to = match action {
             Action::Dial(to) => return self.dial(agent, to),
             Action::Monitor { agent: of, whisper } => return self.monitor(agent, of, whisper),
+            Action::PickUp(conversation) => return self.pick_up(agent, conversation),
             Action::Transfer(ref to) | Action::Consult(ref to) => Some(to.clone()),
             _ => None,
         };
@@ -456,6 +457,7 @@ impl Desk {
         let command = match (action, whom) {
             (Action::HangUp, _) => CentreCommand::HangUp(ticket),
             (Action::Hold, _) => CentreCommand::Hold(ticket),
+            (Action::Park, _) => CentreCommand::Park(ticket),
             (Action::Retrieve, _) => CentreCommand::Retrieve(ticket),
             (Action::Transfer(_), Some(whom)) => CentreCommand::Transfer(ticket, whom),
             (Action::Consult(_), Some(whom)) => CentreCommand::Consult(ticket, whom),
@@ -593,6 +595,17 @@ impl Desk {
     fn record_wait(&self, application: ApplicationId) -> u32 {
         let config = self.switch.store().snapshot();
         config.application(application).map_or(60, |a| a.settings.record_wait)
+    }
+
+    /// A call that runs is the tenant's, or is not found; whether it is parked, it knows by itself.
+    fn pick_up(&mut self, agent: AgentId, conversation: ConversationId) -> Result<Begun, CentreError> {
+        let plan = self.begin(agent, Part::Direct, conversation)?;
+        let reserved = Some((plan.ticket, Part::Direct));
+        Ok(Begun::Asked {
+            conversation,
+            command: Box::new(CentreCommand::PickUp(plan)),
+            reserved,
+        })
     }
 
     fn monitor(&mut self, agent: AgentId, of: AgentId, whisper: bool) -> Result<Begun, CentreError> {
@@ -812,7 +825,8 @@ const fn verb_of(action: &Action) -> Verb {
         Action::HangUp => Verb::HangUp,
         Action::Hold => Verb::Hold,
         Action::Retrieve => Verb::Retrieve,
-        Action::Transfer(_) => Verb::Transfer,
+        Action::Transfer(_) | Action::Park => Verb::Transfer,
+        Action::PickUp(_) => Verb::Dial,
         Action::Consult(_) => Verb::Consult,
         Action::Complete => Verb::Complete,
         Action::Swap => Verb::Swap,

@@ -94,6 +94,10 @@ pub enum Action {
     Transfer(Dialled),
     /// Ask somebody.
     Consult(Dialled),
+    /// Leave the other party waiting for whoever picks it up.
+    Park,
+    /// Pick a parked call up.
+    PickUp(ConversationId),
     /// Hand it over to who was asked.
     Complete,
     /// Talk to the one who waits.

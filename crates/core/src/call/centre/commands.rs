@@ -48,6 +48,8 @@ impl Conversation {
             CentreCommand::TakeOver(t) => self.with(t, now, Conversation::take_over),
             CentreCommand::Consult(t, whom) => self.with(t, now, |c, s, now| c.consult(&s, whom, now)),
             CentreCommand::Transfer(t, whom) => self.with(t, now, |c, s, now| c.hand_on(&s, whom, now)),
+            CentreCommand::Park(t) => self.with(t, now, Conversation::park),
+            CentreCommand::PickUp(plan) => self.fetch(&plan, now),
             CentreCommand::Mute(t, on) => self.with(t, now, |c, s, _| {
                 if let Some(seat) = c.seat_mut(s.leg) {
                     seat.muted = on;
@@ -352,6 +354,42 @@ impl Conversation {
                 self.talk(now);
             }
             _ => self.refuse_state(),
+        }
+    }
+
+    fn park(&mut self, seat: Seat, now: Stamp) {
+        if !self.has_talk(seat.leg) {
+            return self.refuse_state();
+        }
+        self.accept(None);
+        self.leave_for(&seat, now);
+        for leg in self.centre_state().map(|c| c.room.clone()).unwrap_or_default() {
+            self.unbridge(leg, now);
+        }
+        self.room(|r| r.wait = Wait::Parked);
+        self.set_deadline(now.plus_secs(super::PARKED_SECS), Deadline::Parked);
+    }
+
+    fn fetch(&mut self, plan: &AgentPlan, now: Stamp) {
+        let parked = self.centre_state().is_some_and(|c| c.wait == Wait::Parked);
+        if !parked || !self.has_room() {
+            return self.refuse_state();
+        }
+        self.clear_deadline(Deadline::Parked);
+        let leg = self.dial_agent(plan, Part::Direct, Variant::In, None, now);
+        let queue = self.centre_state().and_then(|c| c.queue);
+        self.await_third(leg, queue, now);
+        self.accept(None);
+    }
+
+    /// Nobody picked it up: back to the queue that it came from, in front.
+    pub(in crate::call) fn parked_for_long(&mut self, now: Stamp) {
+        let Some(c) = self.centre_state().filter(|c| c.wait == Wait::Parked) else {
+            return;
+        };
+        match c.queue {
+            Some(queue) => self.enter_queue(queue, None, true, now),
+            None => self.end_all(Cause::NoAnswer, By::Timer, now),
         }
     }
 

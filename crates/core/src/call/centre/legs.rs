@@ -195,7 +195,12 @@ impl Conversation {
             };
         }
         match wait {
-            Wait::Queue(_) | Wait::Party { .. } | Wait::OwnDevice { .. } | Wait::Reservation(_) | Wait::Flow => {
+            Wait::Queue(_)
+            | Wait::Party { .. }
+            | Wait::OwnDevice { .. }
+            | Wait::Reservation(_)
+            | Wait::Flow
+            | Wait::Parked => {
                 return self.abandon(seq, cause, by, now);
             }
             Wait::No => {}

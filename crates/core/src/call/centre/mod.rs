@@ -30,6 +30,8 @@ use std::sync::Arc;
 const OFFER_GRACE_SECS: u32 = 15;
 /// The distributor answers within so long whether an agent can be called.
 const RESERVATION_SECS: u64 = 5;
+/// Who is parked waits so long to be picked up; then the queue that it came from has it, or it is over.
+const PARKED_SECS: u64 = 300;
 /// The most legs of one call: an agent that transfers without end must not fill the journal.
 const MAX_CALL_LEGS: usize = 64;
 
@@ -186,6 +188,10 @@ pub enum CentreCommand {
     Merge(Ticket),
     /// Hand over without asking.
     Transfer(Ticket, Whom),
+    /// Leave the other party waiting for whoever picks it up.
+    Park(Ticket),
+    /// An agent picks a parked call up.
+    PickUp(AgentPlan),
     /// Not heard, or heard again.
     Mute(Ticket, bool),
     /// A supervisor listens to an agent of the call.
@@ -220,6 +226,8 @@ pub(in crate::call) enum Wait {
     Reservation(AgentId),
     /// What a flow does with it.
     Flow,
+    /// Somebody who picks it up.
+    Parked,
 }
 
 /// An agent asks a third party while the first one waits.

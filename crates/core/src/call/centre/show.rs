@@ -247,6 +247,12 @@ impl Conversation {
                 }
                 return LegLayout { leg, hears, play };
             }
+            Wait::Parked => {
+                return LegLayout {
+                    play: Some(Self::hold_music(c)),
+                    ..silent
+                };
+            }
             Wait::OwnDevice { .. } | Wait::Reservation(_) => return silent,
             Wait::Flow => {
                 return LegLayout {
