@@ -29,10 +29,10 @@ impl Journal {
             .ok()
     }
 
-    /// The conversations that have been appended to after a position, oldest first, as 32 hexadecimal digits.
+    /// The conversations that began after a position, oldest first, as 32 hexadecimal digits.
     pub fn conversations_after(&self, position: i64) -> Vec<String> {
-        let all = "SELECT lower(hex(conversation)) FROM journal WHERE position > ? GROUP BY conversation \
-                   ORDER BY min(position)";
+        // By their first facts: what is told late of an earlier one does not make it another.
+        let all = "SELECT lower(hex(conversation)) FROM journal WHERE position > ? AND seq = 1 ORDER BY position";
         let mut statement = self.0.prepare(all).expect("the journal's table");
         let found = statement.query_map([position], |r| r.get(0)).expect("a query");
         found.map(|id| id.expect("a text")).collect()
