@@ -24,6 +24,12 @@ pub(crate) struct View {
     /// Id of the trunk for emergency calls.
     emergency: Option<String>,
     emergency_numbers: Vec<String>,
+    /// Country whose tones callers hear; none for that of the installation.
+    tones: Option<String>,
+    /// Why a call failed is told by a busy or congestion tone instead of words.
+    failure_tones: bool,
+    /// Prompt for parties on hold; none for the shipped music.
+    hold_music: Option<String>,
     disabled: bool,
 }
 
@@ -41,6 +47,9 @@ impl View {
             domain: t.domain.clone(),
             emergency: t.emergency.map(|t| t.to_string()),
             emergency_numbers: t.emergency_numbers.clone(),
+            tones: t.sounds.tones.clone(),
+            failure_tones: t.sounds.failure_tones,
+            hold_music: t.sounds.hold_music.clone(),
             disabled: t.disabled,
         }
     }
@@ -63,6 +72,11 @@ pub(crate) struct Change {
     emergency: Option<String>,
     /// Empty for the usual ones.
     emergency_numbers: Option<Vec<String>>,
+    /// Two letters (ISO 3166-1); empty for the installation's.
+    tones: Option<String>,
+    failure_tones: Option<bool>,
+    /// A prompt's name; empty for the shipped music.
+    hold_music: Option<String>,
     disabled: Option<bool>,
 }
 
@@ -115,6 +129,26 @@ impl Change {
                 ));
             }
             t.emergency_numbers = numbers;
+        }
+        if let Some(text) = self.tones {
+            let letters = text.len() == 2 && text.bytes().all(|b| b.is_ascii_alphabetic());
+            if !letters && !text.is_empty() {
+                return Err(Problem::parameter(
+                    "tones",
+                    "tones is a country's two letters, such as CN, or empty",
+                ));
+            }
+            t.sounds.tones = letters.then(|| text.to_ascii_uppercase());
+        }
+        t.sounds.failure_tones = self.failure_tones.unwrap_or(t.sounds.failure_tones);
+        if let Some(name) = self.hold_music {
+            if name.chars().count() > 128 {
+                return Err(Problem::parameter(
+                    "hold_music",
+                    "hold_music is the name of a prompt, or empty",
+                ));
+            }
+            t.sounds.hold_music = (!name.is_empty()).then_some(name);
         }
         t.disabled = self.disabled.unwrap_or(t.disabled);
         Ok(())

@@ -86,12 +86,16 @@ async fn a_tenant_has_a_domain_of_its_own_a_cap_and_an_emergency_trunk() {
         .await;
     let change = json!({
         "domain": "Acme.Example", "max_daily_spend": 50_000, "zone_minutes": 60, "emergency": "lab",
-        "emergency_numbers": ["112"],
+        "emergency_numbers": ["112"], "tones": "gb", "failure_tones": true, "hold_music": "waltz",
     });
     let (status, tenant) = h.ask(Method::PATCH, "/tenants/acme", change).await;
     assert_eq!(status, 200, "{tenant}");
     assert_eq!(tenant["domain"], "acme.example");
     assert_eq!(tenant["max_daily_spend"], 50_000);
+    assert_eq!(
+        (&tenant["tones"], &tenant["failure_tones"], &tenant["hold_music"]),
+        (&json!("GB"), &json!(true), &json!("waltz"))
+    );
     assert_eq!(tenant["emergency"], h.get("/trunks/lab").await["id"]);
     let config = h.store.snapshot();
     assert_eq!(config.tenant_by_domain("ACME.example").unwrap().name, "acme");
@@ -102,6 +106,7 @@ async fn a_tenant_has_a_domain_of_its_own_a_cap_and_an_emergency_trunk() {
         (json!({ "domain": "192.0.2.1" }), 400, json!("domain")),
         (json!({ "emergency_numbers": ["11a"] }), 400, json!("emergency_numbers")),
         (json!({ "emergency": "none" }), 404, Value::Null),
+        (json!({ "tones": "Britain" }), 400, json!("tones")),
         (json!({ "zone_minutes": 900 }), 400, json!("zone_minutes")),
     ] {
         let (got, answer) = h.ask(Method::PATCH, "/tenants/acme", change).await;

@@ -43,6 +43,8 @@ pub struct BadSound {
 
 /// Memory for decoded prompts, about two hours of them; beyond it the cache starts anew.
 const MAX_DECODED_BYTES: usize = 256 << 20;
+/// How long a tone tells that a call failed: 6 s.
+const FAILURE_SAMPLES: usize = 6 * 8000;
 /// A decoded sample: linear, A-law and µ-law.
 const BYTES_A_SAMPLE: usize = 4;
 
@@ -102,6 +104,17 @@ impl SoundLibrary {
         Ok(self)
     }
 
+    /// Adds units that an engine has said, given as (language, unit, 8 kHz samples).
+    pub fn with_spoken_units(
+        mut self,
+        said: impl IntoIterator<Item = (Language, &'static str, Vec<i16>)>,
+    ) -> SoundLibrary {
+        for (language, unit, samples) in said {
+            self.units.add(language, unit, &Sound::from_samples(samples));
+        }
+        self
+    }
+
     /// What [`spoken`](strowger_core::spoken) made of a text, as one sound. Takes about a millisecond for each ten
     /// seconds of sound that was not asked for lately, and waits for nothing.
     ///
@@ -114,8 +127,16 @@ impl SoundLibrary {
     /// The sound that a name means in an application.
     pub fn find(&self, tenant: TenantId, application: ApplicationId, wanted: &Wanted) -> Option<SoundRef> {
         match wanted {
-            Wanted::Tone(Tone::Ringback) => Some(SoundRef::Tone(tone::Cadence::ringback(&self.country))),
-            Wanted::Builtin(builtin) => self.shipped.get(builtin.file()).cloned().map(SoundRef::Sound),
+            Wanted::Tone(Tone::Ringback) => {
+                let config = self.store.snapshot();
+                let own = config.tenant(tenant).and_then(|t| t.sounds.tones.as_deref());
+                Some(SoundRef::Tone(tone::Cadence::ringback(own.unwrap_or(&self.country))))
+            }
+            Wanted::Builtin(builtin) => {
+                let own = self.own(tenant, application, *builtin);
+                own.or_else(|| self.shipped.get(builtin.file()).cloned())
+                    .map(SoundRef::Sound)
+            }
             Wanted::Prompt(name) => self.prompt(tenant, application, name).map(SoundRef::Sound),
             Wanted::Spoken(spoken) => {
                 let pieces = spoken.pieces().ok()?;
@@ -127,31 +148,64 @@ impl SoundLibrary {
         }
     }
 
-    fn prompt(&self, tenant: TenantId, application: ApplicationId, name: &str) -> Option<Arc<Sound>> {
+    /// What a tenant has in place of a shipped sound.
+    fn own(&self, tenant: TenantId, application: ApplicationId, builtin: Builtin) -> Option<Arc<Sound>> {
         let config = self.store.snapshot();
-        let prompt = config
-            .prompt(tenant, application, name)
-            .filter(|p| p.state == PromptState::Ready)?;
-        if let Some(sound) = self
-            .decoded
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .sounds
-            .get(&prompt.checksum)
-        {
-            return Some(sound.clone());
-        }
-        // Names in the table never hold separators; this is the second lock on the same door.
-        let file = std::path::Path::new(&prompt.file).file_name()?;
-        let bytes = std::fs::read(self.prompts.join(file)).ok()?;
-        let sound = Arc::new(Sound::from_wav(&bytes).ok()?);
+        let own = &config.tenant(tenant)?.sounds;
+        let busy = match builtin {
+            Builtin::HoldMusic => return self.prompt(tenant, application, own.hold_music.as_deref()?),
+            Builtin::LastMinute => return None,
+            Builtin::Busy | Builtin::NoAnswer => true,
+            Builtin::Unreachable | Builtin::Invalid | Builtin::Failed => false,
+        };
+        let country = own.tones.as_deref().unwrap_or(&self.country);
+        own.failure_tones.then(|| self.failure_tone(country, busy))
+    }
+
+    /// A failure's tone, for as long as one listens to it.
+    fn failure_tone(&self, country: &str, busy: bool) -> Arc<Sound> {
+        let (name, cadence) = if busy {
+            ("busy", tone::Cadence::busy(country))
+        } else {
+            ("congestion", tone::Cadence::congestion(country))
+        };
+        // No checksum has a blank.
+        let key = format!("{name} {country}");
+        self.known(&key).unwrap_or_else(|| {
+            let mut samples = vec![0; FAILURE_SAMPLES];
+            tone::ToneGenerator::new(cadence).fill(&mut samples);
+            self.keep(key, Arc::new(Sound::from_samples(samples)))
+        })
+    }
+
+    fn known(&self, key: &str) -> Option<Arc<Sound>> {
+        let decoded = self.decoded.read().unwrap_or_else(PoisonError::into_inner);
+        decoded.sounds.get(key).cloned()
+    }
+
+    fn keep(&self, key: String, sound: Arc<Sound>) -> Arc<Sound> {
         let mut decoded = self.decoded.write().unwrap_or_else(PoisonError::into_inner);
         let size = sound.pcm().len() * BYTES_A_SAMPLE;
         if decoded.bytes + size > MAX_DECODED_BYTES {
             *decoded = Decoded::default();
         }
         decoded.bytes += size;
-        decoded.sounds.insert(prompt.checksum.clone(), sound.clone());
-        Some(sound)
+        decoded.sounds.insert(key, sound.clone());
+        sound
+    }
+
+    fn prompt(&self, tenant: TenantId, application: ApplicationId, name: &str) -> Option<Arc<Sound>> {
+        let config = self.store.snapshot();
+        let prompt = config
+            .prompt(tenant, application, name)
+            .filter(|p| p.state == PromptState::Ready)?;
+        if let Some(sound) = self.known(&prompt.checksum) {
+            return Some(sound);
+        }
+        // Names in the table never hold separators; this is the second lock on the same door.
+        let file = std::path::Path::new(&prompt.file).file_name()?;
+        let bytes = std::fs::read(self.prompts.join(file)).ok()?;
+        let sound = Arc::new(Sound::from_wav(&bytes).ok()?);
+        Some(self.keep(prompt.checksum.clone(), sound))
     }
 }

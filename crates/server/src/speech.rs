@@ -12,12 +12,15 @@ use strowger_speech::import::Limits;
 use strowger_speech::recognition::{Connector, EngineSettings};
 use strowger_speech::synthesis::{Espeak, HttpEngine, HttpSettings, Synthesiser, TextToSpeech};
 
-/// Opens what is configured; the folder holds the cache of what was said.
+fn failed(e: &dyn std::fmt::Display) -> StartError {
+    StartError::Speech(e.to_string())
+}
+
+/// Opens the engine that speaks, if one is configured; the folder holds the cache of what was said.
 ///
 /// # Errors
 /// [`StartError::Speech`]: an engine that cannot work as it is configured.
-pub async fn open(config: &Config, switch: &Arc<Switch>, folder: PathBuf) -> Result<Speech, StartError> {
-    let failed = |e: &dyn std::fmt::Display| StartError::Speech(e.to_string());
+pub async fn synthesiser(config: &Config, folder: PathBuf) -> Result<Option<Synthesiser>, StartError> {
     let synthesis = &config.speech.synthesis;
     let engine: Option<Arc<dyn TextToSpeech>> = match synthesis.engine {
         SynthesisEngine::None => None,
@@ -39,10 +42,21 @@ pub async fn open(config: &Config, switch: &Arc<Switch>, folder: PathBuf) -> Res
             Some(Arc::new(engine.map_err(|e| failed(&e))?))
         }
     };
-    let synthesiser = engine
+    engine
         .map(|engine| Synthesiser::open(engine, folder, synthesis.cache_bytes))
         .transpose()
-        .map_err(|e| failed(&format!("the cache of synthesised speech: {e}")))?;
+        .map_err(|e| failed(&format!("the cache of synthesised speech: {e}")))
+}
+
+/// Opens the engine that listens, if one is configured, beside the one that speaks.
+///
+/// # Errors
+/// [`StartError::Speech`]: an engine that cannot work as it is configured.
+pub async fn open(
+    config: &Config,
+    switch: &Arc<Switch>,
+    synthesiser: Option<Synthesiser>,
+) -> Result<Speech, StartError> {
     let recognition = &config.speech.recognition;
     let connector = recognition.url.as_ref().map(|url| {
         Connector::new(EngineSettings {

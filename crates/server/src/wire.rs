@@ -33,6 +33,7 @@ use strowger_runtime::{
     clock, health, recovery,
 };
 use strowger_sip::{Endpoint, EndpointHandle};
+use strowger_speech::synthesis::Synthesiser;
 use strowger_store::{MasterKey, Store, StoreConfig};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
@@ -127,7 +128,8 @@ pub async fn start(config: &Config, data: DataFolder) -> Result<Running, StartEr
     let prompts = data.sub("prompts")?;
     let recordings = data.recordings(config)?;
     let blobs = Arc::new(Blobs::open(recordings.clone(), config.recording.target())?);
-    let sounds = library(config, &store, prompts.clone())?;
+    let synthesiser = speech::synthesiser(config, data.sub("speech")?).await?;
+    let sounds = library(config, &store, prompts.clone(), synthesiser.as_ref()).await?;
     let all: [Arc<dyn Projector>; 2] = [
         Arc::new(voicepaas::VoicePaasProjector),
         Arc::new(voicepaas::NoticeProjector),
@@ -184,7 +186,7 @@ pub async fn start(config: &Config, data: DataFolder) -> Result<Running, StartEr
     switch.open_desks();
 
     let (stop, stopped) = watch::channel(false);
-    let speech = speech::open(config, &switch, data.sub("speech")?).await?;
+    let speech = speech::open(config, &switch, synthesiser).await?;
     let api = api_of(config, &switch, &store, (prompts, blobs), speech);
     api.prepare().await.map_err(|p| StartError::Identity(p.to_string()))?;
     // Readiness is told over HTTP, so the socket of the operators comes first.
@@ -223,7 +225,12 @@ fn open_store(config: &Config, data: &DataFolder) -> Result<Store, StartError> {
     Ok(Store::open(settings)?)
 }
 
-fn library(config: &Config, store: &Store, prompts: PathBuf) -> Result<SoundLibrary, StartError> {
+async fn library(
+    config: &Config,
+    store: &Store,
+    prompts: PathBuf,
+    synthesiser: Option<&Synthesiser>,
+) -> Result<SoundLibrary, StartError> {
     let mut shipped = Vec::new();
     for builtin in Builtin::ALL {
         let sound = match builtin {
@@ -240,11 +247,18 @@ fn library(config: &Config, store: &Store, prompts: PathBuf) -> Result<SoundLibr
             .map_err(|e| StartError::Sound(format!("{}: {e}", sound.file(config.sounds.language))))?;
         shipped.push((builtin.file(), wav.into_owned()));
     }
-    let units = sounds::units::load(config.sounds.folder.as_deref())
+    let (units, missing) = sounds::units::load(config.sounds.folder.as_deref(), config.sounds.missing_units)
         .map_err(|(path, e)| StartError::Sound(format!("{path}: {e}")))?;
+    let said = match synthesiser {
+        Some(engine) => sounds::units::say(engine, &missing)
+            .await
+            .map_err(|(unit, e)| StartError::Sound(format!("{unit} has no recording and cannot be spoken: {e}")))?,
+        None => Vec::new(),
+    };
     SoundLibrary::new(store.clone(), prompts, &shipped)
         .map(|library| library.with_tones_of(&config.sounds.tones))
         .and_then(|library| library.with_units(units))
+        .map(|library| library.with_spoken_units(said))
         .map_err(|e| StartError::Sound(e.to_string()))
 }
 

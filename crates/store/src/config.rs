@@ -80,8 +80,22 @@ pub struct Tenant {
     pub emergency: Option<TrunkId>,
     /// Its emergency numbers as they are dialled, in place of [`strowger_core::routing::EMERGENCY`]; empty for those.
     pub emergency_numbers: Vec<String>,
+    /// What its callers hear besides people and prompts.
+    pub sounds: TenantSounds,
     /// Out of service by hand.
     pub disabled: bool,
+}
+
+/// What the callers of a tenant hear besides people and prompts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TenantSounds {
+    /// Country (ISO 3166-1 alpha-2, capitals) whose tones are played; `None` for that of the installation.
+    pub tones: Option<String>,
+    /// Why a call failed is told by a busy or congestion tone instead of words.
+    pub failure_tones: bool,
+    /// Prompt for parties on hold and in queues without music of their own; `None`, or one that is not ready, for the
+    /// shipped music.
+    pub hold_music: Option<String>,
 }
 
 impl Tenant {
@@ -108,6 +122,7 @@ impl Tenant {
             domain: None,
             emergency: None,
             emergency_numbers: Vec::new(),
+            sounds: TenantSounds::default(),
             disabled: false,
         }
     }

@@ -9,7 +9,7 @@ mod routing;
 mod trunk;
 
 use crate::config::{
-    Account, AddressRange, Application, DeviceEntry, Prompt, PromptState, Resource, Secret, Tenant, Token,
+    Account, AddressRange, Application, DeviceEntry, Prompt, PromptState, Resource, Secret, Tenant, TenantSounds, Token,
 };
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
@@ -91,6 +91,12 @@ struct DiskTenant {
     emergency: Option<Id>,
     #[serde(default)]
     emergency_numbers: Vec<String>,
+    #[serde(default)]
+    tones: Option<String>,
+    #[serde(default)]
+    failure_tones: bool,
+    #[serde(default)]
+    hold_music: Option<String>,
     #[serde(default)]
     disabled: bool,
 }
@@ -378,6 +384,9 @@ fn to_disk(resource: &Resource) -> Disk {
             domain: t.domain.clone(),
             emergency: t.emergency.map(|t| Id(t.0)),
             emergency_numbers: t.emergency_numbers.clone(),
+            tones: t.sounds.tones.clone(),
+            failure_tones: t.sounds.failure_tones,
+            hold_music: t.sounds.hold_music.clone(),
             disabled: t.disabled,
         }),
         Resource::Account(a) => Disk::Account(DiskAccount {
@@ -480,6 +489,11 @@ fn from_disk(disk: Disk) -> Option<Resource> {
             domain: t.domain,
             emergency: t.emergency.map(|t| TrunkId(t.0)),
             emergency_numbers: t.emergency_numbers,
+            sounds: TenantSounds {
+                tones: t.tones,
+                failure_tones: t.failure_tones,
+                hold_music: t.hold_music,
+            },
             disabled: t.disabled,
         }),
         Disk::Account(a) => Resource::Account(Account {

@@ -67,6 +67,7 @@ pub struct Id {
 
 /// `tenant`.
 #[derive(Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "one is made for each run of the command")]
 pub enum Tenant {
     /// List them
     #[command(after_help = "Example:\n  strowger tenant list")]
@@ -112,6 +113,15 @@ pub enum Tenant {
         /// An emergency number, instead of the usual ones; replaces the list
         #[arg(long = "emergency-number", value_name = "NUMBER")]
         emergency_numbers: Option<Vec<String>>,
+        /// Country whose ringing, busy and congestion tones are played, such as GB; empty for the installation's
+        #[arg(long, value_name = "COUNTRY")]
+        tones: Option<String>,
+        /// Tell why a call failed by a tone instead of words
+        #[arg(long, value_name = "BOOL")]
+        failure_tones: Option<bool>,
+        /// Prompt for parties on hold; empty for the shipped music
+        #[arg(long, value_name = "PROMPT")]
+        hold_music: Option<String>,
     },
     /// Erase it: its key is destroyed, and nothing of it can ever be read again
     #[command(after_help = "Example:\n  strowger tenant erase acme --yes")]
@@ -150,6 +160,9 @@ impl Tenant {
                 domain,
                 emergency_trunk,
                 emergency_numbers,
+                tones,
+                failure_tones,
+                hold_music,
             } => send(
                 "PATCH",
                 format!("/tenants/{}", escape(&tenant)),
@@ -158,6 +171,7 @@ impl Tenant {
                     "max_conversations": max_conversations, "max_rate": max_rate,
                     "max_daily_spend": max_daily_spend, "zone_minutes": zone_minutes, "domain": domain,
                     "emergency": emergency_trunk, "emergency_numbers": emergency_numbers,
+                    "tones": tones, "failure_tones": failure_tones, "hold_music": hold_music,
                 }),
                 View::Card,
             ),

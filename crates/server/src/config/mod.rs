@@ -14,8 +14,8 @@ pub use reader::{Problem, nearest, parse_duration, show_duration};
 pub use recording::{Bucket, Recording, RecordingStore};
 pub use signalling::{ClientCertificates, Dns, Guard, Hep, Interface, Ladder, Sip};
 pub use slices::{
-    Durability, Http, Keys, Language, Limits, Log, LogFormat, MasterKeySource, Media, Prompts, Push, Routing, Server,
-    Sounds, Storage, parse_ports, read_master_key_environment, read_master_key_file,
+    Durability, Http, Keys, Language, Limits, Log, LogFormat, MasterKeySource, Media, MissingUnits, Prompts, Push,
+    Routing, Server, Sounds, Storage, parse_ports, read_master_key_environment, read_master_key_file,
 };
 pub use speech::{Recognition, Speech, Synthesis, SynthesisEngine};
 pub use turn::Turn;
@@ -142,6 +142,12 @@ fn check_together(config: &Config, root: &Section<'_>) {
                 "the range contains the SIP port {}; choose another range",
                 config.sip.port
             ),
+        );
+    }
+    if config.sounds.missing_units == MissingUnits::Spoken && config.speech.synthesis.engine == SynthesisEngine::None {
+        root.section("sounds").problem(
+            "missing_units",
+            "\"spoken\" needs an engine; set speech.synthesis.engine".to_owned(),
         );
     }
     let http = config.http.listen;

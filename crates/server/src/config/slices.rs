@@ -386,6 +386,17 @@ pub struct Sounds {
     pub language: Language,
     /// Country (ISO 3166-1 alpha-2) whose supervisory tones are played.
     pub tones: String,
+    /// Where spoken units come from that the folder does not have.
+    pub missing_units: MissingUnits,
+}
+
+/// Where spoken units come from that the folder of recordings does not have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MissingUnits {
+    /// From the binary.
+    Shipped,
+    /// The engine of `[speech.synthesis]` says them.
+    Spoken,
 }
 
 /// Two letters, capitals.
@@ -404,6 +415,11 @@ impl Sounds {
                 "CN".to_owned(),
                 "a country's two letters, such as \"CN\"",
                 country,
+            ),
+            missing_units: s.choice(
+                "missing_units",
+                MissingUnits::Shipped,
+                &[("shipped", MissingUnits::Shipped), ("spoken", MissingUnits::Spoken)],
             ),
         };
         s.close();

@@ -1,9 +1,11 @@
 //! The recorded units that dates, money, numbers and digits are made of. They are built into the binary, and the folder of
-//! the configuration replaces them file by file.
+//! the configuration replaces them file by file; what is missing then may be said by the engine that speaks texts.
 
+use crate::config::MissingUnits;
 use std::borrow::Cow;
 use std::path::Path;
-use strowger_core::spoken::{Language, units};
+use strowger_core::spoken::{Language, UnitText, units};
+use strowger_speech::synthesis::{SynthesisError, Synthesiser, Utterance};
 
 macro_rules! shipped {
     ($language:literal: $($unit:literal)+) => {
@@ -43,24 +45,65 @@ fn shipped(language: Language, unit: &str) -> Option<&'static [u8]> {
 /// A recording with its language and its unit.
 pub type Unit = (Language, &'static str, Cow<'static, [u8]>);
 
-/// Every unit of both languages: the operator's file if `folder` has one, else the shipped one.
+/// A unit that nobody has recorded.
+pub type Missing = (Language, UnitText);
+
+/// Every unit of both languages: the operator's file if `folder` has one, else the shipped one if that is wanted. What has
+/// no recording then.
 ///
 /// # Errors
 /// The path of a file that is there and cannot be read, and why.
-pub fn load(folder: Option<&Path>) -> Result<Vec<Unit>, (String, std::io::Error)> {
-    let mut out = Vec::new();
+pub fn load(
+    folder: Option<&Path>,
+    else_from: MissingUnits,
+) -> Result<(Vec<Unit>, Vec<Missing>), (String, std::io::Error)> {
+    let (mut out, mut missing) = (Vec::new(), Vec::new());
     for language in Language::ALL {
         for unit in units(language) {
             let path = format!("{}/units/{}.wav", language.code(), unit.unit);
             let file = match folder.map(|f| std::fs::read(f.join(&path))) {
                 Some(Ok(bytes)) => Some(Cow::Owned(bytes)),
                 Some(Err(e)) if e.kind() != std::io::ErrorKind::NotFound => return Err((path, e)),
+                _ if else_from == MissingUnits::Spoken => None,
                 _ => shipped(language, unit.unit).map(Cow::Borrowed),
             };
-            out.extend(file.map(|file| (language, unit.unit, file)));
+            match file {
+                Some(file) => out.push((language, unit.unit, file)),
+                None => missing.push((language, *unit)),
+            }
         }
     }
+    Ok((out, missing))
+}
+
+/// A unit that an engine has said, as samples.
+pub type Spoken = (Language, &'static str, Vec<i16>);
+
+/// Quieter samples at either end of what an engine says are silence.
+const SILENCE: u16 = 100;
+
+/// Has the engine say units, one after another; what it said at an earlier start comes from its cache.
+///
+/// # Errors
+/// The unit that it could not say, and why.
+pub async fn say(engine: &Synthesiser, missing: &[Missing]) -> Result<Vec<Spoken>, (String, SynthesisError)> {
+    let mut out = Vec::new();
+    for (language, unit) in missing {
+        let named = |e| (format!("{}/units/{}", language.code(), unit.unit), e);
+        let utterance = Utterance::new(unit.text, *language, None).map_err(named)?;
+        let samples = engine.speak(&utterance).await.map_err(named)?;
+        out.push((*language, unit.unit, trimmed(&samples).to_vec()));
+    }
     Ok(out)
+}
+
+/// Without the silence at both ends, which would be heard as a gap between two units.
+fn trimmed(samples: &[i16]) -> &[i16] {
+    let loud = |s: &i16| s.unsigned_abs() > SILENCE;
+    match (samples.iter().position(loud), samples.iter().rposition(loud)) {
+        (Some(from), Some(to)) => &samples[from..=to],
+        _ => &[],
+    }
 }
 
 #[cfg(test)]
@@ -107,7 +150,12 @@ mod tests {
         let any = shipped(Language::Chinese, "0").unwrap();
         let builtins = strowger_core::call::Builtin::ALL.map(|b| (b.file(), any.to_vec()));
         let library = SoundLibrary::new(store, data.path().into(), &builtins).unwrap();
-        (data, library.with_units(load(folder).unwrap()).unwrap())
+        (
+            data,
+            library
+                .with_units(load(folder, MissingUnits::Shipped).unwrap().0)
+                .unwrap(),
+        )
     }
 
     /// The steepest step between two samples.
@@ -178,13 +226,84 @@ mod tests {
         assert!(length("2") < 800);
     }
 
+    /// Says everything as half a second of a tone between two silences; a hash never.
+    struct Teller;
+
+    impl strowger_speech::synthesis::TextToSpeech for Teller {
+        fn identity(&self) -> String {
+            "teller".to_owned()
+        }
+
+        fn speak<'a>(&'a self, utterance: &'a Utterance) -> strowger_speech::synthesis::Speaking<'a> {
+            let fails = utterance.text() == "井";
+            Box::pin(async move {
+                if fails {
+                    return Err(SynthesisError::Failed {
+                        engine: self.identity(),
+                        why: "out of order".to_owned(),
+                    });
+                }
+                let mut file = wav::header(1, 8000, 16_000).to_vec();
+                let tone = |i: i16| {
+                    if (2000..6000).contains(&i) {
+                        i % 16 * 500 - 4000
+                    } else {
+                        0
+                    }
+                };
+                file.extend((0..8000i16).flat_map(|i| tone(i).to_le_bytes()));
+                Ok(file)
+            })
+        }
+    }
+
+    #[tokio::test]
+    async fn units_that_nobody_recorded_are_said_once_and_without_their_silence() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(folder.path().join("en/units")).unwrap();
+        std::fs::write(
+            folder.path().join("en/units/1.wav"),
+            shipped(Language::English, "1").unwrap(),
+        )
+        .unwrap();
+        let (recorded, missing) = load(Some(folder.path()), MissingUnits::Spoken).unwrap();
+        assert_eq!(recorded.len(), 1);
+        let all: usize = Language::ALL.iter().map(|l| units(*l).len()).sum();
+        assert_eq!(missing.len(), all - 1);
+        let cache = tempfile::tempdir().unwrap();
+        let engine = Synthesiser::open(std::sync::Arc::new(Teller), cache.path().into(), 1 << 24).unwrap();
+        let english: Vec<Missing> = missing.iter().filter(|m| m.0 == Language::English).copied().collect();
+        let said = say(&engine, &english).await.unwrap();
+        // Two pairs of units have the same words.
+        let asked = engine.stats();
+        assert_eq!(
+            (said.len(), asked.said + asked.cached),
+            (english.len(), english.len() as u64)
+        );
+        let again = say(&engine, &english).await.unwrap();
+        assert_eq!((again, engine.stats().said), (said.clone(), asked.said));
+        let (_data, library) = library(Some(folder.path()));
+        let library = library.with_spoken_units(said);
+        let two = library.compose(Language::English, &[Piece::Unit("2")]).unwrap();
+        assert!((495..=500).contains(&two.millis()), "{} ms", two.millis());
+        let one = library.compose(Language::English, &[Piece::Unit("1")]).unwrap();
+        assert_ne!(one.millis(), two.millis(), "a recording goes before");
+        let (unit, why) = say(&engine, &missing).await.unwrap_err();
+        assert!(
+            unit == "zh/units/hash" && why.to_string().contains("out of order"),
+            "{unit}: {why}"
+        );
+    }
+
     #[test]
     fn a_file_that_is_no_sound_is_named_at_start() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(folder.path().join("zh/units")).unwrap();
         std::fs::write(folder.path().join("zh/units/10000.wav"), b"no sound").unwrap();
         let (_data, library) = library(None);
-        let error = library.with_units(load(Some(folder.path())).unwrap()).err();
+        let error = library
+            .with_units(load(Some(folder.path()), MissingUnits::Shipped).unwrap().0)
+            .err();
         assert!(error.unwrap().to_string().contains("zh/units/10000"));
     }
 }
