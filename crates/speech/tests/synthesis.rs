@@ -71,6 +71,11 @@ async fn espeak_speaks_both_languages_and_only_once() {
     assert_eq!(first, again);
     let chinese = Utterance::new("您好，再见", Language::Chinese, None).unwrap();
     let chinese = synthesiser.speak(&chinese).await.unwrap();
+    // Characters are read as what they say, and not letter by letter.
+    let written = Utterance::new("nin2 hao3", Language::Chinese, Some("cmn-latn-pinyin")).unwrap();
+    let characters = Utterance::new("您好", Language::Chinese, None).unwrap();
+    let (written, characters) = (synthesiser.speak(&written).await, synthesiser.speak(&characters).await);
+    assert_eq!(written.unwrap().len(), characters.unwrap().len());
     for samples in [&first, &chinese] {
         assert!((400..4000).contains(&(samples.len() / 8)), "{} samples", samples.len());
         assert!(samples.iter().any(|s| s.unsigned_abs() > 3000));
@@ -82,7 +87,7 @@ async fn espeak_speaks_both_languages_and_only_once() {
     let error = synthesiser.speak(&unknown).await.map(|s| s.len()).unwrap_err();
     assert!(matches!(error, SynthesisError::Failed { .. }), "{error}");
     let stats = SynthesisStats {
-        said: 3,
+        said: 5,
         cached: 1,
         failed: 1,
     };

@@ -69,7 +69,8 @@ impl Espeak {
 
     async fn run(&self, utterance: &Utterance) -> Result<Vec<u8>, SynthesisError> {
         let voice = utterance.voice().unwrap_or(match utterance.language() {
-            Language::Chinese => "cmn",
+            // Not `cmn`: it turns characters into Latin letters and reads those as English.
+            Language::Chinese => "cmn-latn-pinyin",
             Language::English => "en-gb",
         });
         // The text goes in by the standard input: no shell and no option can be made of it.
