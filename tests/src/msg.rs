@@ -118,13 +118,18 @@ impl Message {
 }
 
 /// Adds the body, and the headers that describe it.
-pub fn finish(mut head: String, sdp: Option<&str>) -> String {
-    match sdp {
-        Some(sdp) => {
+pub fn finish(head: String, sdp: Option<&str>) -> String {
+    finish_with(head, sdp.map(|sdp| ("application/sdp", sdp)))
+}
+
+/// The same with a body of any type.
+pub fn finish_with(mut head: String, body: Option<(&str, &str)>) -> String {
+    match body {
+        Some((kind, body)) => {
             let _ = write!(
                 head,
-                "Content-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{sdp}",
-                sdp.len()
+                "Content-Type: {kind}\r\nContent-Length: {}\r\n\r\n{body}",
+                body.len()
             );
         }
         None => head.push_str("Content-Length: 0\r\n\r\n"),

@@ -2,7 +2,7 @@
 //! hears.
 
 use crate::line::{EVENT_PT, Line};
-use crate::msg::{Message, finish, parameter, uri_of, user_of};
+use crate::msg::{Message, finish, finish_with, parameter, uri_of, user_of};
 use crate::wait;
 use std::collections::HashMap;
 use std::net::{SocketAddr, UdpSocket};
@@ -79,6 +79,8 @@ struct Inner {
     changed: Condvar,
     stop: AtomicBool,
     minted: AtomicU32,
+    /// It describes no telephone events.
+    plain: AtomicBool,
 }
 
 /// A telephone with one address and any number of calls. Its thread ends when it is dropped.
@@ -106,6 +108,7 @@ impl Party {
             changed: Condvar::new(),
             stop: AtomicBool::new(false),
             minted: AtomicU32::new(1),
+            plain: AtomicBool::new(false),
         });
         let shared = Arc::clone(&inner);
         std::thread::spawn(move || shared.run());
@@ -120,6 +123,11 @@ impl Party {
     /// From now on it answers nothing at all.
     pub fn be_silent(&self) {
         self.0.state().silent = true;
+    }
+
+    /// From now on it describes no telephone events: its keys are tones, or INFO.
+    pub fn has_no_events(&self) {
+        self.0.plain.store(true, Ordering::Relaxed);
     }
 
     /// OPTIONS that it has answered so far.
@@ -225,9 +233,15 @@ impl Inner {
         let port = line.port();
         let first = if line.law() == Law::A { "8 PCMA" } else { "0 PCMU" };
         let pt = &first[..1];
+        let (more, events) = if !self.plain.load(Ordering::Relaxed) {
+            let events = format!("a=rtpmap:{EVENT_PT} telephone-event/8000\r\na=fmtp:{EVENT_PT} 0-15\r\n");
+            (format!(" {EVENT_PT}"), events)
+        } else {
+            (String::new(), String::new())
+        };
         format!(
-            "v=0\r\no=party {port} {} IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio {port} RTP/AVP {pt} {EVENT_PT}\r\n\
-             a=rtpmap:{first}/8000\r\na=rtpmap:{EVENT_PT} telephone-event/8000\r\na=fmtp:{EVENT_PT} 0-15\r\na=ptime:20\r\na={direction}\r\n",
+            "v=0\r\no=party {port} {} IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio {port} RTP/AVP {pt}{more}\r\n\
+             a=rtpmap:{first}/8000\r\n{events}a=ptime:20\r\na={direction}\r\n",
             self.minted.fetch_add(1, Ordering::Relaxed)
         )
     }
@@ -473,6 +487,12 @@ impl Call {
     }
 
     fn inside(&self, method: &str, extra: &str, direction: Option<&str>) {
+        self.request(method, extra, |inner, leg| {
+            Some(("application/sdp", inner.sdp(&leg.line, direction?)))
+        });
+    }
+
+    fn request(&self, method: &str, extra: &str, body: impl FnOnce(&Inner, &Leg) -> Option<(&'static str, String)>) {
         let (text, to) = self.with(|inner, leg| {
             leg.cseq += 1;
             let n = inner.minted.fetch_add(1, Ordering::Relaxed);
@@ -490,10 +510,17 @@ impl Call {
                 leg.cseq,
                 inner.contact()
             );
-            let sdp = direction.map(|d| inner.sdp(&leg.line, d));
-            (finish(head, sdp.as_deref()), host_of(&leg.target))
+            let body = body(inner, leg);
+            let body = body.as_ref().map(|(kind, body)| (*kind, body.as_str()));
+            (finish_with(head, body), host_of(&leg.target))
         });
         self.inner.send(&text, to);
+    }
+
+    /// Reports a key by INFO with `application/dtmf-relay`.
+    pub fn info(&self, key: char) {
+        let body = format!("Signal={key}\r\nDuration=160\r\n");
+        self.request("INFO", "", |_, _| Some(("application/dtmf-relay", body)));
     }
 
     /// Sends a BYE.

@@ -6,6 +6,8 @@ use std::net::{SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use strowger_media_core::FRAME;
+use strowger_media_core::dtmf_tone::DtmfTones;
 use strowger_media_core::g711::Law;
 use strowger_tests::bed::{Bed, CALLEE, CALLEE_CLI, PUSHED};
 use strowger_tests::party::{Call, Ended, Party, SOON};
@@ -153,6 +155,46 @@ fn the_finish_key_stops_the_item_and_plays_the_last_voice() {
     assert_eq!(last.len(), 1, "{last:?}");
     assert!((420..=600).contains(&last[0].1), "heard in full: {last:?}");
     assert_eq!(scene.result(&call)["inputkey"], "1");
+}
+
+// accept: voice-paas 54
+#[test]
+fn a_key_is_one_however_the_telephone_reports_it() {
+    for (n, way) in ["event", "info", "tones"].into_iter().enumerate() {
+        let scene = Scene::start(Law::A);
+        if n > 0 {
+            scene.callee.has_no_events();
+        }
+        scene.bed.prompt("long", SECOND, 20_000);
+        let call = scene.notice(&json!({
+            "contents": [{"type": "voice", "content": "long"}], "finishkey": "5", "finishvoice": "finish",
+        }));
+        let phone = scene.callee.first_call();
+        phone.answer();
+        let line = phone.line();
+        wait::until("the item", SOON, Duration::from_millis(10), || {
+            line.hears(SECOND).then_some(())
+        });
+        // The wrong one first, then the right one.
+        for key in ["4", "5"] {
+            match way {
+                "event" => line.press(key),
+                "info" => phone.info(key.chars().next().expect("a key")),
+                _ => {
+                    let mut tones = DtmfTones::default();
+                    tones.push(key, 100);
+                    let mut frame = [0; FRAME];
+                    while tones.next(&mut frame) {
+                        line.say(&frame);
+                    }
+                }
+            }
+        }
+        let (ended, _) = phone.wait_end(SOON);
+        assert_eq!(ended, Ended::Bye, "{way}");
+        assert_eq!(spans(&line.heard(), FINISH).len(), 1, "{way}");
+        assert_eq!(scene.result(&call)["inputkey"], "5", "{way}");
+    }
 }
 
 // accept: voice-paas 93
