@@ -2,7 +2,7 @@
 
 use crate::server::port_block;
 use crate::{peers, wait};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -63,6 +63,52 @@ impl Coturn {
                 panic!("coturn ended with {status}:\n{}", read(&shown));
             }
             TcpStream::connect(address).is_ok().then_some(())
+        });
+        Coturn { child, folder, address }
+    }
+
+    /// As a STUN server alone, on an address of another network: the words before run it there.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub fn stun(launcher: &[String], address: Ipv4Addr) -> Coturn {
+        let folder = tempfile::Builder::new()
+            .prefix("strowger-stun-")
+            .tempdir()
+            .expect("a folder for coturn");
+        let address = SocketAddr::from((address, 3478));
+        let log = std::fs::File::create(folder.path().join("log")).expect("the folder takes a file");
+        let mut child = Command::new(&launcher[0])
+            .args(&launcher[1..])
+            .args([
+                "turnserver",
+                "-n",
+                "--stun-only",
+                "--no-auth",
+                "--no-cli",
+                "--no-tls",
+                "--no-dtls",
+                "--simple-log",
+            ])
+            .args([
+                "--log-file=stdout",
+                "--verbose",
+                &format!("--listening-ip={}", address.ip()),
+            ])
+            .arg(format!("--userdb={}", folder.path().join("users").display()))
+            .arg(format!("--pidfile={}", folder.path().join("pid").display()))
+            .current_dir(folder.path())
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("a second handle"))
+            .stderr(log)
+            .spawn()
+            .expect("coturn can be run");
+        let shown = folder.path().join("log");
+        wait::until("coturn to listen", STARTING, Duration::from_millis(20), || {
+            if let Ok(Some(status)) = child.try_wait() {
+                panic!("coturn ended with {status}:\n{}", read(&shown));
+            }
+            read(&shown).contains("IPv4. UDP listener opened").then_some(())
         });
         Coturn { child, folder, address }
     }

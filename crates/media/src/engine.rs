@@ -6,11 +6,12 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::thread::JoinHandle;
 
+use crate::advertised::Advertised;
 use crate::api::{CallKey, Command, Config, EventSink, MediaError, Metrics};
 use crate::ports::PortPool;
 use crate::queue::{Message, Queue};
 use crate::record::Recordings;
-use crate::secure::{Identity, LocalCandidate, LocalWebRtc, mint_credentials, mint_sources};
+use crate::secure::{Identity, LocalWebRtc, mint_credentials, mint_sources};
 use crate::shard::{Shard, ShardParts, SharedPort};
 use crate::sys;
 
@@ -25,9 +26,9 @@ pub struct Engine {
 struct Shared {
     queues: Vec<Arc<Queue>>,
     pool: Arc<PortPool>,
-    advertised: std::net::IpAddr,
-    /// Of the certificate of WebRTC legs, and the addresses of each shard; `None` if WebRTC is off.
-    webrtc: Option<(crate::secure::Fingerprint, Vec<Vec<LocalCandidate>>)>,
+    advertised: Arc<Advertised>,
+    /// Of the certificate of WebRTC legs, and the port of each shard; `None` if WebRTC is off.
+    webrtc: Option<(crate::secure::Fingerprint, Vec<SocketAddr>)>,
     full_ice: bool,
     silenced_ms: Arc<AtomicU64>,
 }
@@ -52,7 +53,8 @@ impl Engine {
             config.ready_pairs,
             config.quarantine,
         )?);
-        let ports = webrtc_ports(&config, count, &pool)?;
+        let advertised = Arc::new(Advertised::new(config.advertised));
+        let ports = webrtc_ports(&config, count, &pool, &advertised)?;
         let descriptors = sys::raise_descriptor_limit();
         let pairs = pool.metrics().total as u64;
         if descriptors < 2 * pairs + 256 {
@@ -69,10 +71,10 @@ impl Engine {
         let shared = Shared {
             queues: queues.map_err(io("create an eventfd"))?,
             pool,
-            advertised: config.advertised,
+            advertised,
             webrtc: ports.first().map(|first| {
-                let candidates = ports.iter().map(|p| p.candidates.clone()).collect();
-                (first.identity.fingerprint.clone(), candidates)
+                let locals = ports.iter().map(|p| p.local).collect();
+                (first.identity.fingerprint.clone(), locals)
             }),
             full_ice: config.full_ice,
             silenced_ms: recordings.silenced_counter(),
@@ -189,6 +191,12 @@ impl Handle {
         &self.shared.queues[self.shard(call)]
     }
 
+    /// Tells far sides this address from now on, in descriptions and candidates of legs that are opened, in place of the
+    /// configured one. Without effect where that is one of IPv6.
+    pub fn set_advertised(&self, address: std::net::Ipv4Addr) {
+        self.shared.advertised.set(address);
+    }
+
     /// Whether browsers can be connected.
     pub fn has_webrtc(&self) -> bool {
         self.shared.webrtc.is_some()
@@ -200,11 +208,14 @@ impl Handle {
     /// # Errors
     /// [`MediaError::WebRtcOff`], [`MediaError::Random`], [`MediaError::Overloaded`] or [`MediaError::Stopped`].
     pub fn open_webrtc(&self, call: CallKey, leg: u16) -> Result<LocalWebRtc, MediaError> {
-        let (fingerprint, candidates) = self.shared.webrtc.as_ref().ok_or(MediaError::WebRtcOff)?;
+        let (fingerprint, ports) = self.shared.webrtc.as_ref().ok_or(MediaError::WebRtcOff)?;
         let local = LocalWebRtc {
             credentials: mint_credentials().map_err(MediaError::Random)?,
             fingerprint: fingerprint.clone(),
-            candidates: candidates[self.shard(call)].clone(),
+            candidates: self
+                .shared
+                .advertised
+                .candidates(ports[self.shard(call)], self.shared.full_ice),
             lite: !self.shared.full_ice,
             video: mint_sources().map_err(MediaError::Random)?,
         };
@@ -222,7 +233,7 @@ impl Handle {
     /// [`MediaError::PortsExhausted`], [`MediaError::Overloaded`] or [`MediaError::Stopped`].
     pub fn open_leg(&self, call: CallKey, leg: u16) -> Result<SocketAddr, MediaError> {
         let pair = self.shared.pool.take()?;
-        let address = SocketAddr::new(self.shared.advertised, pair.port);
+        let address = SocketAddr::new(self.shared.advertised.get(), pair.port);
         match self.queue(call).push(call, Message::Open { leg, pair }) {
             Ok(()) => Ok(address),
             Err((error, message)) => {
@@ -267,7 +278,12 @@ impl Handle {
 }
 
 /// The ports of WebRTC, one a shard; none if it is off.
-fn webrtc_ports(config: &Config, shards: usize, pool: &PortPool) -> Result<Vec<SharedPort>, MediaError> {
+fn webrtc_ports(
+    config: &Config,
+    shards: usize,
+    pool: &PortPool,
+    advertised: &Arc<Advertised>,
+) -> Result<Vec<SharedPort>, MediaError> {
     if !config.webrtc {
         return Ok(Vec::new());
     }
@@ -293,24 +309,11 @@ fn webrtc_ports(config: &Config, shards: usize, pool: &PortPool) -> Result<Vec<S
             what: "ask for a port",
             source,
         })?;
-        let advertised = SocketAddr::new(config.advertised, local.port());
-        // Browsers of the same network may come to the address itself.
-        let behind = !local.ip().is_unspecified() && local.ip() != config.advertised;
-        let mut candidates = Vec::new();
-        if behind {
-            candidates.push(LocalCandidate {
-                address: local,
-                base: None,
-            });
-        }
-        candidates.push(LocalCandidate {
-            address: advertised,
-            base: (behind && config.full_ice).then_some(local),
-        });
         ports.push(SharedPort {
             socket: Arc::new(socket),
             identity: Arc::clone(&identity),
-            candidates,
+            local,
+            advertised: Arc::clone(advertised),
         });
     }
     Ok(ports)

@@ -27,6 +27,7 @@
 //!   memory, concealment and other packet times fit beside G.711.
 //! - A mixer input has a gain: listening, whispering and muting are layouts, not new modes.
 
+mod advertised;
 mod api;
 mod engine;
 mod histogram;

@@ -9,6 +9,7 @@ pub mod lab;
 pub mod log;
 pub mod metrics;
 pub mod operations;
+pub mod outside;
 pub mod recordings;
 pub mod serve;
 pub mod signalling;

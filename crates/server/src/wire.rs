@@ -7,6 +7,7 @@ use crate::config::{self, Config};
 use crate::data::{DataFolder, admin_socket};
 use crate::equipment;
 use crate::operations::Watch;
+use crate::outside;
 use crate::recordings;
 use crate::signalling::Signalling;
 use crate::sounds::{self, Sound};
@@ -72,6 +73,9 @@ pub enum StartError {
     /// The media engine.
     #[error("media: {0}")]
     Media(#[from] strowger_media::MediaError),
+    /// The address that the outside sees.
+    #[error("media.stun: {0}. Check the server, or set interface.advertised in its place")]
+    Stun(String),
     /// The signalling thread.
     #[error("the signalling thread cannot start: {0}")]
     Thread(std::io::Error),
@@ -124,6 +128,7 @@ pub struct Running {
 /// # Errors
 /// [`StartError`]; nothing is left running.
 pub async fn start(config: &Config, data: DataFolder) -> Result<Running, StartError> {
+    let config = &outside::found(config).await?;
     let store = open_store(config, &data)?;
     let prompts = data.sub("prompts")?;
     let recordings = data.recordings(config)?;
@@ -166,6 +171,7 @@ pub async fn start(config: &Config, data: DataFolder) -> Result<Running, StartEr
     };
     switch.attach(endpoint.clone(), media.handle());
     switch.equip(equipment::open(config, &store)?);
+    let outside = tokio::spawn(outside::watch(config.clone(), endpoint.clone(), media.handle()));
 
     recovery::recover(&switch, &recordings).await?;
     if let Err(error) = switch.restore_spending().await {
@@ -175,6 +181,7 @@ pub async fn start(config: &Config, data: DataFolder) -> Result<Running, StartEr
     let _ = endpoint.set_overload(strowger_sip_core::Overload::Accept).await;
     let notifier = start_notifier(config, &store)?;
     let background = vec![
+        outside,
         tokio::spawn(recovery::heartbeat(switch.clone())),
         tokio::spawn(health::watch(switch.clone())),
         tokio::spawn(carriers::keep(switch.clone(), telephony::resolver(config)?)),

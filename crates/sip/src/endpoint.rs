@@ -13,7 +13,7 @@ use crate::udp::Udp;
 use bytes::Bytes;
 use std::collections::HashSet;
 use std::future::poll_fn;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
@@ -110,6 +110,7 @@ impl<F: Fn(DialogHandle, SipEvent) + Send + Sync + 'static> EventSink for F {
 enum Control {
     Command(Command),
     Overload(Overload),
+    Advertised(IpAddr),
     CloseFlow(FlowId),
     /// Refuse new calls, end when none is left or the time has passed, then answer.
     Shutdown {
@@ -318,6 +319,17 @@ impl EndpointHandle {
     pub async fn set_overload(&self, overload: Overload) -> Result<(), Overloaded> {
         self.control
             .send(Control::Overload(overload))
+            .await
+            .map_err(|_| Overloaded::Closed)
+    }
+
+    /// Tells peers this address from now on, on every interface of its family that has an advertised one.
+    ///
+    /// # Errors
+    /// [`Overloaded::Closed`].
+    pub async fn set_advertised(&self, address: IpAddr) -> Result<(), Overloaded> {
+        self.control
+            .send(Control::Advertised(address))
             .await
             .map_err(|_| Overloaded::Closed)
     }
@@ -550,6 +562,7 @@ impl Loop {
         match control {
             Control::Command(command) => self.digest(Input::Command(command)),
             Control::Overload(overload) => self.stack.set_overload(overload),
+            Control::Advertised(address) => self.stack.set_advertised(address),
             Control::CloseFlow(flow) => self.connections.finish(flow),
             Control::Shutdown { grace, done } => {
                 self.stack.set_overload(Overload::Refuse { retry_after: 30 });

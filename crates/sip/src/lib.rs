@@ -19,6 +19,7 @@ mod listener;
 #[allow(unsafe_code)]
 mod mmsg;
 mod outbox;
+mod outside;
 mod peers;
 mod resolve;
 mod settings;
@@ -30,6 +31,7 @@ mod wire;
 
 pub use endpoint::{Endpoint, EndpointHandle, EventSink, Overloaded, StartError};
 pub use hep::{Hep, HepSettings, HepStats};
+pub use outside::{AskError, ask_outside};
 pub use resolve::{Located, ResolveError, Resolver, ResolverSettings};
 pub use settings::{
     Admission, Bind, ClientCertificates, ConnectionLimits, EndpointConfig, Placement, TlsPeer, TlsSettings, Verify,

@@ -14,9 +14,10 @@ use is::stun::StunMessage;
 use super::Shard;
 use super::link::{Link, Sdes, SharedPeer};
 use super::packet::receive;
+use crate::advertised::Advertised;
 use crate::api::Event;
 use crate::queue::bump;
-use crate::secure::{Change, Datagram, Identity, LocalCandidate, Peer, Security};
+use crate::secure::{Change, Datagram, Identity, Peer, Security};
 
 /// Datagrams that are taken at once; due frames do not wait behind more.
 const BATCH: usize = 64;
@@ -27,7 +28,8 @@ const MAX_ADDRESSES: usize = 8;
 pub(crate) struct SharedPort {
     pub(crate) socket: Arc<UdpSocket>,
     pub(crate) identity: Arc<Identity>,
-    pub(crate) candidates: Vec<LocalCandidate>,
+    pub(crate) local: SocketAddr,
+    pub(crate) advertised: Arc<Advertised>,
 }
 
 /// A slot of a leg with its generation.
@@ -74,7 +76,8 @@ impl Shard {
                     (Security::WebRtc(config), Some(port)) => {
                         let identity = Arc::clone(&port.identity);
                         let lite = !self.parts.config.full_ice;
-                        let peer = Peer::new(Arc::clone(config), identity, &port.candidates, lite, now);
+                        let candidates = port.advertised.candidates(port.local, !lite);
+                        let peer = Peer::new(Arc::clone(config), identity, &candidates, lite, now);
                         Link::Peer(Box::new(SharedPeer {
                             peer,
                             socket: Arc::clone(&port.socket),

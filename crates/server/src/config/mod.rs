@@ -144,6 +144,20 @@ fn check_together(config: &Config, root: &Section<'_>) {
             ),
         );
     }
+    if config.media.stun.is_some() {
+        let interface = config.interface();
+        if interface.advertised != interface.address {
+            media.problem(
+                "stun",
+                "interface.advertised is set already; leave one of them out".to_owned(),
+            );
+        } else if !interface.address.is_ipv4() {
+            media.problem(
+                "stun",
+                "it finds IPv4 addresses; the first [[interface]] has none".to_owned(),
+            );
+        }
+    }
     if config.sounds.missing_units == MissingUnits::Spoken && config.speech.synthesis.engine == SynthesisEngine::None {
         root.section("sounds").problem(
             "missing_units",

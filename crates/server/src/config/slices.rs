@@ -122,6 +122,8 @@ pub struct Media {
     pub browser_grace: Duration,
     /// Full ICE, with checks of our own, for a server behind a translator that maps no ports.
     pub full_ice: bool,
+    /// STUN server, `host:port`, that is asked for the address to advertise.
+    pub stun: Option<String>,
 }
 
 impl Media {
@@ -148,6 +150,15 @@ impl Media {
                 Duration::from_secs(1)..=Duration::from_secs(300),
             ),
             full_ice: s.choice("ice", false, &[("lite", false), ("full", true)]),
+            stun: s.optional(
+                "stun",
+                "host:port of a STUN server, such as \"stun.example.com:3478\"",
+                |t| {
+                    let (host, port) = t.rsplit_once(':')?;
+                    let port = port.parse::<u16>().ok().filter(|p| *p != 0);
+                    (!host.is_empty() && port.is_some()).then(|| t.to_owned())
+                },
+            ),
         };
         if read.webrtc_port != 0 && (read.webrtc_port < 1024 || read.ports.contains(&read.webrtc_port)) {
             s.problem(

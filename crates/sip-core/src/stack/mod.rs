@@ -150,6 +150,18 @@ impl Stack {
         self.core.overload = overload;
     }
 
+    /// Tells this address in Via and Contact from now on, on every interface of its family that has an advertised one.
+    /// Dialogs learn it with their next request.
+    pub fn set_advertised(&mut self, address: std::net::IpAddr) {
+        for interface in &mut self.core.config.interfaces {
+            if let Some(told) = &mut interface.advertised
+                && told.is_ipv4() == address.is_ipv4()
+            {
+                told.set_ip(address);
+            }
+        }
+    }
+
     /// Sizes and counters.
     pub fn stats(&self) -> StackStats {
         StackStats {
