@@ -10,7 +10,7 @@ use axum::response::IntoResponse;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use strowger_core::call::{ClickPlan, Command, PartyPlan, Prompt, Ringback, Target};
-use strowger_core::event::{Created, Kind, Quality, RecordMode, Score, Via};
+use strowger_core::event::{Created, Kind, Quality, RecordMode, Score, Via, VideoQuality};
 use strowger_core::number::CHINA;
 use strowger_core::record::{LegRecord, RecordingRecord};
 use strowger_core::routing::TollRules;
@@ -175,6 +175,33 @@ pub(crate) struct QualityView {
     mos_in: Option<ScoreView>,
     /// How we sounded to the far side, if it reported.
     mos_out: Option<ScoreView>,
+    /// Of its pictures, if there were any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    video: Option<VideoView>,
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = CallVideo)]
+pub(crate) struct VideoView {
+    packets_in: u64,
+    packets_out: u64,
+    lost: u64,
+    /// Key frames that the party was asked for.
+    asked: u32,
+    /// Key frames that the party asked for.
+    wanted: u32,
+}
+
+impl VideoView {
+    fn of(v: &VideoQuality) -> Option<VideoView> {
+        (!v.is_none()).then_some(VideoView {
+            packets_in: v.packets_in,
+            packets_out: v.packets_out,
+            lost: v.lost,
+            asked: v.asked,
+            wanted: v.wanted,
+        })
+    }
 }
 
 /// Mean opinion scores, 1 to 4.5.
@@ -252,6 +279,7 @@ fn leg(l: &LegRecord, config: &Config) -> LegView {
         round_trip_us: q.round_trip_us,
         mos_in: ScoreView::of(q.mos_in),
         mos_out: ScoreView::of(q.mos_out),
+        video: VideoView::of(&q.video),
     };
     LegView {
         seq: l.seq.0,

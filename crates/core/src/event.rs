@@ -583,6 +583,30 @@ pub struct Quality {
     pub mos_in: Score,
     /// How we sounded to the far side, as far as it reported.
     pub mos_out: Score,
+    /// Of its pictures.
+    pub video: VideoQuality,
+}
+
+/// What the media engine counted of a leg's video; all 0 for a leg without pictures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct VideoQuality {
+    /// RTP packets received, repetitions left out.
+    pub packets_in: u64,
+    /// RTP packets sent, repetitions left out.
+    pub packets_out: u64,
+    /// Packets that should have come and did not.
+    pub lost: u64,
+    /// Key frames that its party was asked for.
+    pub asked: u32,
+    /// Key frames that its party asked for.
+    pub wanted: u32,
+}
+
+impl VideoQuality {
+    /// True if there were no pictures.
+    pub fn is_none(&self) -> bool {
+        *self == VideoQuality::default()
+    }
 }
 
 /// Mean opinion scores of one direction over intervals of a few seconds, in hundredths (100-450); 0 if unknown.

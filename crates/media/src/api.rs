@@ -731,4 +731,21 @@ pub struct LegStats {
     pub mos_out: Option<(f32, f32)>,
     /// The address that packets were accepted from.
     pub source: Option<SocketAddr>,
+    /// Of its pictures, if there were any.
+    pub video: Option<VideoStats>,
+}
+
+/// Totals of a leg's video.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct VideoStats {
+    /// RTP packets received, repetitions left out.
+    pub packets_in: u64,
+    /// RTP packets sent, repetitions left out.
+    pub packets_out: u64,
+    /// Packets that never arrived.
+    pub lost_in: u64,
+    /// Key frames that the far side was asked for.
+    pub key_frames_asked: u32,
+    /// Key frames that the far side asked for.
+    pub key_frames_wanted: u32,
 }

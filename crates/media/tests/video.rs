@@ -211,7 +211,7 @@ fn packets_go_to_the_other_side_under_its_own_names() {
 
 #[test]
 fn what_a_receiver_asks_for_reaches_the_sender() {
-    let (_bench, a, b) = two();
+    let (bench, a, b) = two();
     a.send(96, 500, 9_000, 77, b"one");
     let (_, start, _, _) = seen(&b.receive());
     let ssrc = b.ssrcs[0].to_be_bytes();
@@ -250,6 +250,20 @@ fn what_a_receiver_asks_for_reaches_the_sender() {
         a.send(96, 501, 9_000, 77, b"more");
         b.report(&report);
     }
+    for leg in [0, 1] {
+        bench.command(Command::CloseLeg { leg });
+    }
+    let totals = |number: u16| {
+        bench.events.wait("the totals", |_, e| match e {
+            Event::LegClosed { leg, stats } if *leg == number => stats.video,
+            _ => None,
+        })
+    };
+    let (sender, receiver) = (totals(0), totals(1));
+    assert!(sender.packets_in >= 2 && sender.packets_out == 0, "{sender:?}");
+    assert!(receiver.packets_out >= 2 && receiver.packets_in == 0, "{receiver:?}");
+    assert_eq!((sender.key_frames_asked, sender.key_frames_wanted), (1, 0));
+    assert_eq!((receiver.key_frames_asked, receiver.key_frames_wanted), (0, 1));
 }
 
 #[test]

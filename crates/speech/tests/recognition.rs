@@ -15,6 +15,10 @@ use tokio_tungstenite::tungstenite::Message;
 /// Messages of the Vosk server for a Chinese model, by its documentation; the last one follows the end.
 const VOSK_ZH: &str = include_str!("wire/vosk-zh.jsonl");
 
+/// What the recogniser of `tests/speech` with its Chinese model answered to four words that espeak-ng said, as it was
+/// recorded: one answer for each 100 ms, and one for the end.
+const ZH_LIVE: &str = include_str!("wire/zh-live.jsonl");
+
 /// Hands out one piece after another, and then ends.
 struct Pieces {
     pieces: VecDeque<(u64, usize)>,
@@ -127,6 +131,48 @@ async fn chinese_results_of_a_vosk_server_become_updates() {
             Update::Ended,
         ]
     );
+}
+
+#[tokio::test]
+async fn a_recorded_session_of_a_chinese_recogniser_becomes_its_words() {
+    let listener = listener().await;
+    let connector = connector(&listener, Protocol::Vosk);
+    let count = ZH_LIVE.lines().count() - 1;
+    let server = async {
+        let mut socket = accept(&listener).await;
+        let mut answers = ZH_LIVE.lines();
+        while let Some(Ok(message)) = socket.next().await {
+            let is_end = message.to_text().is_ok_and(|t| t == r#"{"eof" : 1}"#);
+            if !message.is_binary() && !is_end {
+                continue;
+            }
+            let answer = answers.next().expect("an answer to each piece and to the end");
+            socket.send(Message::text(answer)).await.unwrap();
+            if is_end {
+                socket.close(None).await.unwrap();
+            }
+        }
+        assert_eq!(answers.next(), None, "all of the recording was used");
+    };
+    let audio = pieces(&vec![(0, 800); count]);
+    let (updates, ()) = tokio::join!(run(&connector, audio), server);
+    let finals: Vec<(&str, u64, u64)> = updates
+        .iter()
+        .filter_map(|u| match u {
+            Update::Final { text, begin_ms, end_ms } => Some((text.as_str(), *begin_ms, *end_ms)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(
+        finals,
+        [
+            ("你好", 0, 1200),
+            ("上海", 3000, 4300),
+            ("服务", 6200, 7000),
+            ("谢谢", 8800, 10_000)
+        ]
+    );
+    assert_eq!(updates.last(), Some(&Update::Ended));
 }
 
 #[tokio::test]

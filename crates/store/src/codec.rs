@@ -13,7 +13,9 @@ mod recording;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
-use strowger_core::event::{AnsweredBy, Created, DialogRef, Direction, Kind, OneWay, Quality, RecordMode, Score, Via};
+use strowger_core::event::{
+    AnsweredBy, Created, DialogRef, Direction, Kind, OneWay, Quality, RecordMode, Score, Via, VideoQuality,
+};
 use strowger_core::project::{Subscription, Topic};
 use strowger_core::{By, Cause, ConversationId, Event, Fact, LegSeq, Role, Stamp};
 
@@ -175,6 +177,39 @@ struct QualityV1 {
     mos_in: Score,
     #[serde(default, skip_serializing_if = "Score::is_unknown", with = "score")]
     mos_out: Score,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    video: Option<VideoV1>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct VideoV1 {
+    packets_in: u64,
+    packets_out: u64,
+    lost: u64,
+    asked: u32,
+    wanted: u32,
+}
+
+impl VideoV1 {
+    fn of(v: &VideoQuality) -> Option<VideoV1> {
+        (!v.is_none()).then_some(VideoV1 {
+            packets_in: v.packets_in,
+            packets_out: v.packets_out,
+            lost: v.lost,
+            asked: v.asked,
+            wanted: v.wanted,
+        })
+    }
+
+    fn into_core(self) -> VideoQuality {
+        VideoQuality {
+            packets_in: self.packets_in,
+            packets_out: self.packets_out,
+            lost: self.lost,
+            asked: self.asked,
+            wanted: self.wanted,
+        }
+    }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
@@ -614,6 +649,7 @@ pub fn encode(event: &Event, out: &mut Vec<u8>) {
                 round_trip_us: quality.round_trip_us,
                 mos_in: quality.mos_in,
                 mos_out: quality.mos_out,
+                video: VideoV1::of(&quality.video),
             },
         ),
         Fact::LegAnsweredBy { leg, who, confidence } => rest(
@@ -748,6 +784,7 @@ fn decode_fact(kind: &str, json: &str) -> Result<Fact, DecodeError> {
                     round_trip_us: f.round_trip_us,
                     mos_in: f.mos_in,
                     mos_out: f.mos_out,
+                    video: f.video.map_or_else(VideoQuality::default, VideoV1::into_core),
                 },
             }
         }

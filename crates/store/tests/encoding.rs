@@ -8,7 +8,7 @@ mod common;
 use proptest::prelude::*;
 use strowger_core::centre::acd::Left;
 use strowger_core::centre::agent::{Engagement, Part, Variant};
-use strowger_core::event::{AnsweredBy, DialogRef, OneWay, Outcome, Quality, Routed, Score, Via};
+use strowger_core::event::{AnsweredBy, DialogRef, OneWay, Outcome, Quality, Routed, Score, Via, VideoQuality};
 use strowger_core::route::rules::Looked;
 use strowger_core::{AgentId, By, Cause, ConversationId, DeviceId, Event, Fact, LegSeq, QueueId, Role, Stamp, TrunkId};
 use strowger_store::codec;
@@ -335,6 +335,13 @@ fn any_fact() -> impl Strategy<Value = Fact> {
                 mos_out: Score {
                     mean: c[2],
                     worst: c[3]
+                },
+                video: VideoQuality {
+                    packets_in: a[1],
+                    packets_out: a[0],
+                    lost: a[2],
+                    asked: b[3],
+                    wanted: b[2],
                 },
             }
         }),

@@ -310,6 +310,7 @@ impl Leg {
             far_jitter_ms: f64::from(self.reports.max_far_jitter) * 1000.0 / f64::from(clock.max(1)),
             mos_in: self.meter.inward().scores(),
             mos_out: self.meter.outward().scores(),
+            video: self.video.as_deref().map(VideoLeg::totals),
             source: match &self.link {
                 Link::Peer(shared) => shared.peer.destination(),
                 Link::Plain | Link::Sdes(_) => self.configured.as_ref().and_then(|c| c.latch.source()),

@@ -12,7 +12,7 @@ use strowger_media_core::stats::ReceiverStats;
 use super::Shard;
 use super::call::Call;
 use super::leg::{Leg, Legs};
-use crate::api::{CallKey, VIDEO_CLOCK, Video};
+use crate::api::{CallKey, VIDEO_CLOCK, Video, VideoStats};
 use crate::queue::{Counters, bump};
 
 /// Between reports about video, in µs: senders of pictures adapt faster than voices need.
@@ -51,6 +51,9 @@ pub(super) struct VideoLeg {
     repetitions: u16,
     packets_out: u64,
     octets_out: u64,
+    /// Key frames that the far side was asked for, and those that it asked for.
+    asked: u32,
+    asks: u32,
     /// What the far side can take, in bit/s, and its losses in 1/256.
     limit: Option<u64>,
     loss_out: u8,
@@ -73,6 +76,8 @@ impl VideoLeg {
             stats: ReceiverStats::default(),
             packets_out: 0,
             octets_out: 0,
+            asked: 0,
+            asks: 0,
             limit: None,
             loss_out: 0,
             wanted: false,
@@ -88,6 +93,17 @@ impl VideoLeg {
             (_, Some(repetition)) if repetition == payload_type => Some(Kind::Repetition),
             _ => None,
         })
+    }
+
+    /// The totals.
+    pub(super) fn totals(&self) -> VideoStats {
+        VideoStats {
+            packets_in: self.stats.packets(),
+            packets_out: self.packets_out,
+            lost_in: self.stats.lost().max(0) as u64,
+            key_frames_asked: self.asked,
+            key_frames_wanted: self.asks,
+        }
     }
 
     /// A report is due.
@@ -259,6 +275,13 @@ impl Shard {
         };
         feedback::key_frame(&passage, &mut self.scratch);
         self.send_scratch(slot);
+        self.count_asked(slot);
+    }
+
+    fn count_asked(&mut self, slot: u32) {
+        if let Some(video) = self.legs.get_mut(slot).and_then(|l| l.video.as_deref_mut()) {
+            video.asked = video.asked.saturating_add(1);
+        }
     }
 
     /// Sends the RTCP packet in `scratch` to a leg.
@@ -390,6 +413,12 @@ impl Shard {
         let heard = feedback::pass_on(&self.buffer[..length], &passage, &mut self.scratch);
         if heard.is_passed() {
             self.send_scratch(from);
+        }
+        if heard.key_frame {
+            if let Some(video) = self.legs.get_mut(slot).and_then(|l| l.video.as_deref_mut()) {
+                video.asks = video.asks.saturating_add(1);
+            }
+            self.count_asked(from);
         }
         let Some(limit) = heard.bitrate else { return };
         if let Some(video) = self.legs.get_mut(slot).and_then(|l| l.video.as_deref_mut()) {

@@ -3,7 +3,7 @@
 use super::{Owner, World};
 use std::time::Duration;
 use strowger_core::call::LegFact;
-use strowger_core::event::{OneWay, Quality, Score};
+use strowger_core::event::{OneWay, Quality, Score, VideoQuality};
 use strowger_core::{Fact, Stamp};
 use strowger_media::LegStats;
 
@@ -26,6 +26,13 @@ pub(super) fn of(stats: &LegStats) -> Quality {
         round_trip_us: stats.round_trip.map_or(0, micros),
         mos_in: score(stats.mos_in),
         mos_out: score(stats.mos_out),
+        video: stats.video.map_or_else(VideoQuality::default, |v| VideoQuality {
+            packets_in: v.packets_in,
+            packets_out: v.packets_out,
+            lost: v.lost_in,
+            asked: v.key_frames_asked,
+            wanted: v.key_frames_wanted,
+        }),
     }
 }
 

@@ -429,6 +429,12 @@ fn summary(record: &Value) -> String {
                 .into_iter()
                 .filter_map(|(w, s)| Some(format!("{w} {}", s?)))
                 .collect();
+            if let Some(v) = q.get("video") {
+                out.push_str(&format!(
+                    "        video: {} in, {} out, {} lost; key frames: {} asked of it, {} wanted by it\n",
+                    v["packets_in"], v["packets_out"], v["lost"], v["asked"], v["wanted"]
+                ));
+            }
             if !known.is_empty() {
                 out.push_str(&format!("        MOS: {}\n", known.join(", ")));
             }
@@ -496,11 +502,16 @@ mod tests {
         record["legs"][0]["quality"] = json!({
             "packets_in": 9, "packets_out": 8, "lost": 1, "jitter_us": 2, "mos_in": { "mean": 4.4, "worst": 3.9 },
             "mos_out": null,
+            "video": { "packets_in": 90, "packets_out": 80, "lost": 2, "asked": 3, "wanted": 4 },
         });
         record["legs"][0]["answered_by"] = json!({ "who": "machine", "confidence": 85 });
         record["legs"][0]["one_way"] = json!([{ "cause": "muted", "advice": "unmute it" }]);
         let text = summary(&record);
         assert!(text.contains("MOS: heard here 4.40 (worst 3.90)\n"), "{text}");
+        assert!(
+            text.contains("video: 90 in, 80 out, 2 lost; key frames: 3 asked of it, 4 wanted by it"),
+            "{text}"
+        );
         assert!(text.contains("answered by: machine (85 % sure)"), "{text}");
         assert!(text.contains("one-way audio (muted): unmute it"), "{text}");
     }
