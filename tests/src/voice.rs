@@ -51,8 +51,13 @@ impl Voice {
 
     /// Calls the queue, and has been answered.
     pub fn call_in(&mut self) -> Talk {
+        self.call(LINE)
+    }
+
+    /// Calls a number, and has been answered.
+    pub fn call(&mut self, number: &str) -> Talk {
         let sdp = self.phone.sdp("sendrecv");
-        let mut talk = self.phone.invite(LINE, "", &sdp);
+        let mut talk = self.phone.invite(number, "", &sdp);
         let answer = self.phone.response(&mut talk, 200);
         self.speaks_to(&answer);
         talk

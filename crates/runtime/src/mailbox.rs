@@ -138,6 +138,11 @@ impl<K: Hash + Eq + Copy> Directory<K> {
         self.with(key, |m| m.remove(&key));
     }
 
+    /// True if there is an entry.
+    pub fn has(&self, key: K) -> bool {
+        self.with(key, |m| m.contains_key(&key))
+    }
+
     /// Posts to an entry.
     ///
     /// # Errors

@@ -266,11 +266,13 @@ pub(crate) fn free_extension(config: &Config, application: ApplicationId) -> Str
 /// An agent by id, or by login if only one can be meant.
 pub(crate) fn find(api: &Desk, text: &str) -> Result<Agent, Problem> {
     let config = api.config();
-    let by_id = text.parse::<AgentId>().ok().and_then(|id| config.centre().agent(id));
+    if let Some(agent) = text.parse::<AgentId>().ok().and_then(|id| config.centre().agent(id)) {
+        return Ok(Agent::clone(agent));
+    }
     let mut named = config.centre().agents().filter(|a| a.login == text);
-    let found = match (by_id, named.next(), named.next()) {
-        (Some(agent), _, _) | (None, Some(agent), None) => agent,
-        (None, Some(_), Some(_)) => {
+    let found = match (named.next(), named.next()) {
+        (Some(agent), None) => agent,
+        (Some(_), Some(_)) => {
             return Err(Problem::parameter(
                 "agent",
                 format!("several applications have an agent {text:?}; name it by its id"),

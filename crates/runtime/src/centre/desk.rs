@@ -106,7 +106,9 @@ pub(super) async fn run(
                 desk.configure();
             }
             _ = audit.tick() => {
-                let running = desk.switch.running_ids().into_iter().collect();
+                // Other tenants' calls are not looked at.
+                let runs = |c: &ConversationId| desk.switch.conversations.has(*c);
+                let running = desk.acd.conversations().filter(runs).collect();
                 desk.handle(acd::Input::Audit(running));
             }
         }
@@ -292,8 +294,9 @@ impl Desk {
     /// Finds whom a flow means. Its names are those of the call's application; what is not there is told to the flow.
     fn hand_over(&mut self, conversation: ConversationId, application: ApplicationId, to: HandOver) {
         let queue = |text: &str| {
+            let id = text.parse().ok();
             let mut all = self.setup.queues.iter().filter(|q| q.application == application);
-            all.find(|q| q.name == text || q.id.to_string() == text).map(|q| q.id)
+            all.find(|q| q.name == text || Some(q.id) == id).map(|q| q.id)
         };
         let mut priority = None;
         let whom = match to {
@@ -305,8 +308,9 @@ impl Desk {
                 queue(&text).map(Whom::Queue)
             }
             HandOver::Agent { agent, .. } => {
+                let id = agent.parse().ok();
                 let mut all = self.setup.agents.iter().filter(|a| a.application == application);
-                let found = all.find(|a| a.login == agent || a.extension == agent || a.id.to_string() == agent);
+                let found = all.find(|a| a.login == agent || a.extension == agent || Some(a.id) == id);
                 found.map(|a| Whom::Colleague(a.id))
             }
             HandOver::Device { device, .. } => {

@@ -55,6 +55,11 @@ impl AllHeld {
         self.by_call.get(&conversation).cloned().unwrap_or_default()
     }
 
+    /// The calls that have some.
+    pub fn conversations(&self) -> impl Iterator<Item = ConversationId> {
+        self.by_call.keys().copied()
+    }
+
     /// Those for which `wanted` holds, oldest ticket first. Looks at all.
     pub fn find(&self, wanted: impl Fn(&Held) -> bool) -> Vec<(Ticket, Held)> {
         let found = self.by_ticket.iter().filter(|(_, h)| wanted(h));

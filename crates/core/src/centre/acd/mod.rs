@@ -80,7 +80,7 @@ pub enum Input {
     Fact(Ticket, Fact),
     /// A conversation is over, or was lost: nothing of it is left.
     Gone(ConversationId),
-    /// The conversations that run. What is known of others is repaired.
+    /// Those of [`Acd::conversations`] that run. What is known of others is repaired.
     Audit(HashSet<ConversationId>),
     /// Time passed.
     Tick,
@@ -331,6 +331,11 @@ impl Acd {
     /// Whose participation a ticket is, and in which call.
     pub fn holder(&self, ticket: Ticket) -> Option<(AgentId, ConversationId)> {
         self.held.get(ticket).map(|h| (h.agent, h.conversation))
+    }
+
+    /// The conversations that it knows of: calls that wait, and those that agents take part in. One may come twice.
+    pub fn conversations(&self) -> impl Iterator<Item = ConversationId> {
+        self.calls.keys().copied().chain(self.held.conversations())
     }
 
     /// The participation that an agent has open.
