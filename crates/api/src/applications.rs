@@ -37,6 +37,7 @@ pub(crate) struct SettingsView {
     record_wait: u32,
     record_batch_size: u32,
     record_batch_seconds: u32,
+    link_origins: Vec<String>,
     recording_compressed: bool,
     recording_mixed: bool,
     recording_hide_digits: bool,
@@ -71,6 +72,7 @@ impl View {
                 record_wait: s.record_wait,
                 record_batch_size: s.record_batch_size,
                 record_batch_seconds: s.record_batch_seconds,
+                link_origins: s.link_origins.clone(),
                 recording_compressed: s.recording.compressed,
                 recording_mixed: s.recording.mixed,
                 recording_hide_digits: s.recording.hide_digits,
@@ -102,6 +104,8 @@ pub(crate) struct SettingsChange {
     record_wait: Option<u32>,
     record_batch_size: Option<u32>,
     record_batch_seconds: Option<u32>,
+    /// Origins of pages that may read the answers to dial links, such as `https://crm.example.com`; at most 50.
+    link_origins: Option<Vec<String>>,
     recording_compressed: Option<bool>,
     recording_mixed: Option<bool>,
     recording_hide_digits: Option<bool>,
@@ -143,6 +147,21 @@ impl SettingsChange {
         }
         if let Some(v) = self.record_batch_size {
             s.record_batch_size = within("settings.record_batch_size", v, 0, 100)?;
+        }
+        if let Some(origins) = self.link_origins {
+            let plain = |o: &String| {
+                let rest = o.strip_prefix("https://").or(o.strip_prefix("http://"));
+                rest.is_some_and(|host| {
+                    !host.is_empty() && host.len() < 256 && !host.contains(['/', ' ', '*', '?', '#'])
+                })
+            };
+            if origins.len() > 50 || !origins.iter().all(plain) {
+                return Err(Problem::parameter(
+                    "settings.link_origins",
+                    "link_origins has at most 50 origins such as https://crm.example.com, without a path",
+                ));
+            }
+            s.link_origins = origins;
         }
         if let Some(v) = self.record_batch_seconds {
             s.record_batch_seconds = within("settings.record_batch_seconds", v, 1, 3600)?;

@@ -83,6 +83,7 @@ codes! {
     Disabled, "disabled", State, 409, "It is switched off";
     KeyReused, "call.key-reused", State, 409, "The idempotency key was used for another request";
     AgentState, "agent.state", State, 409, "The agent's state does not allow this";
+    ChatState, "chat.state", State, 409, "The chat's state, or the agent's, does not allow this";
     CallEnded, "call.ended", State, 409, "The conversation has ended";
     CallState, "call.state", State, 409, "The conversation's state does not allow this";
     SpeechOff, "speech.off", State, 409, "No speech engine is configured";

@@ -118,7 +118,21 @@ async fn furnished(h: &kit::House, tenant: &str) -> (BTreeMap<&'static str, Stri
         })),
     };
     *h.calls.live.lock().unwrap() = ConversationRecord::fold(&[created]).unwrap();
+    let chat = strowger_core::chat::Fact {
+        chat: conversation,
+        seq: 1,
+        at: Stamp(1_000),
+        what: strowger_core::chat::What::Opened(strowger_core::chat::Opening {
+            application: text(&application["id"]).parse().unwrap(),
+            customer: "customer-a".into(),
+            name: String::new(),
+            data: String::new(),
+            priority: 0,
+        }),
+    };
+    h.store.write_chats(tenant.parse().unwrap(), &[chat]).await.unwrap();
     let mut named = BTreeMap::from([
+        ("chats", conversation.to_string()),
         ("accounts", text(&account["id"])),
         ("agents", text(&agent["id"])),
         ("groups", text(&group["id"])),
@@ -165,7 +179,7 @@ fn least(op: &Value, file: &Value) -> Value {
     body
 }
 
-const ALL: [&str; 11] = [
+const ALL: [&str; 12] = [
     "resources:read",
     "resources:write",
     "calls:read",
@@ -173,6 +187,7 @@ const ALL: [&str; 11] = [
     "diagnostics:read",
     "centre:agent",
     "centre:supervise",
+    "chats:write",
     "events:read",
     "identity:read",
     "identity:write",
@@ -249,6 +264,7 @@ async fn no_route_finds_what_is_another_tenants() {
         "display-pools",
         "applications",
         "calls",
+        "chats",
         "devices",
         "keys",
         "numbers",

@@ -9,6 +9,7 @@ pub mod address;
 pub mod call;
 pub mod cause;
 pub mod centre;
+pub mod chat;
 pub mod event;
 pub mod id;
 pub mod ivr;

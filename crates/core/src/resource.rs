@@ -32,6 +32,8 @@ pub struct ApplicationSettings {
     pub record_batch_size: u32,
     /// Seconds that a call record waits for others before a request with fewer is sent.
     pub record_batch_seconds: u32,
+    /// Origins of pages that may read the answers to dial links, such as `https://crm.example.com`.
+    pub link_origins: Vec<String>,
     /// The form of its recordings.
     pub recording: RecordingSettings,
     /// Concurrent conversations of the application; 0 is no limit.
@@ -170,6 +172,7 @@ impl Default for ApplicationSettings {
             record_wait: 60,
             record_batch_size: 0,
             record_batch_seconds: 10,
+            link_origins: Vec::new(),
             recording: RecordingSettings::default(),
             max_conversations: 0,
             max_rate: 0,

@@ -155,6 +155,8 @@ struct DiskSettings {
     record_wait: Option<u32>,
     record_batch_size: Option<u32>,
     record_batch_seconds: Option<u32>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    link_origins: Vec<String>,
     #[serde(default)]
     recording_compressed: bool,
     #[serde(default)]
@@ -331,6 +333,7 @@ fn settings_to(s: &ApplicationSettings) -> DiskSettings {
         record_wait: Some(s.record_wait),
         record_batch_size: Some(s.record_batch_size),
         record_batch_seconds: Some(s.record_batch_seconds),
+        link_origins: s.link_origins.clone(),
         recording_compressed: s.recording.compressed,
         recording_mixed: s.recording.mixed,
         recording_hide_digits: s.recording.hide_digits,
@@ -357,6 +360,7 @@ fn settings_from(d: DiskSettings) -> ApplicationSettings {
         record_wait: d.record_wait.unwrap_or(default.record_wait),
         record_batch_size: d.record_batch_size.unwrap_or(default.record_batch_size),
         record_batch_seconds: d.record_batch_seconds.unwrap_or(default.record_batch_seconds),
+        link_origins: d.link_origins,
         recording: RecordingSettings {
             compressed: d.recording_compressed,
             mixed: d.recording_mixed,

@@ -61,6 +61,8 @@ words! {
         CentreAgent = "centre:agent",
         /// See and steer all agents and queues.
         CentreSupervise = "centre:supervise",
+        /// Open chats for customers and speak for them.
+        ChatsWrite = "chats:write",
         /// Follow events.
         EventsRead = "events:read",
         /// See users, keys and accounts.

@@ -22,6 +22,7 @@ mod answers;
 mod audit;
 mod batch;
 pub mod centre;
+mod chats;
 pub mod codec;
 pub mod config;
 mod crypto;

@@ -47,6 +47,10 @@ pub(crate) struct View {
     groups: Vec<String>,
     /// The call that it has.
     conversation: Option<String>,
+    /// Chats that it has, that it is offered, and that it may have at once.
+    chats: [u32; 3],
+    /// Is offered chats when it is ready.
+    takes_chats: bool,
     /// What would be accepted now.
     allowed: Vec<&'static str>,
     /// Position of the newest change in the agent's log.
@@ -117,6 +121,10 @@ impl View {
             device_lost: o.device_lost,
             groups: view.groups.iter().map(ToString::to_string).collect(),
             conversation: view.conversation.map(|c| c.to_string()),
+            chats: view
+                .chats
+                .map_or([0; 3], |c| [c.open, c.offered, u32::from(c.capacity)]),
+            takes_chats: !o.no_chats,
             allowed: view.allowed.iter().map(|v| v.name()).collect(),
             seq: view.seq,
         }
@@ -251,13 +259,14 @@ impl From<CentreError> for Problem {
             CentreError::Call(error) => error.into(),
             CentreError::Number(_) => Problem::parameter("to.number", text),
             CentreError::Forbidden => Problem::new(Code::NumberDenied, text),
+            CentreError::Chat(refusal) => super::chats::refused(refusal),
             CentreError::Overloaded => Problem::new(Code::Overloaded, text),
         }
     }
 }
 
 /// The agent that a path names, if whoever asks may act for it: its own user, or a supervisor.
-fn acting(api: &Desk, text: &str) -> Result<Agent, Problem> {
+pub(super) fn acting(api: &Desk, text: &str) -> Result<Agent, Problem> {
     let agent = agents::find(api, text)?;
     let own = matches!(&api.principal, Principal::User { id, .. } if agent.user == Some(*id));
     if own || api.principal.may(Scope::CentreSupervise) {
@@ -281,7 +290,7 @@ async fn snapshot(api: &Desk, tenant: TenantId) -> Result<Snapshot, Problem> {
     Ok(api.desks.look(tenant).await?)
 }
 
-async fn shown(api: &Desk, agent: &Agent) -> Answer {
+pub(super) async fn shown(api: &Desk, agent: &Agent) -> Answer {
     let view = match api.desks.look_at(agent.tenant, agent.id).await {
         Err(CentreError::NotFound) => return Err(Problem::not_found("agent at work", format!("{:?}", agent.login))),
         found => found?,

@@ -73,6 +73,11 @@ fn pushed(event: &CentreEvent, config: &Config) -> (Stamp, &'static str, Audienc
             let data = queue(fact, board.as_ref());
             (fact.at, "queue.changed", Audience::Tenant, data)
         }
+        CentreEvent::Chat { agent, fact, .. } => {
+            let (topic, data) = super::chats::pushed(fact);
+            let user = agent.and_then(|a| config.centre().agent(a)).and_then(|a| a.user);
+            (fact.at, topic, user.map_or(Audience::Tenant, Audience::User), data)
+        }
     }
 }
 

@@ -1,12 +1,12 @@
 //! The resources of contact centres, what agents do, and a tenant's configuration as one file.
 
-use crate::centre::{self, agents, duty, groups, queues};
+use crate::centre::{self, agents, chats, duty, groups, queues};
 use crate::configuration;
 use crate::error::Code;
 use crate::op::{Needs, Op};
 use crate::reports;
 use crate::request::OfTenant;
-use strowger_store::identity::Scope::{CallsRead, CentreSupervise, ResourcesRead, ResourcesWrite};
+use strowger_store::identity::Scope::{CallsRead, CentreSupervise, ChatsWrite, ResourcesRead, ResourcesWrite};
 
 /// What is said of every report.
 const ABOUT: &str = "Made from the journal when it is asked for; docs/reports.md has every formula.";
@@ -267,6 +267,65 @@ pub(super) fn of_reports() -> Vec<Op> {
             .query::<reports::Asked>()
             .table()
             .may(&[Code::NotFound]),
+    ]
+}
+
+pub(super) fn of_chats() -> Vec<Op> {
+    vec![
+        Op::post("/chats", "chats.open", chats::open)
+            .says(
+                "Open a chat for a customer",
+                "It waits in the queue, and is offered to the agents that serve it.",
+            )
+            .scope(ChatsWrite)
+            .body::<chats::Open>()
+            .gives::<chats::View>(201)
+            .once()
+            .may(&[Code::NotFound, Code::ChatState, Code::CallLimit]),
+        Op::get("/chats", "chats.list", chats::list)
+            .says("Chats, the newest first", "Open ones and those that are over.")
+            .scope(CallsRead)
+            .query::<chats::Pages>()
+            .lists::<chats::View>(),
+        Op::get("/chats/{id}", "chats.show", chats::show)
+            .says(
+                "A chat as it is now, or was at its end",
+                "For the customer's side (`chats:write`), who sees calls, supervisors, and agents that it was offered to.",
+            )
+            .needs(Needs::Anyone)
+            .gives::<chats::View>(200)
+            .may(&[Code::NotFound]),
+        Op::get("/chats/{id}/messages", "chats.messages", chats::lines)
+            .says(
+                "What happened in a chat, in order",
+                "Messages, and all that became of it. Ask again with the newest `seq` as `after`.",
+            )
+            .needs(Needs::Anyone)
+            .query::<chats::Lines>()
+            .lists::<chats::Line>()
+            .may(&[Code::NotFound]),
+        Op::post("/chats/{id}/messages", "chats.say", chats::say)
+            .says(
+                "Write in a chat",
+                "As an agent, or for the customer. Answered when it is written; with a `key` it may be sent again.",
+            )
+            .needs(Needs::Anyone)
+            .unaudited()
+            .body::<chats::Say>()
+            .gives::<chats::Said>(200)
+            .may(&[Code::NotFound, Code::ChatState]),
+        Op::post("/chats/{id}/actions", "chats.act", chats::act)
+            .says("Do something with a chat", "Accept, refuse, transfer, end; away and back.")
+            .needs(Needs::Anyone)
+            .body::<chats::Act>()
+            .gives::<chats::View>(200)
+            .may(&[Code::NotFound, Code::ChatState]),
+        Op::put("/agents/{id}/chats", "agents.chats", chats::takes)
+            .says("Offer an agent chats, or none", "After three that it missed in a row it is offered none.")
+            .needs(Needs::Anyone)
+            .body::<chats::Takes>()
+            .gives::<duty::View>(200)
+            .may(&[Code::NotFound, Code::AgentState]),
     ]
 }
 

@@ -25,6 +25,7 @@ pub(crate) fn operations() -> Vec<Op> {
     all.extend(resources());
     all.extend(contact_centre::of_centres());
     all.extend(contact_centre::of_reports());
+    all.extend(contact_centre::of_chats());
     all.extend(contact_centre::configuration());
     all.extend(sounds());
     all.extend(of_calls());

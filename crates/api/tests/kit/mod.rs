@@ -179,6 +179,14 @@ impl Desks for Noted {
     fn explain(&self, _: TenantId, _: ConversationId) -> DeskAnswer<'_, Decision> {
         Box::pin(async { Err(CentreError::NotFound) })
     }
+
+    fn chat(&self, _: TenantId, _: strowger_core::chat::Command) -> DeskAnswer<'_, strowger_core::chat::Done> {
+        Box::pin(async { Err(CentreError::NotFound) })
+    }
+
+    fn new_chat(&self) -> ConversationId {
+        ConversationId(1 << 16)
+    }
 }
 
 pub struct House {

@@ -538,7 +538,11 @@ impl Office {
                     let command = CentreCommand::Overflow { why, to };
                     self.mail.push_back(Letter::Call(conversation, command));
                 }
-                Output::Announce { .. } | Output::Kicked(..) | Output::Decided(_) => {}
+                Output::Announce { .. }
+                | Output::Kicked(..)
+                | Output::Decided(_)
+                | Output::Chat(_)
+                | Output::ChatEnded(_) => {}
             }
         }
     }

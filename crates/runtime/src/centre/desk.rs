@@ -1,5 +1,7 @@
 //! A tenant's desk: the pure distributor of the core, bound to the tenant's calls.
 
+mod chats;
+
 use super::writer::{self, Job};
 use super::{Action, AgentView, CentreError, CentreEvent, Dialled, Letter, QueueView, Reply, Snapshot, ToCentre};
 use super::{late, presence};
@@ -79,6 +81,7 @@ pub(super) async fn run(
     };
     desk.configure();
     desk.restore().await;
+    desk.restore_chats().await;
     let mut audit = tokio::time::interval(AUDIT);
     loop {
         let due = desk.acd.next_deadline().map(|at| desk.clock.instant(at));
@@ -160,6 +163,7 @@ impl Desk {
             Letter::Agent(agent, input, reply) => self.agent(agent, input, reply),
             Letter::Do(agent, action, reply) => self.act(agent, action, reply),
             Letter::Call(conversation, what) => self.call(conversation, what),
+            Letter::Chat(command, reply) => self.chat(*command, reply),
             Letter::Gone(conversation) => self.handle(acd::Input::Gone(conversation)),
             Letter::Look(reply) => {
                 let _ = reply.send(self.look());
@@ -435,7 +439,8 @@ impl Desk {
         let allowed = self.acd.check(agent, verb);
         allowed.map_err(|refusal| refusal.map_or(CentreError::NotFound, CentreError::Refused))?;
         let to = match action {
-            Action::Dial(to) => return self.dial(agent, to),
+            Action::Dial(to) => return self.dial(agent, to, String::new()),
+            Action::DialWith(to, data) => return self.dial(agent, to, data),
             Action::Monitor { agent: of, whisper } => return self.monitor(agent, of, whisper),
             Action::PickUp(conversation) => return self.pick_up(agent, conversation),
             Action::Transfer(ref to) | Action::Consult(ref to) => Some(to.clone()),
@@ -536,7 +541,7 @@ impl Desk {
         })
     }
 
-    fn dial(&mut self, agent: AgentId, to: Dialled) -> Result<Begun, CentreError> {
+    fn dial(&mut self, agent: AgentId, to: Dialled, data: String) -> Result<Begun, CentreError> {
         let config = self.acd.config(agent).ok_or(CentreError::NotFound)?.clone();
         self.switch.room()?;
         let (to, text, kind) = match to {
@@ -557,7 +562,8 @@ impl Desk {
             Whom::Party(party) => party.cli.clone().unwrap_or_default(),
             _ => name_of(&config),
         };
-        let head = self.head(config.application, kind, from.clone(), text.clone());
+        let mut head = self.head(config.application, kind, from.clone(), text.clone());
+        head.user_data = data;
         let plan = CentrePlan {
             entry: Entry::Dial { own, to },
             from,
@@ -704,6 +710,8 @@ impl Desk {
                         },
                     );
                 }
+                Output::Chat(fact) => self.chat_fact(*fact),
+                Output::ChatEnded(_) => {}
             }
         }
     }
@@ -797,6 +805,7 @@ impl Desk {
             overlays: machine.overlays().clone(),
             groups: machine.groups().to_vec(),
             conversation: self.acd.engaged(config.id).map(|(_, _, c)| c),
+            chats: self.acd.chat_load(config.id),
             allowed: Verb::ALL.into_iter().filter(|v| machine.check(*v).is_ok()).collect(),
             seq: self.seqs.get(&config.id).copied().unwrap_or(0),
         }
@@ -825,7 +834,7 @@ fn name_of(agent: &Agent) -> String {
 
 const fn verb_of(action: &Action) -> Verb {
     match action {
-        Action::Dial(_) => Verb::Dial,
+        Action::Dial(_) | Action::DialWith(..) => Verb::Dial,
         Action::HangUp => Verb::HangUp,
         Action::Hold => Verb::Hold,
         Action::Retrieve => Verb::Retrieve,

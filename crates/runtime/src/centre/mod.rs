@@ -27,6 +27,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use strowger_core::call::Note;
 use strowger_core::centre::acd::Decision;
 use strowger_core::centre::agent::{self, Fact, Part, Refusal, Ticket};
+use strowger_core::chat;
 use strowger_core::ivr::HandOver;
 use strowger_core::ivr::io::Outgoing;
 use strowger_core::{AgentId, ApplicationId, ConversationId, QueueId, Stamp, TenantId};
@@ -84,6 +85,8 @@ pub enum Dialled {
 pub enum Action {
     /// Place one.
     Dial(Dialled),
+    /// Place one with data of the integrator's, which are in its record.
+    DialWith(Dialled, String),
     /// Reject, or hang up.
     HangUp,
     /// The other party on hold.
@@ -139,6 +142,9 @@ pub enum CentreError {
     /// The toll rules close the number.
     #[error("the tenant's toll rules close this number; open its prefix first")]
     Forbidden,
+    /// The chat does not allow it.
+    #[error(transparent)]
+    Chat(#[from] chat::Refusal),
     /// The platform has more work than it can do.
     #[error("the desk has more work than it can do; retry in a second")]
     Overloaded,
@@ -153,6 +159,7 @@ impl CentreError {
             CentreError::Call(e) => e.code(),
             CentreError::Number(_) => "centre.number",
             CentreError::Forbidden => "centre.forbidden",
+            CentreError::Chat(_) => "centre.chat",
             CentreError::Overloaded => "centre.overloaded",
         }
     }
@@ -166,6 +173,7 @@ pub(crate) enum Letter {
     Agent(AgentId, agent::Input, Option<Reply<()>>),
     Do(AgentId, Action, Reply<Option<ConversationId>>),
     Call(ConversationId, ToCentre),
+    Chat(Box<chat::Command>, Reply<chat::Done>),
     Gone(ConversationId),
     Look(oneshot::Sender<Snapshot>),
     LookAt(AgentId, oneshot::Sender<Option<AgentView>>),
@@ -215,6 +223,12 @@ pub trait Desks: Send + Sync {
 
     /// Why a waiting call is where it is; [`CentreError::NotFound`] for one that does not wait.
     fn explain(&self, tenant: TenantId, conversation: ConversationId) -> DeskAnswer<'_, Decision>;
+
+    /// Somebody wants something of a chat.
+    fn chat(&self, tenant: TenantId, command: chat::Command) -> DeskAnswer<'_, chat::Done>;
+
+    /// An id for a new chat.
+    fn new_chat(&self) -> ConversationId;
 }
 
 impl Desks for SwitchCalls {
@@ -240,6 +254,14 @@ impl Desks for SwitchCalls {
 
     fn explain(&self, tenant: TenantId, conversation: ConversationId) -> DeskAnswer<'_, Decision> {
         Box::pin(self.0.explain(tenant, conversation))
+    }
+
+    fn chat(&self, tenant: TenantId, command: chat::Command) -> DeskAnswer<'_, chat::Done> {
+        Box::pin(self.0.chat(tenant, command))
+    }
+
+    fn new_chat(&self) -> ConversationId {
+        self.0.mint_conversation()
     }
 }
 
@@ -311,6 +333,14 @@ impl Switch {
         action: Action,
     ) -> Result<Option<ConversationId>, CentreError> {
         self.ask(tenant, |reply| Letter::Do(agent, action, reply)).await
+    }
+
+    /// Somebody wants something of a chat.
+    ///
+    /// # Errors
+    /// [`CentreError`].
+    pub async fn chat(self: &Arc<Self>, tenant: TenantId, command: chat::Command) -> Result<chat::Done, CentreError> {
+        self.ask(tenant, |reply| Letter::Chat(Box::new(command), reply)).await
     }
 
     /// Agents and queues as they are now.

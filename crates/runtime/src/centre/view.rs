@@ -1,6 +1,6 @@
 //! What is shown of a desk.
 
-use strowger_core::centre::acd::{Board, QueueFact};
+use strowger_core::centre::acd::{Board, ChatLoad, QueueFact};
 use strowger_core::centre::agent::{Change, Client, Overlays, State, Verb};
 use strowger_core::{AgentId, ApplicationId, ConversationId, GroupId, QueueId, Stamp, TenantId};
 
@@ -25,6 +25,8 @@ pub struct AgentView {
     pub groups: Vec<GroupId>,
     /// The call that it has.
     pub conversation: Option<ConversationId>,
+    /// Its chat slot.
+    pub chats: Option<ChatLoad>,
     /// What it may ask now: exactly what would be accepted (I23).
     pub allowed: Vec<Verb>,
     /// Position of its newest change.
@@ -88,6 +90,15 @@ pub enum CentreEvent {
         /// When.
         at: Stamp,
     },
+    /// Something happened in a chat. Told when it is written.
+    Chat {
+        /// Whose.
+        tenant: TenantId,
+        /// The agent that it is about, or that has the chat.
+        agent: Option<AgentId>,
+        /// What.
+        fact: strowger_core::chat::Fact,
+    },
     /// A queue changed.
     Queue {
         /// Whose.
@@ -105,6 +116,7 @@ impl CentreEvent {
         match self {
             CentreEvent::Agent { tenant, .. }
             | CentreEvent::Kicked { tenant, .. }
+            | CentreEvent::Chat { tenant, .. }
             | CentreEvent::Queue { tenant, .. } => *tenant,
         }
     }

@@ -33,6 +33,8 @@ struct DiskOverlays {
     device_lost: bool,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     supervised: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    no_chats: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -77,6 +79,7 @@ fn overlays_to(o: &Overlays) -> DiskOverlays {
         lost: o.lost,
         device_lost: o.device_lost,
         supervised: o.supervised,
+        no_chats: o.no_chats,
     }
 }
 
@@ -98,6 +101,7 @@ fn overlays_from(o: DiskOverlays) -> Overlays {
         lost: o.lost,
         device_lost: o.device_lost,
         supervised: o.supervised,
+        no_chats: o.no_chats,
     }
 }
 

@@ -7,7 +7,7 @@ use rusqlite::Connection;
 ///
 /// `tenants.no` stands for the tenant in every other table: one or two bytes instead of sixteen at the front of each
 /// key. Ids are 16-byte blobs, big-endian, so that they sort by time.
-const STEPS: [&str; 6] = [
+const STEPS: [&str; 7] = [
     "
 CREATE TABLE meta(name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 
@@ -208,6 +208,25 @@ CREATE TABLE agent_states(
     seq INTEGER NOT NULL,
     content BLOB NOT NULL,      -- sealed JSON
     PRIMARY KEY(tenant, agent)
+) WITHOUT ROWID;
+",
+    "
+-- Chats: one row a fact. A chat is the fold of its facts; the other table says which there are.
+CREATE TABLE chats(
+    tenant INTEGER NOT NULL,
+    chat BLOB NOT NULL,
+    at INTEGER NOT NULL,        -- of the first fact
+    over INTEGER NOT NULL,      -- 1 once it has ended
+    PRIMARY KEY(tenant, chat)
+) WITHOUT ROWID;
+CREATE INDEX chats_open ON chats(tenant) WHERE over = 0;
+CREATE TABLE chat_log(
+    tenant INTEGER NOT NULL,
+    chat BLOB NOT NULL,
+    seq INTEGER NOT NULL,       -- from 1 without gaps
+    at INTEGER NOT NULL,
+    content BLOB NOT NULL,      -- sealed JSON
+    PRIMARY KEY(tenant, chat, seq)
 ) WITHOUT ROWID;
 ",
 ];

@@ -13,6 +13,7 @@
 //! calls or all agents, and a call that ends finds its participations by itself. What looks at all are a change of the
 //! configuration and the audit. `make bench ARGS=routing` measures it.
 
+mod chats;
 mod held;
 mod line;
 mod ranks;
@@ -21,6 +22,7 @@ mod router;
 mod tests;
 mod trace;
 
+pub use chats::ChatLoad;
 pub use line::Estimate;
 pub use trace::{Decision, Passed, Verdict};
 
@@ -134,6 +136,10 @@ pub enum Output {
     Alert(AgentId, agent::Alert),
     /// Why a call was offered to whom.
     Decided(Box<Decision>),
+    /// The next fact of a chat.
+    Chat(Box<crate::chat::Fact>),
+    /// A chat is over; nothing of it is left here.
+    ChatEnded(Box<crate::chat::Chat>),
 }
 
 /// One offer.
@@ -255,6 +261,7 @@ struct Post {
     wake: Option<Stamp>,
     offered_at: Stamp,
     calls: u32,
+    chats: chats::Load,
 }
 
 /// Why a moment is waited for.
@@ -264,6 +271,8 @@ enum Wake {
     MaxWait(ConversationId),
     Announce(ConversationId),
     Again(QueueId),
+    Chat(ConversationId),
+    ChatsAgain(QueueId),
 }
 
 /// The most callers whose last agent is remembered.
@@ -286,6 +295,7 @@ pub struct Acd {
     next_ticket: u64,
     counter: u64,
     wakes: BTreeSet<(Stamp, Wake)>,
+    book: chats::Book,
     out: Vec<Output>,
 }
 
@@ -401,6 +411,7 @@ impl Acd {
     ) -> (Result<Ticket, Option<Refusal>>, Vec<Output>) {
         let ticket = Ticket(self.next_ticket);
         let result = self.begin_at(agent, part, conversation, None, ticket, ring_secs, now);
+        self.settle_chats(now);
         (result.map(|()| ticket), std::mem::take(&mut self.out))
     }
 
@@ -415,6 +426,10 @@ impl Acd {
         ring_secs: u32,
         now: Stamp,
     ) -> Result<(), Option<Refusal>> {
+        let post = self.agents.get(&agent).ok_or(None)?;
+        if part.is_offer() && self.chats_bar_calls(post) {
+            return Err(Some(Refusal::NotOfferable));
+        }
         let post = self.agents.get_mut(&agent).ok_or(None)?;
         let input = agent::Input::Begin {
             ticket,
@@ -462,6 +477,7 @@ impl Acd {
             Input::Audit(running) => self.audit(&running, now),
             Input::Tick => self.tick(now),
         }
+        self.settle_chats(now);
         Ok(std::mem::take(&mut self.out))
     }
 
@@ -474,6 +490,7 @@ impl Acd {
         for queue in closed {
             self.close(queue, now);
         }
+        self.configure_chats(&setup.queues, now);
         self.served.clear();
         for queue in setup.queues {
             self.served.entry(queue.group).or_default().push(queue.id);
@@ -512,6 +529,7 @@ impl Acd {
                             wake: None,
                             offered_at: Stamp(0),
                             calls: 0,
+                            chats: chats::Load::default(),
                         },
                     );
                 }
@@ -519,6 +537,7 @@ impl Acd {
         }
         for id in changed {
             self.index(id, now);
+            self.book.touched.insert(id);
         }
         let queues: Vec<QueueId> = self.lines.keys().copied().collect();
         for queue in queues {
@@ -548,6 +567,7 @@ impl Acd {
         {
             self.take_in(id, changed, now);
         }
+        self.forget_chats_of(id, now);
         let Some(post) = self.agents.get_mut(&id) else { return };
         // A machine that is gone cannot be told that its participation has ended.
         for (queue, level, key) in std::mem::take(&mut post.keys) {
@@ -589,6 +609,7 @@ impl Acd {
             }
         }
         self.index(id, now);
+        self.book.touched.insert(id);
         let free = self.agents.get(&id).is_some_and(|p| p.machine.is_offerable());
         if free {
             self.match_agent(id, now);
@@ -597,6 +618,8 @@ impl Acd {
 
     /// Brings what is kept about an agent beside its machine up to date.
     fn index(&mut self, id: AgentId, now: Stamp) {
+        let Some(post) = self.agents.get(&id) else { return };
+        let barred = self.chats_bar_calls(post);
         let Some(post) = self.agents.get_mut(&id) else { return };
         let due = post.machine.next_deadline();
         if post.wake != due {
@@ -616,7 +639,7 @@ impl Acd {
             Vec::new()
         };
         let mut keys = Vec::new();
-        if post.machine.is_offerable() {
+        if post.machine.is_offerable() && !barred {
             for (group, level) in &duty {
                 for queue in self.served.get(group).into_iter().flatten() {
                     let Some(line) = self.lines.get(queue) else { continue };
@@ -670,6 +693,7 @@ impl Acd {
 
     fn unstaffed(&mut self, group: GroupId, now: Stamp) {
         for queue in self.served.get(&group).cloned().unwrap_or_default() {
+            self.book.stale.insert(queue);
             let Some(line) = self.lines.get(&queue) else { continue };
             if !line.config.overflow_unstaffed {
                 continue;
@@ -758,6 +782,8 @@ impl Acd {
                 }
                 Wake::MaxWait(conversation) => self.waited_too_long(conversation, now),
                 Wake::Announce(conversation) => self.announce(conversation, now),
+                Wake::Chat(id) => self.chat_due(id, now),
+                Wake::ChatsAgain(queue) => self.route_chats_again(queue),
                 Wake::Again(queue) => {
                     if let Some(line) = self.lines.get_mut(&queue) {
                         line.again = None;

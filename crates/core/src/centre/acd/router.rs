@@ -181,7 +181,7 @@ impl Acd {
     // --- offers --------------------------------------------------------------------------------------------------
 
     /// The level that a call demands: the highest on duty, lower the longer it waits (§10.1).
-    fn demanded(&self, line: &Line, since: Stamp, now: Stamp) -> u8 {
+    pub(super) fn demanded(&self, line: &Line, since: Stamp, now: Stamp) -> u8 {
         let levels = self.on_duty.get(&line.config.group);
         let highest = levels.and_then(|l| l.iter().rposition(|n| *n > 0)).unwrap_or(0) as u64;
         let relaxed = match u64::from(line.config.relax_secs) * 1000 {
@@ -461,7 +461,7 @@ impl Acd {
         }
     }
 
-    fn remember(&mut self, application: crate::ApplicationId, caller: String, agent: AgentId, now: Stamp) {
+    pub(super) fn remember(&mut self, application: crate::ApplicationId, caller: String, agent: AgentId, now: Stamp) {
         self.counter += 1;
         self.last_agents.insert((application, caller.clone()), (agent, now));
         self.last_order.insert((now, self.counter), (application, caller));

@@ -7,17 +7,17 @@ use crate::id::TenantId;
 
 const T0: Stamp = Stamp(1_749_952_800_000);
 const TENANT: TenantId = TenantId(1);
-const APP: ApplicationId = ApplicationId(1);
-const SALES: GroupId = GroupId(1);
-const CARE: GroupId = GroupId(2);
-const Q_SALES: QueueId = QueueId(1);
-const Q_CARE: QueueId = QueueId(2);
+pub(super) const APP: ApplicationId = ApplicationId(1);
+pub(super) const SALES: GroupId = GroupId(1);
+pub(super) const CARE: GroupId = GroupId(2);
+pub(super) const Q_SALES: QueueId = QueueId(1);
+pub(super) const Q_CARE: QueueId = QueueId(2);
 
 fn call(n: u64) -> ConversationId {
     ConversationId::mint(1_000 + n, n)
 }
 
-fn agent(n: u128, skills: &[(GroupId, u8)]) -> Agent {
+pub(super) fn agent(n: u128, skills: &[(GroupId, u8)]) -> Agent {
     let skills = skills.iter().map(|(group, level)| Skill {
         group: *group,
         level: *level,
@@ -29,19 +29,19 @@ fn agent(n: u128, skills: &[(GroupId, u8)]) -> Agent {
     }
 }
 
-fn queue(id: QueueId, group: GroupId) -> Queue {
+pub(super) fn queue(id: QueueId, group: GroupId) -> Queue {
     Queue::new(id, TENANT, APP, format!("queue {}", id.0), group)
 }
 
-struct Bed {
-    acd: Acd,
-    now: Stamp,
-    seen: Vec<Output>,
-    setup: Setup,
+pub(super) struct Bed {
+    pub(super) acd: Acd,
+    pub(super) now: Stamp,
+    pub(super) seen: Vec<Output>,
+    pub(super) setup: Setup,
 }
 
 impl Bed {
-    fn new(settings: CentreSettings, agents: Vec<Agent>, queues: Vec<Queue>) -> Bed {
+    pub(super) fn new(settings: CentreSettings, agents: Vec<Agent>, queues: Vec<Queue>) -> Bed {
         let setup = Setup {
             applications: vec![(APP, settings)],
             agents,
@@ -57,16 +57,16 @@ impl Bed {
         bed
     }
 
-    fn go(&mut self, input: Input) {
+    pub(super) fn go(&mut self, input: Input) {
         let out = self.acd.handle(input, self.now).unwrap();
         self.seen.extend(out);
     }
 
-    fn agent(&mut self, n: u128, input: agent::Input) {
+    pub(super) fn agent(&mut self, n: u128, input: agent::Input) {
         self.go(Input::Agent(AgentId(n), input));
     }
 
-    fn sign_in(&mut self, n: u128) {
+    pub(super) fn sign_in(&mut self, n: u128) {
         let client = Client { id: n, face: 0 };
         self.agent(
             n,
@@ -85,7 +85,7 @@ impl Bed {
         );
     }
 
-    fn enqueue(&mut self, n: u64, queue: QueueId) {
+    pub(super) fn enqueue(&mut self, n: u64, queue: QueueId) {
         self.enqueue_as(n, queue, None, "");
     }
 
@@ -101,7 +101,7 @@ impl Bed {
         }));
     }
 
-    fn pass_ms(&mut self, ms: u64) {
+    pub(super) fn pass_ms(&mut self, ms: u64) {
         let end = self.now.plus_ms(ms);
         while let Some(at) = self.acd.next_deadline().filter(|at| *at <= end) {
             self.now = self.now.max(at);
@@ -110,12 +110,12 @@ impl Bed {
         self.now = end;
     }
 
-    fn pass(&mut self, secs: u64) {
+    pub(super) fn pass(&mut self, secs: u64) {
         self.pass_ms(secs * 1000);
     }
 
     /// Offers made so far: call and agent.
-    fn offers(&self) -> Vec<(u64, u128)> {
+    pub(super) fn offers(&self) -> Vec<(u64, u128)> {
         self.offers_at().into_iter().map(|(c, a, _)| (c, a)).collect()
     }
 
@@ -132,15 +132,15 @@ impl Bed {
             .collect()
     }
 
-    fn last(&self) -> Ticket {
+    pub(super) fn last(&self) -> Ticket {
         self.offers_at().last().unwrap().2
     }
 
-    fn fact(&mut self, ticket: Ticket, fact: Fact) {
+    pub(super) fn fact(&mut self, ticket: Ticket, fact: Fact) {
         self.go(Input::Fact(ticket, fact));
     }
 
-    fn talk(&mut self, ticket: Ticket) {
+    pub(super) fn talk(&mut self, ticket: Ticket) {
         for e in [
             Engagement::Alerting,
             Engagement::Answering,
@@ -160,19 +160,19 @@ impl Bed {
             .collect()
     }
 
-    fn state(&self, n: u128) -> State {
+    pub(super) fn state(&self, n: u128) -> State {
         self.acd.agent(AgentId(n)).unwrap().state()
     }
 }
 
-fn quick() -> CentreSettings {
+pub(super) fn quick() -> CentreSettings {
     CentreSettings {
         wrap_up: WrapUp::Off,
         ..CentreSettings::default()
     }
 }
 
-fn two() -> Vec<Agent> {
+pub(super) fn two() -> Vec<Agent> {
     vec![agent(1, &[(SALES, 5)]), agent(2, &[(SALES, 5)])]
 }
 
@@ -320,6 +320,7 @@ fn levels_count_and_relax_with_time() {
     );
 }
 
+// accept: voice-paas 178
 #[test]
 fn strategies_choose() {
     let order = |strategy: Strategy| {
@@ -361,6 +362,7 @@ fn strategies_choose() {
 
 /// I15: all are rung, the first that answers has the call, the others stop at once and are free for the next.
 // accept: domain-model I15
+// accept: voice-paas 178
 #[test]
 fn ring_all() {
     let agents = (1..=4).map(|n| agent(n, &[(SALES, 5)])).collect();
@@ -428,6 +430,7 @@ fn an_agent_of_two_groups_takes_the_older_call() {
     assert_eq!(bed.offers(), [(1, 1)]);
 }
 
+// accept: voice-paas 179
 #[test]
 fn queues_overflow() {
     let sales = Queue {
@@ -471,6 +474,7 @@ fn queues_overflow() {
     assert_eq!(bed.overflows()[5].0, Left::Unstaffed);
 }
 
+// accept: voice-paas 176
 #[test]
 fn the_last_agent_comes_first() {
     let sales = Queue {
@@ -497,6 +501,29 @@ fn the_last_agent_comes_first() {
     bed.pass(3601);
     bed.enqueue_as(3, Q_SALES, None, "13800138000");
     assert_eq!(bed.offers().last(), Some(&(3, 1)));
+}
+
+/// Who had the customer last is not waited for: whoever is free has the call at once.
+// accept: voice-paas 177
+#[test]
+fn a_busy_last_agent_is_passed() {
+    let sales = Queue {
+        sticky_secs: 3600,
+        strategy: Strategy::Sequential,
+        ..queue(Q_SALES, SALES)
+    };
+    let mut bed = Bed::new(quick(), two(), vec![sales]);
+    bed.sign_in(2);
+    bed.enqueue_as(1, Q_SALES, None, "13800138000");
+    let ticket = bed.last();
+    bed.talk(ticket);
+    bed.fact(ticket, Fact::Ended);
+    bed.enqueue_as(2, Q_SALES, None, "13900139000");
+    bed.talk(bed.last());
+    assert_eq!(bed.state(2), State::TalkIn);
+    bed.sign_in(1);
+    bed.enqueue_as(3, Q_SALES, None, "13800138000");
+    assert_eq!(bed.offers().last(), Some(&(3, 1)), "in the same moment");
 }
 
 /// Places and waits are announced from what was answered lately.

@@ -303,6 +303,7 @@ impl Agent {
                 self.bound_wrap_up(now);
             }
             Input::Muted(on) => self.overlays.muted = on && self.open.is_some(),
+            Input::TakesChats(on) => self.overlays.no_chats = !on && self.is_on_duty(),
             Input::Reset => self.reset(now),
             Input::Force { choice, hang_up } => self.force(choice, hang_up, now),
             Input::Begin {

@@ -151,6 +151,8 @@ pub enum Input {
     AfterCall,
     /// The agent is not heard, or heard again; shown only.
     Muted(bool),
+    /// Takes chats, or none any more.
+    TakesChats(bool),
     /// Everything about the agent is taken down (40).
     Reset,
     /// An administrator's choice (39).
@@ -304,6 +306,8 @@ pub struct Overlays {
     pub device_lost: bool,
     /// Somebody listens.
     pub supervised: bool,
+    /// Takes no chats: by its own word, or after three that it missed (C6).
+    pub no_chats: bool,
 }
 
 /// Why an agent's, or its client's, wish is refused. Nothing changes.

@@ -148,6 +148,7 @@ impl Agent {
         self.groups = served;
         self.overlays.mode = mode;
         self.overlays.call_only = false;
+        self.overlays.no_chats = false;
         self.overlays.pending = None;
         if mode == DeviceMode::Mobile {
             self.overlays.device_lost = false;
@@ -202,6 +203,7 @@ impl Agent {
     pub(super) fn sign_out(&mut self, now: Stamp) {
         self.groups.clear();
         self.overlays.call_only = false;
+        self.overlays.no_chats = false;
         self.overlays.pending = None;
         self.overlays.mode = DeviceMode::Devices;
         self.clear(Timer::DeviceGrace);
