@@ -177,6 +177,8 @@ mod tests {
             .collect()
     }
 
+    /// Each canonical state has one code, and each code of the sources is some state's.
+    // accept: domain-model M1, M2
     #[test]
     fn tables_merge_only_what_the_sources_merge() {
         let inverse = |code: &dyn Fn(State) -> Option<i8>| {
@@ -206,6 +208,27 @@ mod tests {
                 vec![S::Consulting, S::ConsultRetrieving],
             ]
         );
+        let all = |code: &dyn Fn(State) -> Option<i8>| {
+            let codes: std::collections::BTreeSet<i8> = State::ALL.into_iter().filter_map(code).collect();
+            codes.into_iter().collect::<Vec<_>>()
+        };
+        assert_eq!(
+            all(&hotline_number),
+            [-1, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 16, 17, 18, 19]
+        );
+        assert_eq!(
+            all(&|s| Some(workbench_code(s, false))),
+            [-1, 0, 1, 2, 3, 4, 5, 6, 8, 9, 10, 11, 12, 16, 17, 18, 19, 20, 21]
+        );
+        // The words of the newer hotline SDK say the same as the numbers of the older one, as far as it has words.
+        for a in State::ALL {
+            for b in State::ALL {
+                let (x, y) = (hotline_event(a), hotline_event(b));
+                if x.is_some() && y.is_some() {
+                    assert_eq!(x == y, hotline_number(a) == hotline_number(b), "{a:?} {b:?}");
+                }
+            }
+        }
         for s in State::ALL {
             let label = workbench_label(workbench_code(s, false));
             assert_eq!(label == "off", s.is_off_duty(), "{s:?}");

@@ -1,5 +1,8 @@
 //! The dialect of Tencent's contact centre.
 //!
-//! So far: how agents' states are shown (domain-model §4.3), as a pure function of an agent's log. The endpoints follow.
+//! So far: how agents' states are shown (domain-model §4.3), what becomes of offers, how sessions end, and ids: pure functions
+//! of logs and records. The endpoints follow.
 
+pub mod ids;
+pub mod sessions;
 pub mod states;

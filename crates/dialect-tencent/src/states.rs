@@ -15,6 +15,25 @@ pub const fn status(state: State, call_only: bool) -> &'static str {
     }
 }
 
+/// The status word with the chat slot counted (domain-model C7): busy in a call, and busy with as many chats as the agent may have.
+pub const fn status_with_chats(state: State, call_only: bool, chats: u32, capacity: u8) -> &'static str {
+    if !state.is_off_duty() && capacity > 0 && chats >= capacity as u32 {
+        return "busy";
+    }
+    status(state, call_only)
+}
+
+/// The words of clients' commands, as choices of an agent; `stopNotReady` is a command of its own, and `busy` is never chosen.
+pub const fn state_of_command(word: &str) -> Option<State> {
+    match word.as_bytes() {
+        b"free" => Some(State::Ready),
+        b"rest" => Some(State::Break),
+        b"arrange" => Some(State::WrapUp),
+        b"notReady" => Some(State::NotReady),
+        _ => None,
+    }
+}
+
 /// What happens to a call, as a client hears of it (K48: chats have events of their own).
 pub const fn call_event(change: &Change) -> Option<&'static str> {
     match (change.from, change.to) {
@@ -85,6 +104,44 @@ mod tests {
         let words = ["offline", "notReady", "free", "rest", "arrange", "busy"];
         assert!(State::ALL.iter().all(|s| words.contains(&status(*s, false))));
         assert_eq!(status(S::Ready, true), "notReady");
+    }
+
+    /// Every state has one word; only `busy` stands for states that the source does not tell apart, `offline` for those without a
+    /// duty, and `notReady` for the moment before the first choice.
+    // accept: domain-model M1, M2
+    #[test]
+    fn words_merge_only_what_the_source_merges() {
+        let of = |word: &str| -> Vec<State> {
+            let all = State::ALL.into_iter().filter(|s| *s != S::Reserved);
+            all.filter(|s| status(*s, false) == word).collect()
+        };
+        assert_eq!(of("free"), [S::Ready]);
+        assert_eq!(of("rest"), [S::Break]);
+        assert_eq!(of("arrange"), [S::WrapUp]);
+        assert_eq!(of("notReady"), [S::SignedIn, S::NotReady]);
+        assert!(of("offline").iter().all(|s| s.is_off_duty()) && of("offline").len() == 3);
+        assert!(of("busy").iter().all(|s| s.is_engaged()));
+        for word in ["free", "rest", "arrange", "notReady"] {
+            let state = state_of_command(word).unwrap();
+            assert_eq!(status(state, false), word);
+        }
+        assert_eq!(state_of_command("busy"), None);
+    }
+
+    // accept: domain-model M47
+    #[test]
+    fn chats_make_an_agent_busy_when_there_is_room_for_no_more() {
+        for (chats, want) in [(0, "free"), (1, "free"), (4, "free"), (5, "busy"), (6, "busy")] {
+            assert_eq!(status_with_chats(S::Ready, false, chats, 5), want);
+        }
+        assert_eq!(status_with_chats(S::Break, false, 1, 5), "rest");
+        assert_eq!(status_with_chats(S::TalkIn, false, 0, 5), "busy");
+        assert_eq!(
+            status_with_chats(S::Ready, false, 0, 0),
+            "free",
+            "one that takes no chats is not busy with them"
+        );
+        assert_eq!(status_with_chats(S::SignedOut, false, 5, 5), "offline");
     }
 
     #[test]

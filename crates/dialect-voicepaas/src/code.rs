@@ -38,6 +38,14 @@ pub enum Code {
     StateNotAllowed,
     /// Three parties, or an add in progress.
     PartyLimit,
+    /// No such agent in the application.
+    AgentUnknown,
+    /// The agent is not on duty.
+    AgentNotSignedIn,
+    /// Not in the agent's present state.
+    AgentState,
+    /// The agent has a call.
+    AgentBusy,
     /// Too many conversations at once.
     ConcurrencyLimit,
     /// Too many new conversations per second.
@@ -70,6 +78,10 @@ impl Code {
             Code::ConversationEnded => "20002",
             Code::StateNotAllowed => "20003",
             Code::PartyLimit => "20004",
+            Code::AgentUnknown => "40001",
+            Code::AgentNotSignedIn => "40003",
+            Code::AgentState => "40004",
+            Code::AgentBusy => "40007",
             Code::ConcurrencyLimit => "30001",
             Code::RateLimit => "30002",
             Code::NoRoute => "30004",
@@ -97,6 +109,10 @@ impl Code {
             Code::ConversationEnded => "conversation already ended",
             Code::StateNotAllowed => "not allowed in the present conversation state",
             Code::PartyLimit => "party limit reached or an add is in progress",
+            Code::AgentUnknown => "agent unknown",
+            Code::AgentNotSignedIn => "agent not signed in",
+            Code::AgentState => "not allowed in the present agent state",
+            Code::AgentBusy => "agent already has a call",
             Code::ConcurrencyLimit => "concurrency limit reached",
             Code::RateLimit => "rate limit reached",
             Code::NoRoute => "no route, or trunk unavailable",

@@ -2,6 +2,7 @@
 
 use crate::auth::{self, Caller};
 use crate::code::{Code, Failure};
+use crate::dial::{self, Agents};
 use crate::directory::{Directory, Ledger};
 use crate::ids::{call_sid, conversation_sid, resolve_sid};
 use crate::notice;
@@ -62,6 +63,8 @@ pub struct VoicePaas {
     pub calls: Arc<dyn Calls>,
     /// The runtime, for voice notices.
     pub notices: Arc<dyn Notices>,
+    /// Contact centres, for dial links.
+    pub agents: Arc<dyn Agents>,
     /// Resources.
     pub directory: Arc<dyn Directory>,
     /// Records.
@@ -77,6 +80,7 @@ pub fn router(state: VoicePaas) -> Router {
         .route(&format!("{app}/ctc/Conversations"), post(conversations))
         .route(&format!("{app}/ctc/Conversations/{{sid}}"), post(conversation))
         .route(&format!("{app}/cc/Calls/{{sid}}"), get(records::call))
+        .route(&format!("{app}/cc/dial"), get(dial::link))
         .route(&format!("{app}/cc/Cdrs"), get(records::list))
         .route(&format!("{app}/cc/Cdrs/repush"), post(records::repush))
         .route(&format!("{app}/cc/Cdrs/{{sid}}"), get(records::one))

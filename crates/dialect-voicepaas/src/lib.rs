@@ -36,7 +36,9 @@ mod auth;
 mod backed;
 mod cdr;
 mod code;
+mod dial;
 mod directory;
+pub mod duty;
 mod http;
 mod ids;
 mod notice;
@@ -48,6 +50,7 @@ mod records;
 pub use backed::{Now, StoreDirectory, StoreLedger};
 pub use cdr::{bye_type, call_cause, end_reason};
 pub use code::{Code, Failure};
+pub use dial::{AgentAnswer, Agents, DeskAgents, Link, sign as sign_link};
 pub use directory::{
     Account, Application, Directory, Ledger, LedgerAnswer, LedgerError, RecordFilter, RecordPage, Selection, Token,
 };

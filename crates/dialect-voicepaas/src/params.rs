@@ -27,6 +27,16 @@ impl Params {
         }
     }
 
+    /// The members of a query.
+    pub fn of(pairs: &BTreeMap<String, String>) -> Params {
+        Params(
+            pairs
+                .iter()
+                .map(|(k, v)| (k.clone(), Value::String(v.clone())))
+                .collect(),
+        )
+    }
+
     /// The members in order of their names: the same for every spelling of the same body.
     pub fn canonical(&self) -> Vec<u8> {
         // Sorted here, because the map keeps the order of the request in some builds.

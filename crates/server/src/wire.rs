@@ -377,6 +377,10 @@ async fn listen_http(
     let dialect = voicepaas::router(voicepaas::VoicePaas {
         calls: Arc::new(SwitchCalls(switch.clone())),
         notices: Arc::new(SwitchCalls(switch.clone())),
+        agents: Arc::new(voicepaas::DeskAgents::new(
+            store.clone(),
+            Arc::new(SwitchCalls(switch.clone())),
+        )),
         directory: Arc::new(voicepaas::StoreDirectory::new(store.clone(), Arc::new(clock::wall_now))),
         ledger: Arc::new(voicepaas::StoreLedger::new(store.clone(), Arc::new(clock::wall_now))),
         settings: Arc::new(settings),

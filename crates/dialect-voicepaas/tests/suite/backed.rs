@@ -108,6 +108,7 @@ impl Backed {
         kit.router = router(VoicePaas {
             calls: kit.switch.clone(),
             notices: kit.switch.clone(),
+            agents: std::sync::Arc::new(crate::kit::NoAgents),
             directory: Arc::new(StoreDirectory::new(store.clone(), now.clone())),
             ledger: Arc::new(StoreLedger::new(store.clone(), now)),
             settings: Arc::new(Settings::default()),

@@ -232,6 +232,7 @@ fn known_versions_are_routed_and_others_are_not() {
     kit.router = strowger_dialect_voicepaas::router(strowger_dialect_voicepaas::VoicePaas {
         calls: kit.switch.clone(),
         notices: kit.switch.clone(),
+        agents: std::sync::Arc::new(crate::kit::NoAgents),
         directory: kit.resources.clone(),
         ledger: kit.records.clone(),
         settings: std::sync::Arc::new(strowger_dialect_voicepaas::Settings {

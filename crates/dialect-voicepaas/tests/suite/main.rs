@@ -9,6 +9,7 @@ mod cost;
 mod fuzz;
 mod golden;
 mod kit;
+mod links;
 mod logs;
 mod notice;
 mod notice_batch;

@@ -6,6 +6,7 @@ pub mod resources;
 pub mod switch;
 
 pub use party::Party;
+pub use resources::NoAgents;
 pub use switch::{Delivery, START, VirtualSwitch, World};
 
 use axum::Router;
@@ -46,7 +47,7 @@ pub struct Kit {
     pub resources: Arc<Resources>,
     pub records: Arc<Records>,
     pub router: Router,
-    rt: tokio::runtime::Runtime,
+    pub rt: tokio::runtime::Runtime,
 }
 
 /// An answer of the router.
@@ -136,6 +137,7 @@ impl Kit {
         let router = router(VoicePaas {
             calls: switch.clone(),
             notices: switch.clone(),
+            agents: Arc::new(NoAgents),
             directory: resources.clone(),
             ledger: records.clone(),
             settings: Arc::new(Settings {

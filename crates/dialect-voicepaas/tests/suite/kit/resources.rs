@@ -9,7 +9,8 @@ use strowger_core::project::Topic;
 use strowger_core::routing::TollRules;
 use strowger_core::{AccountId, ApplicationId, ConversationId, ConversationRecord, Number, Stamp, TenantId};
 use strowger_dialect_voicepaas::{
-    Account, Application, Directory, Ledger, LedgerAnswer, RecordFilter, RecordPage, Selection,
+    Account, AgentAnswer, Agents, Application, Code, Directory, Failure, Ledger, LedgerAnswer, RecordFilter,
+    RecordPage, Selection,
 };
 
 /// What the directory holds; tests change it as they go.
@@ -132,5 +133,14 @@ impl Ledger for Records {
             }
         }
         Box::pin(std::future::ready(Ok((again.len() - before) as u64)))
+    }
+}
+
+/// A contact centre without agents.
+pub struct NoAgents;
+
+impl Agents for NoAgents {
+    fn dial<'a>(&'a self, _: TenantId, _: ApplicationId, _: &'a str, _: String, _: String) -> AgentAnswer<'a> {
+        Box::pin(async { Err(Failure::plain(Code::AgentUnknown)) })
     }
 }
