@@ -61,6 +61,7 @@ impl Nat {
             "table ip t {{\n\
              chain out {{ type nat hook postrouting priority 100; oifname \"outer\" masquerade; }}\n\
              chain in {{ type nat hook prerouting priority -100; iifname \"outer\" tcp dport {signalling} dnat to {SERVER}; }}\n\
+             chain own {{ type filter hook input priority 0; iifname \"outer\" meta l4proto udp drop; }}\n\
              chain through {{ type filter hook forward priority 0; policy drop; ct state established,related accept; \
              iifname \"inner\" accept; iifname \"outer\" tcp dport {signalling} accept; }}\n}}\n"
         );
@@ -109,9 +110,11 @@ impl Nat {
     pub fn start_two(signalling: u16) -> Nat {
         let nat = Nat::start(signalling);
         let [n, p, w, b] = ["n", "p", "w", "b"].map(|part| nat.part(part));
-        // The place of the browsers becomes their translator.
+        // The place of the browsers becomes their translator. What comes unasked is dropped, as home routers do: an answer to
+        // it would take the port that the browser's own packets are to leave from.
         let rules = "table ip t {\n\
              chain out { type nat hook postrouting priority 100; oifname \"eth0\" masquerade; }\n\
+             chain own { type filter hook input priority 0; iifname \"eth0\" meta l4proto udp drop; }\n\
              chain through { type filter hook forward priority 0; policy drop; ct state established,related accept; \
              iifname \"inner\" accept; }\n}\n";
         let steps = [
