@@ -7,7 +7,10 @@ use strowger_media_core::g711::Law;
 use strowger_tests::bed::{Bed, CALLER};
 use strowger_tests::office::Office;
 use strowger_tests::party::{Call, Ended, Party};
+use strowger_tests::peers;
 use strowger_tests::push::Behaviour;
+use strowger_tests::server::Options;
+use strowger_tests::sound::now_ms;
 use strowger_tests::wait;
 
 /// The number that callers dial.
@@ -20,6 +23,8 @@ const MENU: f32 = 700.0;
 const WRONG: f32 = 900.0;
 const SILENT: f32 = 1100.0;
 const BYE: f32 = 1300.0;
+/// The tone before a message.
+const BEEP: f32 = 1000.0;
 
 /// A number that leads into what a test makes, callers over a trunk, and an agent of the queue `sales`.
 struct Desk {
@@ -29,7 +34,16 @@ struct Desk {
 
 impl Desk {
     fn start() -> Desk {
-        let office = Office::start(&["anna"]);
+        Desk::start_with("")
+    }
+
+    /// With more sections in the server's configuration.
+    fn start_with(more: &str) -> Desk {
+        let options = Options {
+            more: more.to_owned(),
+            ..Options::default()
+        };
+        let office = Office::start_with(options, &["anna"]);
         let customer = Party::start(Law::A, Some(400.0));
         let desk = Desk { office, customer };
         let bed = desk.bed();
@@ -336,4 +350,169 @@ fn what_is_wrong_is_refused() {
     spoken["nodes"]["bye"]["say"] = json!([{ "text": "Good bye." }]);
     let publish = json!({ "name": "spoken", "flow": spoken, "publish": true });
     refused("POST", "/flows", publish, 409, "speech.off", "[speech.synthesis]");
+}
+
+/// Outside business hours the caller hears the tone, speaks, and its message is a recording of the call.
+#[test]
+fn a_closed_office_takes_a_message() {
+    let mut desk = Desk::start();
+    let closed = json!({
+        "zone": "Asia/Shanghai",
+        "special": [{ "name": "closed", "from": "2026-01-01", "to": "2026-12-31", "yearly": true, "hours": [] }],
+    });
+    let bed = desk.bed();
+    bed.server
+        .create("/calendars", &json!({ "name": "office", "definition": closed }));
+    let plan = json!({
+        "rules": [{ "name": "closed", "when": { "not": { "open": "office" } }, "to": { "voicemail": "sales" } }],
+        "otherwise": { "queue": "sales" },
+    });
+    bed.server
+        .create("/plans", &json!({ "name": "hotline", "definition": plan }));
+    desk.route(&json!({ "plan": "hotline" }));
+    let call = desk.call();
+    hears(&call, BEEP);
+    let recorded = || {
+        let calls = desk.bed().server.admin("GET", "/calls", None).json();
+        calls["items"][0]["messages"].as_array().is_some_and(|m| m.len() == 1)
+    };
+    wait::until("the message to begin", STEP, EVERY, || recorded().then_some(()));
+    // A message is as long as it is: the caller speaks, and presses a key.
+    let spoken = now_ms() + 1200;
+    wait::until("1.2 s of a message", STEP, EVERY, || (now_ms() >= spoken).then_some(()));
+    call.line().press("#");
+    call.wait_end(STEP);
+    let record = desk.office.over("normal");
+    assert_eq!(
+        record["messages"],
+        json!([{ "mailbox": "sales", "recording": 0 }]),
+        "{record}"
+    );
+    let recording = &record["recordings"][0];
+    let millis = recording["millis"].as_u64().unwrap_or_default();
+    assert!(recording["state"] == "finished" && millis >= 1000, "{record}");
+    assert_eq!(
+        (&record["routed"]["rule"], &record["routed"]["to"]),
+        (&json!("closed"), &json!("voicemail sales")),
+        "{record}"
+    );
+    // And one that just hangs up has left a message too.
+    let call = desk.call();
+    hears(&call, BEEP);
+    let begun = || {
+        let calls = desk.bed().server.admin("GET", "/calls", None).json();
+        calls["items"][0]["messages"].as_array().is_some_and(|m| m.len() == 1)
+    };
+    wait::until("the message to begin", STEP, EVERY, || begun().then_some(()));
+    call.hang_up();
+    desk.office.over("normal");
+}
+
+/// The agent hangs up and is free; the customer says how it was.
+#[test]
+fn a_survey_after_the_talk() {
+    let mut desk = Desk::start();
+    let survey = json!({
+        "start": "rate",
+        "nodes": {
+            "rate": {
+                "type": "survey", "name": "satisfaction", "say": prompt("menu"),
+                "keys": [{ "key": "1", "label": "yes", "score": 5 }, { "key": "2", "label": "no", "score": 1 }],
+                "next": "bye",
+            },
+            "bye": { "type": "hang_up", "say": prompt("bye") },
+        }
+    });
+    desk.flow("survey", &survey);
+    let path = format!("/applications/{}/centre", desk.bed().app);
+    let (status, answer) = desk.ask("PATCH", &path, &json!({ "survey": "no such flow" }));
+    assert_eq!((status, answer["code"].as_str()), (404, Some("not-found")), "{answer}");
+    assert_eq!(desk.ask("PATCH", &path, &json!({ "survey": "survey" })).0, 200);
+    let (status, answer) = desk.ask("DELETE", "/flows/survey", &Value::Null);
+    assert_eq!((status, answer["code"].as_str()), (409, Some("in-use")), "{answer}");
+    desk.route(&json!({ "queue": "sales" }));
+    let mut anna = desk.office.registered("anna");
+    desk.sign_in();
+    let call = desk.call();
+    let invite = anna.ring();
+    let mut talk = anna.accept(&invite);
+    let state = |wanted: &str| {
+        wait::until(wanted, STEP, EVERY, || {
+            let duty = desk.ask("GET", "/agents/anna/duty", &json!({})).1;
+            (duty["state"] == wanted).then_some(())
+        });
+    };
+    state("talk-in");
+    anna.hang_up(&mut talk);
+    hears(&call, MENU);
+    state("ready");
+    call.line().press("1");
+    hears(&call, BYE);
+    call.wait_end(STEP);
+    let record = desk.office.over("normal");
+    assert_eq!(
+        record["scores"],
+        json!([{ "name": "satisfaction", "score": 5 }]),
+        "{record}"
+    );
+}
+
+/// A text that no engine speaks, and speech that nobody listens to, take the flow's way for that: never silence.
+#[test]
+fn without_engines_a_flow_takes_its_other_way() {
+    let more = "[speech.synthesis]\nengine = \"http\"\nurl = \"http://127.0.0.1:9/\"\ntimeout = \"2s\"\n";
+    let mut desk = Desk::start_with(more);
+    let flow = json!({
+        "start": "topic",
+        "on_fault": "bye",
+        "nodes": {
+            "topic": {
+                "type": "speech", "say": prompt("menu"), "into": "topic",
+                "tries": { "count": 2, "wait_ms": 1000, "no_input": prompt("silent") },
+                "next": "said", "failed": "said",
+            },
+            "said": { "type": "play", "say": [{ "text": "You said ${topic}." }], "next": "end" },
+            "bye": { "type": "hang_up", "say": prompt("bye") },
+            "end": { "type": "hang_up", "say": prompt("wrong") },
+        }
+    });
+    desk.flow("main", &flow);
+    desk.route(&json!({ "flow": "main" }));
+    let call = desk.call();
+    call.wait_end(STEP);
+    let heard = [MENU, SILENT, BYE, WRONG].map(|hz| times(&call, hz));
+    assert_eq!(heard, [2, 1, 1, 0]);
+    desk.office.over("normal");
+}
+
+/// A text with a value in it is spoken by an engine that is not ours.
+#[test]
+fn a_text_with_a_value_is_spoken() {
+    if peers::find("espeak-ng", "espeak-ng").is_none() {
+        return;
+    }
+    let mut desk = Desk::start_with("[speech.synthesis]\nengine = \"espeak-ng\"\ntimeout = \"30s\"\n");
+    let flow = json!({
+        "start": "said", "language": "en", "on_fault": "fault",
+        "nodes": {
+            "said": { "type": "play", "say": [{ "text": "You called ${called}." }], "next": "bye" },
+            "bye": { "type": "hang_up", "say": prompt("bye") },
+            "fault": { "type": "hang_up", "say": prompt("wrong") },
+        }
+    });
+    desk.flow("main", &flow);
+    desk.route(&json!({ "flow": "main" }));
+    let call = desk.call();
+    call.wait_end(STEP);
+    // Speech has all frequencies in it, so the way is told from its length: the fault's prompt alone has 0.4 s.
+    let loud = call
+        .line()
+        .heard()
+        .samples
+        .iter()
+        .filter(|s| s.unsigned_abs() > 1000)
+        .count()
+        / 8;
+    assert!(loud > 1000, "more than a second of sound: {loud} ms");
+    desk.office.over("normal");
 }

@@ -224,10 +224,11 @@ fn entry(config: &Config, resource: &Resource) -> Option<(&'static str, String, 
             let application = app(c.application);
             let mut value = view(settings::View::of(c));
             value["application"] = json!(application);
+            empty(&mut value, &["survey"]);
             (
                 "centres",
                 application,
-                only(value, &["application", "settings", "break_reasons"]),
+                only(value, &["application", "settings", "break_reasons", "survey"]),
             )
         }
         Resource::Routing(item) => {
@@ -608,7 +609,7 @@ impl Stage<'_> {
             }
             "centres" => {
                 let mut next = Centre::clone(self.config.centre().centre(application).ok_or_else(gone)?);
-                read::<settings::Change>(entry)?.apply(&mut next)?;
+                read::<settings::Change>(entry)?.apply(&mut next, &self.config)?;
                 self.put(next);
             }
             _ => {

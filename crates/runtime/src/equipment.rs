@@ -4,9 +4,11 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
-use strowger_core::TenantId;
 use strowger_core::ivr::flow::Method;
+use strowger_core::ivr::io::Listening;
 use strowger_core::route::Regions;
+use strowger_core::spoken::Language;
+use strowger_core::{ConversationId, TenantId};
 
 /// A request to a tenant's own server.
 #[derive(Clone)]
@@ -43,11 +45,33 @@ pub trait Web: Send + Sync {
     fn send(&self, tenant: TenantId, request: WebRequest) -> WebReply;
 }
 
+/// A text as sound; `None` if it cannot be spoken.
+pub type Said = Pin<Box<dyn Future<Output = Option<Vec<i16>>> + Send>>;
+
+/// Speaks texts.
+pub trait Speaker: Send + Sync {
+    /// Samples of a text, linear at 8 kHz.
+    fn speak(&self, text: String, language: Language) -> Said;
+}
+
+/// What a caller said; `None` if nothing was understood in time.
+pub type Heard = Pin<Box<dyn Future<Output = Option<String>> + Send>>;
+
+/// Listens to callers.
+pub trait Listener: Send + Sync {
+    /// Listens to the first party of a conversation. Dropping the answer ends it.
+    fn listen(&self, conversation: ConversationId, listening: Listening) -> Heard;
+}
+
 /// What flows and plans ask for.
 #[derive(Clone, Default)]
 pub struct Equipment {
     /// The way to tenants' servers; without it there is no answer.
     pub web: Option<Arc<dyn Web>>,
+    /// What speaks texts; without it flows with texts fail.
+    pub speaker: Option<Arc<dyn Speaker>>,
+    /// What listens to callers; without it nothing is understood.
+    pub listener: Option<Arc<dyn Listener>>,
     /// Where numbers are from; empty without a table.
     pub regions: Arc<Regions>,
 }

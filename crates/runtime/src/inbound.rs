@@ -9,7 +9,7 @@ use crate::outbound::media_of_trunk;
 use crate::owner::{DialogName, Incoming, Owner, OwnerInput, Replacing, WayMedia, World};
 use crate::switch::{Switch, user_of};
 use std::sync::Arc;
-use strowger_core::call::centre::{CentrePlan, Entry, Whom};
+use strowger_core::call::centre::{CentrePlan, Entry, Survey, Whom};
 use strowger_core::call::{ForwardPlan, PartyPlan, Target};
 use strowger_core::centre::resource::Queue;
 use strowger_core::event::{Created, Kind, RecordMode, Routed, Via};
@@ -467,6 +467,26 @@ impl Switch {
         let config = self.store().snapshot();
         let dialog = forward.dialog;
         let mut music = None;
+        let caller = Number::parse(&forward.from, CHINA).ok();
+        let region = caller.as_ref().and_then(|n| self.equipment().regions.of(n));
+        let called = Number::parse(&forward.to, CHINA);
+        let call = ivr::Call {
+            conversation: id,
+            caller,
+            called: called.unwrap_or_else(|_| Number::from_canonical(forward.to.clone())),
+            region: region.map(|r| Region::clone(r)),
+        };
+        let centre = config.centre().centre(app.id);
+        let survey = centre.and_then(|c| c.survey.clone()).and_then(|flow| {
+            let library = config.routing().library(app.id);
+            library.flows.contains_key(&flow).then(|| {
+                Box::new(Survey {
+                    library,
+                    flow,
+                    call: call.clone(),
+                })
+            })
+        });
         let entry = match centred {
             Centred::Queue(queue) => {
                 music = crate::centre::music_of(&config, queue);
@@ -486,37 +506,22 @@ impl Switch {
                     fallback,
                 }
             }
-            Centred::Flow(library, flow) => {
-                let caller = Number::parse(&forward.from, CHINA).ok();
-                let region = caller.as_ref().and_then(|n| self.equipment().regions.of(n));
-                let called = Number::parse(&forward.to, CHINA);
-                Entry::Flow {
-                    dialog,
-                    library,
-                    flow,
-                    call: ivr::Call {
-                        conversation: id,
-                        caller,
-                        called: called.unwrap_or_else(|_| Number::from_canonical(forward.to.clone())),
-                        region: region.map(|r| Region::clone(r)),
-                    },
-                }
-            }
+            Centred::Flow(library, flow) => Entry::Flow {
+                dialog,
+                library,
+                flow,
+                call: call.clone(),
+            },
             // It was settled before where the rules lead.
             Centred::Plan(_) => Entry::Flow {
                 dialog,
                 library: Arc::default(),
                 flow: String::new(),
-                call: ivr::Call {
-                    conversation: id,
-                    caller: None,
-                    called: Number::from_canonical(forward.to.clone()),
-                    region: None,
-                },
+                call: call.clone(),
             },
             Centred::From(agent, to) => Entry::FromDevice { dialog, agent, to },
         };
-        let settings = config.centre().centre(app.id).map(|c| c.settings).unwrap_or_default();
+        let settings = centre.map(|c| c.settings).unwrap_or_default();
         CentrePlan {
             entry,
             from: forward.from,
@@ -525,6 +530,7 @@ impl Switch {
             music,
             record_wait: forward.record_wait,
             routed: forward.routed,
+            survey,
         }
     }
 }

@@ -3,7 +3,7 @@
 use crate::compose::{ComposeError, Units};
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 use strowger_core::call::{Builtin, Sound as Wanted, Tone};
 use strowger_core::spoken::{Language, Piece};
 use strowger_core::{ApplicationId, TenantId};
@@ -132,6 +132,8 @@ impl SoundLibrary {
                 let own = config.tenant(tenant).and_then(|t| t.sounds.tones.as_deref());
                 Some(SoundRef::Tone(tone::Cadence::ringback(own.unwrap_or(&self.country))))
             }
+            Wanted::Tone(Tone::Beep) => Some(SoundRef::Tone(tone::Cadence::beep(1000, 500, -12.0))),
+            Wanted::Synthesised(name) => self.known(name).map(SoundRef::Sound),
             Wanted::Builtin(builtin) => {
                 let own = self.own(tenant, application, *builtin);
                 own.or_else(|| self.shipped.get(builtin.file()).cloned())
@@ -183,6 +185,13 @@ impl SoundLibrary {
         decoded.sounds.get(key).cloned()
     }
 
+    /// Keeps a text that was spoken (linear samples at 8 kHz) under its name.
+    pub fn keep_said(&self, name: &str, samples: Vec<i16>) {
+        if self.known(name).is_none() {
+            self.keep(name.to_owned(), Arc::new(Sound::from_samples(samples)));
+        }
+    }
+
     fn keep(&self, key: String, sound: Arc<Sound>) -> Arc<Sound> {
         let mut decoded = self.decoded.write().unwrap_or_else(PoisonError::into_inner);
         let size = sound.pcm().len() * BYTES_A_SAMPLE;
@@ -208,4 +217,13 @@ impl SoundLibrary {
         let sound = Arc::new(Sound::from_wav(&bytes).ok()?);
         Some(self.keep(prompt.checksum.clone(), sound))
     }
+}
+
+/// The name of a text that was spoken: the text is in no log, and equal texts are kept once.
+pub(crate) fn said_name(text: &str, language: Language) -> String {
+    use std::hash::{BuildHasher, RandomState};
+    // Names are of this process only; two halves make an accident as unlikely as it has to be.
+    static KEYS: LazyLock<[RandomState; 2]> = LazyLock::new(|| [RandomState::new(), RandomState::new()]);
+    let half = |keys: &RandomState| keys.hash_one((text, language.code()));
+    format!("said-{:016x}{:016x}", half(&KEYS[0]), half(&KEYS[1]))
 }

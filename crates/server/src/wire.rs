@@ -170,7 +170,8 @@ pub async fn start(config: &Config, data: DataFolder) -> Result<Running, StartEr
         Endpoint::start(sip, Arc::new(SipSink(switch.clone())))?
     };
     switch.attach(endpoint.clone(), media.handle());
-    switch.equip(equipment::open(config, &store)?);
+    let engines = equipment::Engines::default();
+    switch.equip(equipment::open(config, &store, &engines)?);
     let outside = tokio::spawn(outside::watch(config.clone(), endpoint.clone(), media.handle()));
 
     recovery::recover(&switch, &recordings).await?;
@@ -193,7 +194,8 @@ pub async fn start(config: &Config, data: DataFolder) -> Result<Running, StartEr
     switch.open_desks();
 
     let (stop, stopped) = watch::channel(false);
-    let speech = speech::open(config, &switch, synthesiser).await?;
+    let speech = Arc::new(speech::open(config, &switch, synthesiser).await?);
+    engines.set(speech.clone());
     let api = api_of(config, &switch, &store, (prompts, blobs), speech);
     api.prepare().await.map_err(|p| StartError::Identity(p.to_string()))?;
     // Readiness is told over HTTP, so the socket of the operators comes first.
@@ -320,7 +322,7 @@ fn api_of(
     switch: &Arc<Switch>,
     store: &Store,
     (prompts, blobs): (PathBuf, Arc<Blobs>),
-    speech: Speech,
+    speech: Arc<Speech>,
 ) -> Api {
     let voice = Profile {
         name: "voice-paas".into(),
@@ -340,7 +342,7 @@ fn api_of(
         now: Arc::new(clock::wall_now),
         prompts,
         blobs,
-        speech: Arc::new(speech),
+        speech,
         ice: Arc::new(IceServers::new(
             config.turn.servers.clone(),
             config.turn.secret.clone(),

@@ -16,6 +16,8 @@ pub struct Centre {
     pub settings: CentreSettings,
     /// Why agents may be on break.
     pub break_reasons: Vec<BreakReason>,
+    /// The flow that a customer goes into whose agent has hung up, by name.
+    pub survey: Option<String>,
 }
 
 impl Centre {
@@ -26,6 +28,7 @@ impl Centre {
             tenant,
             settings: CentreSettings::default(),
             break_reasons: Vec::new(),
+            survey: None,
         }
     }
 }

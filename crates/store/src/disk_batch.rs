@@ -107,7 +107,7 @@ fn item_to(item: &Item) -> Option<DiskItem> {
             digit_pause: s.manner.digit_pause,
             group_pause: s.manner.group_pause,
         }),
-        Sound::Builtin(_) | Sound::Tone(_) => return None,
+        Sound::Builtin(_) | Sound::Tone(_) | Sound::Synthesised(_) => return None,
     };
     Some(DiskItem {
         sound,

@@ -178,6 +178,10 @@ fn check(config: &Config, resource: &Resource) -> Result<TenantId, StoreError> {
         }
         Resource::Centre(c) => {
             application_of(c.application, c.tenant)?;
+            let survey = c.survey.as_deref();
+            if survey.is_some_and(|f| config.routing().named(c.application, ItemKind::Flow, f).is_none()) {
+                return Err(StoreError::NotFound("flow"));
+            }
             tenant(c.tenant)?
         }
         Resource::Routing(r) => {
@@ -359,7 +363,14 @@ fn check_removal(config: &Config, id: &ResourceId) -> Result<TenantId, StoreErro
         }
         ResourceId::Routing(id) => {
             let leads = |r: &RouteTarget| *r == RouteTarget::Flow(*id) || *r == RouteTarget::Plan(*id);
-            config.routes().any(|r| leads(&r.target)) || config.routing().is_named(*id)
+            let asks = |item: &RoutingItem| {
+                let centre = config.centre().centre(item.application);
+                let survey = centre.and_then(|c| c.survey.as_deref());
+                item.body.kind() == ItemKind::Flow && survey == Some(item.name.as_str())
+            };
+            config.routes().any(|r| leads(&r.target))
+                || config.routing().is_named(*id)
+                || config.routing().get(*id).is_some_and(|i| asks(i))
         }
         ResourceId::Agent(a) => config.routes().any(|r| r.target == RouteTarget::Agent(*a)),
         _ => false,

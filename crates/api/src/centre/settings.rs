@@ -7,7 +7,9 @@ use crate::error::Problem;
 use crate::request::{self, Answer, Body, Path};
 use serde::{Deserialize, Serialize};
 use strowger_core::centre::resource::{AgentLost, CentreSettings, ConsultFailure, NoAnswer, SecondSignIn};
+use strowger_core::route::ItemKind;
 use strowger_store::centre::{BreakReason, Centre};
+use strowger_store::config::Config;
 use utoipa::ToSchema;
 
 /// Most break reasons of an application.
@@ -20,6 +22,8 @@ pub(crate) struct View {
     tenant: String,
     settings: SettingsView,
     break_reasons: Vec<Reason>,
+    /// The flow that a customer goes into whose agent has hung up; null without one.
+    survey: Option<String>,
 }
 
 #[derive(Serialize, Deserialize, ToSchema)]
@@ -101,6 +105,7 @@ impl View {
                     name: r.name.clone(),
                 })
                 .collect(),
+            survey: c.survey.clone(),
         }
     }
 }
@@ -113,6 +118,8 @@ pub(crate) struct Change {
     settings: SettingsChange,
     /// Replaces the list.
     break_reasons: Option<Vec<Reason>>,
+    /// A flow of the application that a customer goes into whose agent has hung up, by name; empty for none.
+    survey: Option<String>,
 }
 
 #[derive(Default, Deserialize, ToSchema)]
@@ -165,8 +172,14 @@ pub(crate) struct SettingsChange {
 }
 
 impl Change {
-    pub(crate) fn apply(self, c: &mut Centre) -> Result<(), Problem> {
+    pub(crate) fn apply(self, c: &mut Centre, config: &Config) -> Result<(), Problem> {
         self.settings.apply(&mut c.settings)?;
+        if let Some(flow) = self.survey {
+            if !flow.is_empty() && config.routing().named(c.application, ItemKind::Flow, &flow).is_none() {
+                return Err(Problem::not_found("flow", format!("{flow:?}")));
+            }
+            c.survey = (!flow.is_empty()).then_some(flow);
+        }
         if let Some(all) = self.break_reasons {
             c.break_reasons = reasons(all)?;
         }
@@ -296,7 +309,7 @@ pub(crate) async fn change(api: Desk, Path(id): Path<String>, Body(change): Body
     let _one = api.changing.lock().await;
     let mut centre = find(&api, &id)?;
     api.expects(&centre)?;
-    change.apply(&mut centre)?;
+    change.apply(&mut centre, &api.config())?;
     let view = View::of(&centre);
     api.replace(centre, view).await
 }

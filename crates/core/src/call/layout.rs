@@ -22,6 +22,8 @@ pub enum Sound {
     Tone(Tone),
     /// Something that is read out.
     Spoken(Box<Spoken>),
+    /// A text that an engine has spoken, by the name that it was given.
+    Synthesised(String),
 }
 
 /// A text that is read out from recorded units (voice-paas §5.1).
@@ -139,6 +141,8 @@ impl Builtin {
 pub enum Tone {
     /// Ringback: 450 Hz, 1 s on, 4 s off in China.
     Ringback,
+    /// "Speak now": 1000 Hz, half a second, once.
+    Beep,
 }
 
 /// A sound being played.

@@ -292,6 +292,12 @@ pub enum Effect {
     },
     /// A flow asks the tenant's server; answered by [`CentreCommand::Answered`].
     Request(Box<crate::ivr::io::Outgoing>),
+    /// A flow has a text spoken; answered by [`CentreCommand::Spoke`].
+    Speak(Box<crate::ivr::io::Utterance>),
+    /// A flow listens to the caller; answered by [`CentreCommand::Heard`].
+    Hear(Box<crate::ivr::io::Listening>),
+    /// It listens no more.
+    StopHearing,
     /// A flow hands the call over to something that it names; answered by [`CentreCommand::HandTo`].
     HandOver(Box<crate::ivr::HandOver>),
     /// It waits no more.
@@ -350,10 +356,12 @@ pub enum Deadline {
     Reservation,
     /// A flow waits no longer.
     Flow,
-    /// A silence of a flow is over.
+    /// A silence of a flow is over, or a text was not spoken in time.
     FlowPause,
     /// Nobody has picked a parked call up.
     Parked,
+    /// A message has its greatest length.
+    Message,
 }
 
 /// Where the conversation stands; data sits inside the state.
@@ -671,6 +679,7 @@ impl Conversation {
                 Deadline::Flow => self.flow_time(now),
                 Deadline::FlowPause => self.flow_pause_over(now),
                 Deadline::Parked => self.parked_for_long(now),
+                Deadline::Message => self.message_over(now),
                 Deadline::LastMinute => self.start_last_minute(now),
                 Deadline::MaxDuration => {
                     if !self.is_ending() {

@@ -37,6 +37,8 @@ pub struct Call {
 pub enum Input {
     /// What was played is over, or could not be played.
     PlayEnded(u32),
+    /// A text of what was to be played cannot be spoken: the flow has failed.
+    Unspoken(u32),
     /// A key was pressed.
     Key(char),
     /// What was said; `None` if nothing was understood.
@@ -56,6 +58,7 @@ impl std::fmt::Debug for Input {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Input::PlayEnded(_) => "PlayEnded",
+            Input::Unspoken(_) => "Unspoken",
             Input::Key(_) => "Key(…)",
             Input::Heard(_, Some(_)) => "Heard(…)",
             Input::Heard(_, None) => "Heard(nothing)",
@@ -199,6 +202,37 @@ impl std::fmt::Debug for Outgoing {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Outgoing({}, {})", self.id, self.method.name())
     }
+}
+
+/// A text that an engine is to speak.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Utterance {
+    /// To be given back with the sound.
+    pub id: u32,
+    /// The text.
+    pub text: String,
+    /// Its language.
+    pub language: Language,
+}
+
+impl std::fmt::Debug for Utterance {
+    /// Without the text: it may hold what a caller keyed in.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Utterance({})", self.id)
+    }
+}
+
+/// Speech that an engine is to listen to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listening {
+    /// To be given back with what was said.
+    pub id: u32,
+    /// The language.
+    pub language: Language,
+    /// How long the caller may be silent, in milliseconds.
+    pub wait_ms: u32,
+    /// How long it may speak, in milliseconds.
+    pub max_ms: u32,
 }
 
 /// What is to be done, in order.

@@ -237,6 +237,7 @@ impl Office {
             music: None,
             record_wait: 60,
             routed: None,
+            survey: None,
         };
         let (machine, step) = Conversation::centre(id, Office::head(kind, from, to), plan, self.now);
         self.calls.insert(

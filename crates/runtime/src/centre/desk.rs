@@ -1,13 +1,13 @@
 //! A tenant's desk: the pure distributor of the core, bound to the tenant's calls.
 
 mod chats;
+mod outside;
 
 use super::writer::{self, Job};
 use super::{Action, AgentView, CentreError, CentreEvent, Dialled, Letter, QueueView, Reply, Snapshot, ToCentre};
 use super::{late, presence};
 use crate::clock::Clock;
 use crate::commit::Conditions;
-use crate::equipment::WebRequest;
 use crate::mailbox::{Mail, Undelivered};
 use crate::owner::{Owner, OwnerInput};
 use crate::switch::Switch;
@@ -21,14 +21,14 @@ use strowger_core::centre::acd::{self, Acd, Enqueue, Output, Setup};
 use strowger_core::centre::agent::{self, DeviceMode, Fact, Part, Refusal, State, Ticket, Verb};
 use strowger_core::centre::resource::{Agent, CentreSettings, Overflow};
 use strowger_core::event::{Created, Kind, RecordMode};
-use strowger_core::ivr::io::Outgoing;
-use strowger_core::ivr::{self, HandOver};
+use strowger_core::ivr::HandOver;
 use strowger_core::number::CHINA;
 use strowger_core::spoken::Language;
 use strowger_core::{AgentId, ApplicationId, ConversationId, Number, QueueId, Stamp, TenantId};
 use strowger_store::AgentWrite;
 use strowger_store::config::Config;
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::AbortHandle;
 
 /// How often what is known of agents is compared with the calls that run.
 const AUDIT: Duration = Duration::from_secs(30);
@@ -51,6 +51,8 @@ struct Desk {
     /// The call that each agent in wrap-up works for, and since when.
     wrapping: HashMap<AgentId, (ConversationId, Stamp)>,
     late: mpsc::Sender<(ConversationId, Note)>,
+    /// Callers that flows listen to.
+    listening: HashMap<ConversationId, AbortHandle>,
 }
 
 /// Runs a desk as long as its tenant exists.
@@ -72,6 +74,7 @@ pub(super) async fn run(
         setup: Setup::default(),
         seqs: HashMap::new(),
         job: Job::default(),
+        listening: HashMap::new(),
         switch,
         tenant,
         own,
@@ -235,40 +238,16 @@ impl Desk {
             ToCentre::Reserve(agent, part) => return self.reserve(conversation, agent, part),
             ToCentre::HandOver(application, to) => return self.hand_over(conversation, application, *to),
             ToCentre::Request(request) => return self.ask_outside(conversation, *request),
+            ToCentre::Speak(text) => return self.speak(conversation, *text),
+            ToCentre::Hear(listening) => return self.hear(conversation, *listening),
+            ToCentre::StopHearing => {
+                if let Some(task) = self.listening.remove(&conversation) {
+                    task.abort();
+                }
+                return;
+            }
         };
         self.handle(input);
-    }
-
-    /// A flow asks the tenant's server: the answer goes back as a letter.
-    fn ask_outside(&mut self, conversation: ConversationId, asked: Outgoing) {
-        let Some(web) = self.switch.equipment().web.clone() else {
-            self.post(conversation, CentreCommand::Answered(asked.id, None));
-            return;
-        };
-        let (id, pointers) = (asked.id, asked.pointers);
-        let reply = web.send(
-            self.tenant,
-            WebRequest {
-                method: asked.method,
-                url: asked.url,
-                headers: asked.headers,
-                body: asked.body,
-                timeout: Duration::from_millis(u64::from(asked.timeout_ms)),
-                most: strowger_flows::MAX_ANSWER,
-            },
-        );
-        let switch = self.switch.clone();
-        self.switch.runtime().spawn(async move {
-            let answer = reply.await.map(|a| ivr::Answer {
-                status: a.status,
-                values: strowger_flows::pointed(&a.body, pointers.iter().map(String::as_str)),
-            });
-            let command = Command::Centre(Box::new(CentreCommand::Answered(id, answer)));
-            // A call that has ended asks no more.
-            let _ = switch
-                .conversations
-                .post(conversation, Mail::input(OwnerInput::Command(command)));
-        });
     }
 
     /// The queue's own music, where it has one.
@@ -572,6 +551,7 @@ impl Desk {
             music: None,
             record_wait: self.record_wait(config.application),
             routed: None,
+            survey: None,
         };
         let clock = Clock::start();
         let (owner, turn) = Owner::centre(id, head, plan, None, &*self.switch, clock.now())?;

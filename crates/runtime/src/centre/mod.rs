@@ -29,7 +29,7 @@ use strowger_core::centre::acd::Decision;
 use strowger_core::centre::agent::{self, Fact, Part, Refusal, Ticket};
 use strowger_core::chat;
 use strowger_core::ivr::HandOver;
-use strowger_core::ivr::io::Outgoing;
+use strowger_core::ivr::io::{Listening, Outgoing, Utterance};
 use strowger_core::{AgentId, ApplicationId, ConversationId, QueueId, Stamp, TenantId};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
@@ -65,6 +65,12 @@ pub enum ToCentre {
     Reserve(AgentId, Part),
     /// Its flow asks the tenant's server.
     Request(Box<Outgoing>),
+    /// Its flow has a text spoken.
+    Speak(Box<Utterance>),
+    /// Its flow listens to the caller.
+    Hear(Box<Listening>),
+    /// It listens no more.
+    StopHearing,
     /// Its flow hands it over to something that it names, of this application.
     HandOver(ApplicationId, Box<HandOver>),
 }

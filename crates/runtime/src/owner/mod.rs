@@ -464,6 +464,9 @@ impl Owner {
                     }));
                 }
                 Effect::Request(request) => self.turn.out.push(Out::Centre(ToCentre::Request(request))),
+                Effect::Speak(text) => self.turn.out.push(Out::Centre(ToCentre::Speak(text))),
+                Effect::Hear(listening) => self.turn.out.push(Out::Centre(ToCentre::Hear(listening))),
+                Effect::StopHearing => self.turn.out.push(Out::Centre(ToCentre::StopHearing)),
                 Effect::HandOver(to) => {
                     let letter = ToCentre::HandOver(self.application, to);
                     self.turn.out.push(Out::Centre(letter));

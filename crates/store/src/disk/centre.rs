@@ -285,6 +285,8 @@ pub(super) struct DiskCentre {
     settings: DiskCentreSettings,
     #[serde(default)]
     break_reasons: Vec<(String, String)>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    survey: Option<String>,
 }
 
 impl DiskCentre {
@@ -322,6 +324,7 @@ impl DiskCentre {
                 .iter()
                 .map(|r| (r.code.clone(), r.name.clone()))
                 .collect(),
+            survey: c.survey.clone(),
         }
     }
 
@@ -364,6 +367,7 @@ impl DiskCentre {
                 .into_iter()
                 .map(|(code, name)| BreakReason { code, name })
                 .collect(),
+            survey: self.survey,
         })
     }
 }

@@ -21,7 +21,10 @@ impl Conversation {
         }
         match command {
             CentreCommand::Offer(plan, queue) => self.offer(&plan, queue, now),
-            CentreCommand::Answered(..) | CentreCommand::HandTo { .. } => self.flow_command(command, now),
+            CentreCommand::Answered(..)
+            | CentreCommand::HandTo { .. }
+            | CentreCommand::Spoke(..)
+            | CentreCommand::Heard(_) => self.flow_command(command, now),
             CentreCommand::Reserved(answer) => self.reserved(answer, now),
             CentreCommand::End { ticket, cause } => self.end_part(ticket, cause, now),
             CentreCommand::Overflow { why, to } => self.overflow(why, to, now),
@@ -183,7 +186,7 @@ impl Conversation {
         let leg = match &whom {
             Whom::Agent(plan, _) => self.dial_agent(plan, Part::Direct, Variant::In, None, now),
             Whom::Party(party) => {
-                let secs = self.centre_settings().dial_secs;
+                let secs = self.flow_ring_secs().unwrap_or(self.centre_settings().dial_secs);
                 self.dial(Role::Third, party, secs, now)
             }
             Whom::Queue(queue) => return self.enter_queue(*queue, None, false, now),

@@ -1,12 +1,18 @@
 //! A caller that is guided by a flow: the flow's machine says what is heard and where the call goes, this carries it out.
 
-use super::super::layout::{Play, PlayId, Sound, Spoken};
-use super::{By, Cause, CentreCommand, Conversation, Effect, Fact, LegSeq, Refusal, Stamp, Wait, Whom};
+use super::super::layout::{Play, PlayId, Sound, Spoken, Tone};
+use super::{By, Cause, CentreCommand, Conversation, Effect, Fact, LegSeq, Refusal, Stamp, Survey, Wait, Whom};
 use crate::call::Deadline;
+use crate::ivr::io::{HandOver, Listening, Utterance};
 use crate::ivr::{self, Action, Input as FlowInput, Outcome as Back, Run, Said};
 use crate::spoken::{Language, Manner};
 use std::collections::VecDeque;
 use std::sync::Arc;
+
+/// An engine has so long to speak a text.
+const SPEAK_MS: u64 = 15_000;
+/// The tone before a message is taken as over after so long.
+const BEEP_BOUND_MS: u32 = 2_000;
 
 /// A sound of a flow is taken as over after so long, whatever the engine says.
 const SOUND_BOUND_MS: u32 = 600_000;
@@ -18,6 +24,29 @@ pub(in crate::call) struct Guide {
     language: Language,
     /// What plays for the flow: its number there, what is still to come, and the sound that plays now.
     playing: Option<Playing>,
+    /// A message that is taken.
+    message: Option<Message>,
+    /// How long whom the flow calls may ring, in seconds.
+    ring_secs: Option<u32>,
+    /// Numbers the texts that were given to an engine.
+    texts: u32,
+    /// A message was left.
+    left_message: bool,
+}
+
+/// A message: its announcement, the tone, the caller's voice.
+#[derive(Clone)]
+struct Message {
+    mailbox: String,
+    max_seconds: u16,
+    stage: Stage,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Announcement,
+    Tone,
+    Voice,
 }
 
 impl std::fmt::Debug for Guide {
@@ -34,6 +63,8 @@ struct Playing {
     id: u32,
     rest: VecDeque<Said>,
     now: Option<(PlayId, Sound)>,
+    /// The text that is waited for.
+    text: Option<u32>,
 }
 
 impl Conversation {
@@ -47,6 +78,10 @@ impl Conversation {
                 run,
                 language,
                 playing: None,
+                message: None,
+                ring_secs: None,
+                texts: 0,
+                left_message: false,
             }));
         });
         self.flow_step(step, now);
@@ -108,18 +143,42 @@ impl Conversation {
                         id,
                         rest: said.into(),
                         now: None,
+                        text: None,
                     });
                 }
                 self.next_flow_sound(now);
             }
             Action::Stop => self.stop_flow_sound(),
-            // There is no recogniser at this place yet: nothing is understood, and the flow goes on as its author wrote it
-            // for that case.
-            Action::Listen { id, .. } => self.tell_flow(FlowInput::Heard(id, None), now),
-            Action::StopListening => {}
+            Action::Listen {
+                id,
+                language,
+                wait_ms,
+                max_ms,
+                ..
+            } => self.effect(Effect::Hear(Box::new(Listening {
+                id,
+                language,
+                wait_ms,
+                max_ms,
+            }))),
+            Action::StopListening => self.effect(Effect::StopHearing),
             Action::Send(request) => self.effect(Effect::Request(Box::new(request))),
+            Action::HandOver(HandOver::Voicemail {
+                mailbox,
+                say,
+                max_seconds,
+            }) => self.take_message(mailbox, say, max_seconds, now),
             Action::HandOver(to) => {
                 self.stop_flow_sound();
+                let secs = match &to {
+                    HandOver::Agent { ring_seconds, .. }
+                    | HandOver::Device { ring_seconds, .. }
+                    | HandOver::Number { ring_seconds, .. } => Some(u32::from(*ring_seconds)),
+                    _ => None,
+                };
+                if let Some(g) = self.guide() {
+                    g.ring_secs = secs;
+                }
                 self.effect(Effect::HandOver(Box::new(to)));
             }
             Action::HangUp(cause) => self.end_all(cause, By::System, now),
@@ -137,36 +196,41 @@ impl Conversation {
 
     /// Plays what comes next, or tells the flow that it is over.
     fn next_flow_sound(&mut self, now: Stamp) {
-        loop {
-            let Some(g) = self.guide() else { return };
-            let language = g.language;
-            let Some(playing) = &mut g.playing else { return };
-            playing.now = None;
-            let Some(said) = playing.rest.pop_front() else {
-                let id = playing.id;
-                g.playing = None;
-                return self.tell_flow(FlowInput::PlayEnded(id), now);
+        let Some(g) = self.guide() else { return };
+        let language = g.language;
+        let Some(playing) = &mut g.playing else { return };
+        playing.now = None;
+        let Some(said) = playing.rest.pop_front() else {
+            let id = playing.id;
+            g.playing = None;
+            return match g.message {
+                Some(_) => self.message_goes_on(now),
+                None => self.tell_flow(FlowInput::PlayEnded(id), now),
             };
-            let sound = match said {
-                Said::Pause(ms) => {
-                    return self.set_deadline(now.plus_ms(u64::from(ms)), Deadline::FlowPause);
-                }
-                Said::Prompt(name) => Sound::Prompt(name),
-                Said::Spoken(kind, text) => Sound::Spoken(Box::new(Spoken {
-                    kind,
-                    text,
-                    language,
-                    manner: Manner::default(),
-                    code: false,
-                })),
-                // Texts are made into prompts before a flow is published; one with values in it cannot be said here.
-                Said::Text(_) => continue,
-            };
-            let id = self.new_prompt(SOUND_BOUND_MS, now);
-            if let Some(playing) = self.guide().and_then(|g| g.playing.as_mut()) {
-                playing.now = Some((id, sound));
+        };
+        let sound = match said {
+            Said::Pause(ms) => {
+                return self.set_deadline(now.plus_ms(u64::from(ms)), Deadline::FlowPause);
             }
-            return;
+            Said::Prompt(name) => Sound::Prompt(name),
+            Said::Spoken(kind, text) => Sound::Spoken(Box::new(Spoken {
+                kind,
+                text,
+                language,
+                manner: Manner::default(),
+                code: false,
+            })),
+            Said::Text(text) => {
+                g.texts += 1;
+                let id = g.texts;
+                playing.text = Some(id);
+                self.set_deadline(now.plus_ms(SPEAK_MS), Deadline::FlowPause);
+                return self.effect(Effect::Speak(Box::new(Utterance { id, text, language })));
+            }
+        };
+        let id = self.new_prompt(SOUND_BOUND_MS, now);
+        if let Some(playing) = self.guide().and_then(|g| g.playing.as_mut()) {
+            playing.now = Some((id, sound));
         }
     }
 
@@ -185,7 +249,127 @@ impl Conversation {
     }
 
     pub(in crate::call) fn flow_pause_over(&mut self, now: Stamp) {
+        match self.guide().and_then(|g| g.playing.as_ref()).and_then(|p| p.text) {
+            Some(_) => self.unspoken(now),
+            None => self.next_flow_sound(now),
+        }
+    }
+
+    /// An engine has spoken a text, or cannot.
+    fn spoke(&mut self, id: u32, name: Option<String>, now: Stamp) {
+        let waits = |g: &mut Guide| g.playing.as_ref().is_some_and(|p| p.text == Some(id));
+        if !self.guide().is_some_and(waits) {
+            // The caller is elsewhere by now.
+            return self.refuse_state();
+        }
+        self.accept(None);
+        self.clear_deadline(Deadline::FlowPause);
+        let Some(name) = name else { return self.unspoken(now) };
+        let play = self.new_prompt(SOUND_BOUND_MS, now);
+        if let Some(playing) = self.guide().and_then(|g| g.playing.as_mut()) {
+            playing.text = None;
+            playing.now = Some((play, Sound::Synthesised(name)));
+        }
+    }
+
+    fn unspoken(&mut self, now: Stamp) {
+        let Some(g) = self.guide() else { return };
+        let Some(playing) = g.playing.take() else { return };
+        if g.message.is_some() {
+            // The tone says what the announcement would have said.
+            return self.message_goes_on(now);
+        }
+        self.tell_flow(FlowInput::Unspoken(playing.id), now);
+    }
+
+    // --- messages ------------------------------------------------------------------------------------------------
+
+    /// The caller leaves a message: announcement, tone, and its voice until a key, the greatest length, or its hang-up.
+    fn take_message(&mut self, mailbox: String, say: Vec<Said>, max_seconds: u16, now: Stamp) {
+        self.stop_flow_sound();
+        let Some(g) = self.guide() else { return };
+        g.message = Some(Message {
+            mailbox,
+            max_seconds,
+            stage: Stage::Announcement,
+        });
+        g.playing = Some(Playing {
+            id: 0,
+            rest: say.into(),
+            now: None,
+            text: None,
+        });
         self.next_flow_sound(now);
+    }
+
+    fn message_goes_on(&mut self, now: Stamp) {
+        let Some(message) = self.guide().and_then(|g| g.message.as_mut()) else {
+            return;
+        };
+        match message.stage {
+            Stage::Announcement => {
+                message.stage = Stage::Tone;
+                let play = self.new_prompt(BEEP_BOUND_MS, now);
+                if let Some(g) = self.guide() {
+                    g.playing = Some(Playing {
+                        id: 0,
+                        rest: VecDeque::new(),
+                        now: Some((play, Sound::Tone(Tone::Beep))),
+                        text: None,
+                    });
+                }
+            }
+            Stage::Tone => {
+                message.stage = Stage::Voice;
+                let (mailbox, seconds) = (message.mailbox.clone(), message.max_seconds);
+                // A recording of the talk before ends here: the message is one of its own.
+                self.recording = false;
+                self.start_recording(now);
+                if let Some(g) = self.guide() {
+                    g.left_message = true;
+                }
+                let recording = self.record.recordings.len().saturating_sub(1) as u16;
+                self.emit(Fact::Message { mailbox, recording }, now);
+                self.set_deadline(now.plus_secs(u64::from(seconds)), Deadline::Message);
+            }
+            Stage::Voice => {}
+        }
+    }
+
+    /// The message is taken, and the flow goes on.
+    pub(in crate::call) fn message_over(&mut self, now: Stamp) {
+        let Some(message) = self.guide().and_then(|g| g.message.take()) else {
+            return;
+        };
+        self.clear_deadline(Deadline::Message);
+        if message.stage == Stage::Voice {
+            self.recording = false;
+        }
+        self.tell_flow(FlowInput::Back(Back::Done), now);
+    }
+
+    /// How long whom the flow calls may ring.
+    pub(super) fn flow_ring_secs(&self) -> Option<u32> {
+        self.centre_state()?.guide.as_ref()?.ring_secs
+    }
+
+    /// Brings a customer whose agent has hung up into the flow after the talk; false if there is none.
+    pub(super) fn enter_survey(&mut self, now: Stamp) -> bool {
+        let Some(survey) = self.plan().and_then(|p| p.survey.clone()) else {
+            return false;
+        };
+        let again = self.room(|r| std::mem::replace(&mut r.surveyed, true));
+        if again {
+            return false;
+        }
+        self.recording = false;
+        for leg in self.centre_state().map(|c| c.room.clone()).unwrap_or_default() {
+            self.unbridge(leg, now);
+        }
+        self.room(|r| r.hold = None);
+        let Survey { library, flow, call } = *survey;
+        self.enter_flow(library, &flow, call, now);
+        true
     }
 
     pub(in crate::call) fn flow_time(&mut self, now: Stamp) {
@@ -197,8 +381,13 @@ impl Conversation {
         let leads = self
             .centre_state()
             .is_some_and(|c| c.wait == Wait::Flow && c.room.contains(&leg));
-        if leads {
-            self.tell_flow(FlowInput::Key(key), now);
+        let message = self.guide().and_then(|g| g.message.as_ref()).map(|m| m.stage);
+        match message {
+            _ if !leads => {}
+            None => self.tell_flow(FlowInput::Key(key), now),
+            // Any key ends a message; before the tone it means nothing.
+            Some(Stage::Voice) => self.message_over(now),
+            Some(_) => {}
         }
     }
 
@@ -264,13 +453,20 @@ impl Conversation {
 
     pub(super) fn guide_cause(&self) -> Option<Cause> {
         self.centre_state()
-            .filter(|c| c.wait == Wait::Flow)
+            // Who has left a message, or talked, has what it came for.
+            .filter(|c| c.wait == Wait::Flow && !c.talked)
+            .filter(|c| c.guide.as_ref().is_none_or(|g| !g.left_message))
             .map(|_| Cause::AbandonedIvr)
     }
 
     pub(super) fn flow_command(&mut self, command: CentreCommand, now: Stamp) {
         match command {
             CentreCommand::Answered(id, answer) => self.flow_answered(id, answer, now),
+            CentreCommand::Spoke(id, name) => self.spoke(id, name, now),
+            CentreCommand::Heard(heard) => {
+                self.accept(None);
+                self.tell_flow(heard, now);
+            }
             CentreCommand::HandTo { to, priority } => self.handed_over(to, priority, now),
             _ => self.refuse_state(),
         }

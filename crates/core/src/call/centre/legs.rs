@@ -212,13 +212,15 @@ impl Conversation {
                 let inbound = self.record.leg(only).is_some_and(|l| l.role == Role::Customer)
                     && matches!(
                         self.plan().map(|p| &p.entry),
-                        Some(Entry::Queue { .. } | Entry::Direct { .. })
+                        Some(Entry::Queue { .. } | Entry::Direct { .. } | Entry::Flow { .. })
                     );
                 let requeues = self.centre_settings().agent_lost == AgentLost::RequeueFront;
                 match queue {
                     Some(queue) if was_agent && lost && inbound && requeues => {
                         self.enter_queue(queue, None, true, now);
                     }
+                    // The agent is done, and the customer is asked how it was.
+                    _ if was_agent && !lost && inbound && self.enter_survey(now) => {}
                     // One party alone is never kept.
                     _ => self.end_all(cause, by, now),
                 }

@@ -129,6 +129,19 @@ pub struct CentrePlan {
     pub record_wait: u32,
     /// The decision that led the call here, if rules did.
     pub routed: Option<Box<Routed>>,
+    /// Where a customer goes that is still there when its agent has hung up.
+    pub survey: Option<Box<Survey>>,
+}
+
+/// A flow after the talk.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Survey {
+    /// What the flow refers to.
+    pub library: Arc<ivr::Library>,
+    /// Its name.
+    pub flow: String,
+    /// Who calls whom.
+    pub call: ivr::Call,
 }
 
 /// What the distributor, or an agent through it, asks of a call.
@@ -147,6 +160,10 @@ pub enum CentreCommand {
     },
     /// The tenant's server answered what a flow asked, or did not.
     Answered(u32, Option<ivr::Answer>),
+    /// A text was spoken, under this name; `None` if it cannot be.
+    Spoke(u32, Option<String>),
+    /// What was said, as [`ivr::Input::Heard`] has it.
+    Heard(ivr::Input),
     /// Answer to [`Effect::HandOver`].
     HandTo {
         /// Whom a flow means; `None` if there is no such thing, or it cannot be had.
@@ -295,6 +312,8 @@ pub(in crate::call) struct Centre {
     pub ringback: PlayId,
     /// Two have talked.
     pub talked: bool,
+    /// The customer has been in the flow after the talk.
+    pub surveyed: bool,
 }
 
 impl Conversation {
@@ -317,6 +336,7 @@ impl Conversation {
             announcement: None,
             ringback,
             talked: false,
+            surveyed: false,
         }));
         if let Some(routed) = plan.routed {
             c.emit(Fact::Routed(routed), now);
@@ -536,6 +556,13 @@ impl Conversation {
         let entry = self.plan().map(|p| p.entry.clone());
         let handed_on = self.centre_state().filter(|c| c.talked).map(|c| c.queue);
         match (answer, entry) {
+            // A flow has.
+            (Ok(mut plan), _) if self.has_guide() && plan.agent == wanted => {
+                plan.ring_secs = self.flow_ring_secs().unwrap_or(plan.ring_secs);
+                let leg = self.dial_agent(&plan, plan.part, Variant::In, None, now);
+                self.room(|r| r.wait = Wait::Party { leg, fallback: None });
+            }
+            (Err(_), _) if self.back_to_flow(now) => {}
             // An agent has handed the call over to this one.
             (Ok(plan), _) if handed_on.is_some() && plan.agent == wanted => {
                 let leg = self.dial_agent(&plan, plan.part, Variant::In, None, now);
@@ -555,10 +582,6 @@ impl Conversation {
                 let leg = self.dial_agent(&plan, plan.part, Variant::In, None, now);
                 self.room(|r| r.wait = Wait::Party { leg, fallback });
             }
-            (Ok(plan), Some(Entry::Flow { .. })) if plan.agent == wanted => {
-                let leg = self.dial_agent(&plan, plan.part, Variant::In, None, now);
-                self.room(|r| r.wait = Wait::Party { leg, fallback: None });
-            }
             (Ok(plan), _) if plan.agent == wanted => self.dial_wanted(Whom::Agent(plan, None), now),
             (Ok(_), _) => self.end_all(Cause::SystemError, By::System, now),
             (
@@ -567,7 +590,6 @@ impl Conversation {
                     fallback: Some(queue), ..
                 }),
             ) => self.enter_queue(queue, None, false, now),
-            (Err(_), Some(Entry::Flow { .. })) if self.back_to_flow(now) => {}
             (Err(cause), _) => self.end_all(cause, By::System, now),
         }
     }

@@ -255,6 +255,21 @@ impl Run {
         Reply::Go(next.clone())
     }
 
+    /// Silence in place of a question would leave the caller alone with it.
+    pub(super) fn unspoken(&mut self, failed: u32, now: Stamp, step: &mut Step) {
+        let waits = match &self.state {
+            State::Playing { play, .. } => *play == failed,
+            State::Asking(asking) => asking.play == Some(failed),
+            _ => false,
+        };
+        if waits {
+            self.quiet(step);
+            if let Some(way) = self.fault("a text cannot be spoken".to_owned(), step) {
+                self.go(way, now, step);
+            }
+        }
+    }
+
     pub(super) fn play_ended(&mut self, ended: u32, now: Stamp, step: &mut Step) {
         let node = self.node().cloned();
         match &mut self.state {

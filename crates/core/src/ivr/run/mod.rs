@@ -163,6 +163,7 @@ impl Run {
             Input::Key(key) => self.key(key, now, &mut step),
             Input::Time => self.time(now, &mut step),
             Input::PlayEnded(play) => self.play_ended(play, now, &mut step),
+            Input::Unspoken(play) => self.unspoken(play, now, &mut step),
             Input::Heard(listen, text) => self.heard(listen, text.as_deref(), now, &mut step),
             Input::Answered(request, answer) => {
                 if matches!(self.state, State::Requesting { request: r, .. } if r == request) {

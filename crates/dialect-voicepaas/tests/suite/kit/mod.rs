@@ -402,6 +402,8 @@ pub fn hears(layout: &Layout, leg: u16) -> String {
         Sound::Prompt(n) => n.clone(),
         Sound::Builtin(b) => format!("{b:?}"),
         Sound::Tone(Tone::Ringback) => "ringback".to_owned(),
+        Sound::Tone(Tone::Beep) => "beep".to_owned(),
+        Sound::Synthesised(n) => n.clone(),
         // What is spoken, and not what it is made of.
         Sound::Spoken(s) if s.code => format!("{} code {}", s.language.code(), s.text),
         Sound::Spoken(s) => format!("{} {} {}", s.language.code(), s.kind.name(), s.text),

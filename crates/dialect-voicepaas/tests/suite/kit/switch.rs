@@ -238,6 +238,9 @@ impl World {
                 | Effect::Reserve { .. }
                 | Effect::Request(_)
                 | Effect::HandOver(_)
+                | Effect::Speak(_)
+                | Effect::Hear(_)
+                | Effect::StopHearing
                 | Effect::Agent { .. } => {}
             }
         }
@@ -272,7 +275,7 @@ impl World {
         for p in fresh.into_iter().filter(|p| !p.repeat) {
             let ms = match &p.sound {
                 Sound::Prompt(name) => self.sounds.get(name).copied().unwrap_or(1_000),
-                Sound::Builtin(_) | Sound::Tone(_) | Sound::Spoken(_) => BUILTIN_MS,
+                Sound::Builtin(_) | Sound::Tone(_) | Sound::Spoken(_) | Sound::Synthesised(_) => BUILTIN_MS,
             };
             self.schedule(now.plus_ms(ms), What::Played(id, p.id));
         }
