@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use strowger_media_core::g711::Law;
 use strowger_tests::bed::{Bed, PUSHED};
 use strowger_tests::bucket::Bucket;
@@ -58,6 +58,83 @@ fn whole(bed: &Bed, sid: &str) -> (Vec<u8>, String) {
     assert_eq!((part.status, part.body.as_slice()), (206, &b"RIFF"[..]));
     assert_eq!(get(Some("bytes=999999999-")).status, 416);
     (all.body, id.clone())
+}
+
+/// Milliseconds between two times as the API writes them, of the same hour or two neighbouring ones.
+fn apart(from: &str, until: &str) -> i64 {
+    let of_day = |text: &str| -> i64 {
+        let time = text.split_once('T').expect("a date and a time").1.trim_end_matches('Z');
+        let mut parts = time.split(':');
+        let mut whole = || parts.next().expect("a part").parse::<f64>().expect("a number");
+        ((whole() * 3600.0 + whole() * 60.0 + whole()) * 1000.0).round() as i64
+    };
+    (of_day(until) - of_day(from)).rem_euclid(86_400_000)
+}
+
+// accept: domain-model M50
+#[test]
+fn ten_seconds_of_a_minute_are_left_out() {
+    let bed = Bed::start();
+    let (a, b) = (Party::start(Law::A, Some(600.0)), Party::start(Law::A, Some(750.0)));
+    bed.caller_at(a.address());
+    bed.callee_at(b.address());
+    let sid = bed.click(&json!({ "record": 2 }));
+    let caller = a.nth_call(0);
+    caller.answer();
+    let callee = b.nth_call(0);
+    callee.ring();
+    callee.answer();
+    let began = Instant::now();
+    let body = json!({ "name": "record", "tenant": bed.tenant, "scopes": ["calls:read", "calls:write"] });
+    let bearer = format!(
+        "Bearer {}",
+        bed.server.create("/keys", &body)["key"].as_str().expect("a key")
+    );
+    let id = bed.show(&sid)["id"].as_str().expect("an id").to_owned();
+    let http = Place::Tcp(bed.server.http());
+    let ask = |method: &str, path: &str, body: Option<&serde_json::Value>| -> Answer {
+        let headers = [("Authorization", bearer.as_str()), ("Content-Type", "application/json")];
+        let body = body.map(|b| b.to_string().into_bytes());
+        let path = format!("/api/v1/calls/{id}{path}");
+        request(&http, method, &path, &headers, body.as_deref()).expect("an answer")
+    };
+    let change = |action: &str| {
+        let answer = ask("POST", "/recording", Some(&json!({ "action": action })));
+        assert!(
+            answer.status < 300,
+            "{action}: {}",
+            String::from_utf8_lossy(&answer.body)
+        );
+    };
+    let until = |seconds: u64| wait::pause(Duration::from_secs(seconds).saturating_sub(began.elapsed()));
+    until(25);
+    change("pause");
+    let paused = Instant::now();
+    wait::pause(Duration::from_secs(10));
+    change("resume");
+    let pause = paused.elapsed();
+    until(60);
+    caller.hang_up();
+    let talk = began.elapsed();
+    bed.over(&sid, PUSHED);
+    let view = ask("GET", "", None).json();
+    let pauses = view["centre"]["pauses"].as_array().expect("pauses");
+    assert_eq!(pauses.len(), 1, "{view}");
+    assert_eq!(
+        (&pauses[0]["recording"], &pauses[0]["masked"]),
+        (&json!(0), &json!(false))
+    );
+    let text = |key: &str| pauses[0][key].as_str().expect("a time").to_owned();
+    let named = apart(&text("from"), &text("until"));
+    assert!(
+        (named - pause.as_millis() as i64).abs() < 500,
+        "{named} ms named of {pause:?}"
+    );
+    let file = ask("GET", "/recordings/0", None).body;
+    let (left, _) = strowger_media_core::wav::read_stereo(&file).expect("a file of two channels");
+    let (millis, wanted) = (left.len() as i64 / 8, (talk - pause).as_millis() as i64);
+    // About 50 s; on a machine without time for it the talk is longer, and the file with it.
+    assert!((millis - wanted).abs() < 1_500, "{millis} ms of {wanted}");
 }
 
 #[test]

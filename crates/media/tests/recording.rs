@@ -52,6 +52,7 @@ fn silent_ms(samples: &[i16]) -> u64 {
     samples.chunks(FRAME).filter(|c| c.iter().all(|&s| s == 0)).count() as u64 * 20
 }
 
+// accept: domain-model I37
 #[test]
 fn a_masked_part_keeps_its_time_and_a_cut_one_does_not() {
     for mode in [Pause::Mask, Pause::Cut] {
@@ -68,7 +69,17 @@ fn a_masked_part_keeps_its_time_and_a_cut_one_does_not() {
         b.wait_packets(15);
         let paused = Instant::now();
         record(&bench, Some(mode));
-        b.wait_packets(40);
+        b.wait_packets(10);
+        // What is not to be heard in the file.
+        a.say(1500, at_a);
+        b.say(1900, at_b);
+        b.wait_hears(1500);
+        a.wait_hears(1900);
+        b.wait_packets(25);
+        a.say(600, at_a);
+        b.say(1000, at_b);
+        b.wait_hears_only(&[600], &[1500]);
+        a.wait_hears_only(&[1000], &[1900]);
         record(&bench, None);
         let pause = paused.elapsed();
         b.wait_packets(15);
@@ -89,6 +100,16 @@ fn a_masked_part_keeps_its_time_and_a_cut_one_does_not() {
             assert!(
                 near(millis, span - pause),
                 "{millis} ms of {span:?} with a pause of {pause:?}"
+            );
+        }
+        for (side, secret) in [(&left, 1500.0), (&right, 1900.0)] {
+            let loudest = side
+                .chunks(FRAME * 5)
+                .map(|c| probe::level(c, secret))
+                .fold(-99.0, f32::max);
+            assert!(
+                loudest < -40.0,
+                "{mode:?}: {loudest} dBFS of what was said in the pause"
             );
         }
         // The talk goes on, in the file and between the parties.
