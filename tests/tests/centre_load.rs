@@ -72,7 +72,12 @@ fn fifty_calls_for_one_agent() {
         talks: Duration::from_millis(20),
         ..Manner::default()
     });
-    let outcome = floor.play(&load(50, &[]));
+    // One after another: calls of the same millisecond have no order.
+    let one_by_one = Load {
+        rate: Some(50.0),
+        ..load(50, &[])
+    };
+    let outcome = floor.play(&one_by_one);
     all_well(&outcome);
     assert_eq!(outcome.rung, (0..50).collect::<Vec<u64>>(), "first come, first served");
     add_up(&mut follower, 50);

@@ -53,8 +53,8 @@ fn talks(encryption: &str, media: &str) {
     let call = far.first_call();
     call.answer();
     wait_hears(&call.line(), PHONE);
-    // What it hears is in its files only.
-    wait::pause(Duration::from_millis(800));
+    // What it hears is in its files only, and those are named by the second.
+    wait::pause(Duration::from_millis(1_100));
     call.hang_up();
     office.over("normal");
     let call = far.dial(office.bed.server.sip(), CALLEE, LINE);

@@ -8,8 +8,12 @@
 
 mod centre;
 mod moved;
+mod names;
 mod recording;
 
+pub use names::kind_name;
+use names::*;
+pub(crate) use names::{topic_name, topic_of};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -256,147 +260,6 @@ struct EndingV1<'a> {
 
 fn text(t: &str) -> Text<'_> {
     Cow::Borrowed(t)
-}
-
-const ROLES: [(Role, &str); 7] = [
-    (Role::Caller, "caller"),
-    (Role::Callee, "callee"),
-    (Role::Third, "third"),
-    (Role::Customer, "customer"),
-    (Role::Agent, "agent"),
-    (Role::Supervisor, "supervisor"),
-    (Role::Platform, "platform"),
-];
-
-fn role_name(role: Role) -> &'static str {
-    ROLES.iter().find(|(r, _)| *r == role).map_or("platform", |(_, n)| n)
-}
-
-fn role_of(name: &str) -> Result<Role, DecodeError> {
-    let found = ROLES.iter().find(|(_, n)| *n == name);
-    found.map(|(r, _)| *r).ok_or(DecodeError::Value("role"))
-}
-
-fn by_name(by: By) -> Text<'static> {
-    Cow::Borrowed(match by {
-        By::Party(leg, role) => return Cow::Owned(format!("party:{leg}:{}", role_name(role))),
-        By::Supervisor => "supervisor",
-        By::Api => "api",
-        By::Timer => "timer",
-        By::Network => "network",
-        By::System => "system",
-    })
-}
-
-fn by_of(name: &str) -> Result<By, DecodeError> {
-    Ok(match name {
-        "supervisor" => By::Supervisor,
-        "api" => By::Api,
-        "timer" => By::Timer,
-        "network" => By::Network,
-        "system" => By::System,
-        party => {
-            let rest = party.strip_prefix("party:").ok_or(DecodeError::Value("by"))?;
-            let (leg, role) = rest.split_once(':').ok_or(DecodeError::Value("by"))?;
-            let leg = leg.parse().map_err(|_| DecodeError::Value("by"))?;
-            By::Party(LegSeq(leg), role_of(role)?)
-        }
-    })
-}
-
-fn via_name(via: Via) -> Text<'static> {
-    Cow::Owned(match via {
-        Via::Trunk(id) => format!("trunk:{id}"),
-        Via::Device(id) => format!("device:{id}"),
-        Via::Platform => return Cow::Borrowed("platform"),
-    })
-}
-
-fn via_of(name: &str) -> Result<Via, DecodeError> {
-    let bad = DecodeError::Value("via");
-    match name.split_once(':') {
-        Some(("trunk", id)) => id.parse().map(Via::Trunk).map_err(|_| bad),
-        Some(("device", id)) => id.parse().map(Via::Device).map_err(|_| bad),
-        None if name == "platform" => Ok(Via::Platform),
-        _ => Err(bad),
-    }
-}
-
-fn cause_of(name: &str) -> Result<Cause, DecodeError> {
-    Cause::from_name(name).ok_or(DecodeError::Value("cause"))
-}
-
-/// The stable name of a topic.
-pub(crate) const fn topic_name(topic: Topic) -> &'static str {
-    match topic {
-        Topic::Status => "status",
-        Topic::CallRecord => "call-record",
-    }
-}
-
-/// The topic with this name.
-pub(crate) fn topic_of(name: &str) -> Result<Topic, DecodeError> {
-    match name {
-        "status" => Ok(Topic::Status),
-        "call-record" => Ok(Topic::CallRecord),
-        _ => Err(DecodeError::Value("topic")),
-    }
-}
-
-/// The stable name of a kind of conversation.
-pub const fn kind_name(kind: Kind) -> &'static str {
-    match kind {
-        Kind::ClickToCall => "click-to-call",
-        Kind::Inbound => "inbound",
-        Kind::Outbound => "outbound",
-        Kind::Internal => "internal",
-        Kind::Notice => "notice",
-        Kind::Captcha => "captcha",
-    }
-}
-
-fn kind_of(name: &str) -> Result<Kind, DecodeError> {
-    match name {
-        "click-to-call" => Ok(Kind::ClickToCall),
-        "inbound" => Ok(Kind::Inbound),
-        "outbound" => Ok(Kind::Outbound),
-        "internal" => Ok(Kind::Internal),
-        "notice" => Ok(Kind::Notice),
-        "captcha" => Ok(Kind::Captcha),
-        _ => Err(DecodeError::Value("conversation_kind")),
-    }
-}
-
-const fn record_name(mode: RecordMode) -> &'static str {
-    match mode {
-        RecordMode::None => "none",
-        RecordMode::FromRinging => "from-ringing",
-        RecordMode::FromAnswer => "from-answer",
-    }
-}
-
-fn record_of(name: &str) -> Result<RecordMode, DecodeError> {
-    match name {
-        "none" => Ok(RecordMode::None),
-        "from-ringing" => Ok(RecordMode::FromRinging),
-        "from-answer" => Ok(RecordMode::FromAnswer),
-        _ => Err(DecodeError::Value("record")),
-    }
-}
-
-fn direction_name(direction: Direction) -> &'static str {
-    match direction {
-        Direction::Outgoing => "outgoing",
-        Direction::Incoming => "incoming",
-    }
-}
-
-fn direction_of(name: &str) -> Result<Direction, DecodeError> {
-    match name {
-        "outgoing" => Ok(Direction::Outgoing),
-        "incoming" => Ok(Direction::Incoming),
-        _ => Err(DecodeError::Value("direction")),
-    }
 }
 
 impl<'a> DialogV1<'a> {

@@ -436,6 +436,8 @@ pub(crate) async fn lines(api: Desk, Path(id): Path<String>, Query(lines): Query
 }
 
 pub(crate) async fn say(api: Desk, Path(id): Path<String>, Body(body): Body<Say>) -> Answer {
+    // What is another tenant's is not there, whatever the key may do.
+    let (tenant, chat) = find(&api, &id).await?;
     let from = match &body.agent {
         Some(agent) => Side::Agent(duty::acting(&api, agent)?.id),
         None => {
@@ -443,7 +445,6 @@ pub(crate) async fn say(api: Desk, Path(id): Path<String>, Body(body): Body<Say>
             Side::Customer
         }
     };
-    let (tenant, chat) = find(&api, &id).await?;
     let message = Message {
         from,
         text: body.text,
@@ -483,6 +484,7 @@ fn target(api: &Desk, chat: &Chat, to: Option<To>) -> Result<Target, Problem> {
 }
 
 pub(crate) async fn act(api: Desk, Path(id): Path<String>, Body(body): Body<Act>) -> Answer {
+    let (tenant, found) = find(&api, &id).await?;
     let party = match (&body.agent, body.customer) {
         (Some(agent), None | Some(false)) => Party::Agent(duty::acting(&api, agent)?.id),
         (None, Some(true)) => {
@@ -500,7 +502,6 @@ pub(crate) async fn act(api: Desk, Path(id): Path<String>, Body(body): Body<Act>
             return Err(Problem::parameter("customer", "give agent or customer, not both"));
         }
     };
-    let (tenant, found) = find(&api, &id).await?;
     let (chat, offer) = (found.id, body.offer);
     let command = match (body.action.as_str(), party) {
         ("accept", Party::Agent(agent)) => Command::Accept { chat, agent, offer },
