@@ -32,23 +32,40 @@ pub fn binary() -> PathBuf {
         .clone()
 }
 
-/// A free UDP port on loopback, as far as anyone can tell.
+/// A UDP port on loopback that no other test has.
 pub fn free_udp() -> u16 {
-    let socket = UdpSocket::bind("127.0.0.1:0").expect("a port on loopback");
-    socket.local_addr().expect("a bound socket has an address").port()
+    free_both()
 }
 
-/// A port on loopback that is free for UDP and TCP, as far as anyone can tell.
-pub fn free_both() -> u16 {
-    let free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
-    let found = (0..100).map(|_| free_udp()).find(free);
-    found.expect("one of a hundred UDP ports is free for TCP too")
-}
-
-/// A free TCP port on loopback, as far as anyone can tell.
+/// A TCP port on loopback that no other test has.
 pub fn free_tcp() -> u16 {
-    let socket = TcpListener::bind("127.0.0.1:0").expect("a port on loopback");
-    socket.local_addr().expect("a bound socket has an address").port()
+    free_both()
+}
+
+/// A port on loopback that is free for UDP and TCP and that no other test has, in this process or another. It is below
+/// the kernel's ephemeral range: a port in it may be given to any outgoing connection between this look and its use.
+/// It is taken by listening on the TCP port after it for as long as the process lives.
+///
+/// # Panics
+/// If there is none left.
+pub fn free_both() -> u16 {
+    static TAKEN: Mutex<Vec<TcpListener>> = Mutex::new(Vec::new());
+    const FROM: u32 = 2_000;
+    const PAIRS: u32 = 4_000;
+    // Processes begin at different places, so that they seldom ask for each other's.
+    let first = std::process::id().wrapping_mul(37) % PAIRS;
+    for n in 0..PAIRS {
+        let port = u16::try_from(FROM + 2 * ((first + n) % PAIRS)).expect("a port");
+        let Ok(lock) = TcpListener::bind((Ipv4Addr::LOCALHOST, port + 1)) else {
+            continue;
+        };
+        let at = (Ipv4Addr::LOCALHOST, port);
+        if TcpListener::bind(at).is_ok() && UdpSocket::bind(at).is_ok() {
+            TAKEN.lock().unwrap_or_else(PoisonError::into_inner).push(lock);
+            return port;
+        }
+    }
+    panic!("no port is free")
 }
 
 /// First port of a range of `n` UDP ports that no other test has, in this process or another, below the kernel's

@@ -137,7 +137,7 @@ impl Browsers {
         let (mut sent, mut received) = (0u64, 0u64);
         while sent < total {
             let behind = realtime_nanos() as f64 - began - sent as f64 * interval;
-            if behind > MAX_BEHIND {
+            if behind > MAX_BEHIND.max(2.0 * interval) {
                 began += behind;
             }
             if realtime_nanos() as f64 - began >= sent as f64 * interval {
