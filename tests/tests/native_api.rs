@@ -55,6 +55,9 @@ fn furnish(server: &Server, tenant: &str) -> Vec<(&'static str, String)> {
     let route = server.create("/routes", &route);
     let trunk = json!({ "name": "lab", "address": "127.0.0.1:5090", "tenant": tenant });
     let trunk = server.create("/trunks", &trunk);
+    let hook =
+        json!({ "name": "crm", "url": "https://crm.example.com/", "secret": "0123456789abcdef", "tenant": tenant });
+    let hook = server.create("/webhooks", &hook);
     let user = json!({ "name": "li", "role": "owner", "tenant": tenant, "password": PASSWORD });
     let user = server.create("/users", &user);
     let app = &application["id"];
@@ -89,6 +92,7 @@ fn furnish(server: &Server, tenant: &str) -> Vec<(&'static str, String)> {
         ("tenants", tenant.to_owned()),
         ("trunks", text(&trunk["id"])),
         ("users", text(&user["id"])),
+        ("webhooks", text(&hook["id"])),
     ]
 }
 

@@ -321,7 +321,7 @@ fn leg(l: &LegRecord, config: &Config) -> LegView {
 }
 
 impl View {
-    fn of(r: &ConversationRecord, config: &Config) -> View {
+    pub(crate) fn of(r: &ConversationRecord, config: &Config) -> View {
         View {
             id: r.id.to_string(),
             tenant: r.head.tenant.to_string(),

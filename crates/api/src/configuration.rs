@@ -2,7 +2,7 @@
 //! applying all of it or nothing; putting back what was there before.
 //!
 //! An import goes through the same checks as single requests, on a copy of the configuration, and is then stored in one
-//! transaction. Entries are found by their names: applications by name, devices by user name, routes by number, and groups,
+//! transaction. Entries are found by their names: applications and webhooks by name, devices by user name, routes by number, and groups,
 //! queues and agents by name within their application.
 
 use crate::applications;
@@ -13,6 +13,7 @@ use crate::error::{Code, Problem};
 use crate::request::{self, Answer, Body, OfTenant, Query};
 use crate::routes;
 use crate::routing;
+use crate::webhooks;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -23,6 +24,7 @@ use strowger_core::route::{ItemKind, RoutingItem};
 use strowger_core::{AgentId, ApplicationId, DeviceId, GroupId, QueueId, RouteId, TenantId};
 use strowger_store::centre::Centre;
 use strowger_store::config::{Application, Config, DeviceEntry, Resource, ResourceId};
+use strowger_store::webhooks::Webhook;
 use utoipa::ToSchema;
 
 /// Entries of one kind.
@@ -72,10 +74,13 @@ pub(crate) struct File {
     #[serde(default)]
     #[schema(value_type = Vec<Object>)]
     routes: Entries,
+    #[serde(default)]
+    #[schema(value_type = Vec<Object>)]
+    webhooks: Entries,
 }
 
 /// Kinds in the order in which they can be made.
-const KINDS: [&str; 12] = [
+const KINDS: [&str; 13] = [
     "applications",
     "devices",
     "groups",
@@ -88,6 +93,7 @@ const KINDS: [&str; 12] = [
     "flows",
     "plans",
     "routes",
+    "webhooks",
 ];
 
 /// The kind of a routing resource in a file.
@@ -119,6 +125,7 @@ impl File {
             "display_pools" => &self.display_pools,
             "flows" => &self.flows,
             "plans" => &self.plans,
+            "webhooks" => &self.webhooks,
             _ => &self.routes,
         }
     }
@@ -252,6 +259,12 @@ fn entry(config: &Config, resource: &Resource) -> Option<(&'static str, String, 
             let value = json!({ "application": app(r.application), "number": number, "target": target });
             ("routes", number.to_owned(), value)
         }
+        Resource::Webhook(w) => {
+            let mut value = view(webhooks::View::of(w));
+            value["application"] = json!(w.application.map(app).unwrap_or_default());
+            let members = ["name", "application", "url", "events", "disabled"];
+            ("webhooks", w.name.clone(), only(value, &members))
+        }
         _ => return None,
     };
     let members = value.as_object_mut().map(std::mem::take)?;
@@ -327,6 +340,8 @@ fn resources(config: &Config, tenant: TenantId) -> Vec<Resource> {
             .filter(|r| own(r.application))
             .map(|r| Route::clone(r).into()),
     );
+    let hooks = config.webhooks().filter(|w| w.tenant == tenant);
+    all.extend(hooks.map(|w| Webhook::clone(w).into()));
     all
 }
 
@@ -344,7 +359,7 @@ fn listed(config: &Config, tenant: TenantId) -> Listed {
 }
 
 fn file(config: &Config, tenant: TenantId) -> File {
-    let mut by_kind: [Entries; 12] = Default::default();
+    let mut by_kind: [Entries; 13] = Default::default();
     for ((place, _), (members, _)) in listed(config, tenant) {
         by_kind[place].push(members);
     }
@@ -361,6 +376,7 @@ fn file(config: &Config, tenant: TenantId) -> File {
         flows,
         plans,
         routes,
+        webhooks,
     ] = by_kind;
     File {
         version: 1,
@@ -376,6 +392,7 @@ fn file(config: &Config, tenant: TenantId) -> File {
         agents,
         centres,
         routes,
+        webhooks,
     }
 }
 
@@ -456,6 +473,15 @@ impl Stage<'_> {
         self.puts.push(resource);
     }
 
+    fn webhook(&self, name: &str) -> Option<Webhook> {
+        let name = name.trim();
+        let found = self
+            .config
+            .webhooks()
+            .find(|w| w.tenant == self.tenant && w.name == name);
+        found.map(|w| Webhook::clone(w))
+    }
+
     fn application(&self, name: &str) -> Result<ApplicationId, Problem> {
         Ok(centre::application(&self.config, Some(name))?.id)
     }
@@ -490,6 +516,14 @@ impl Stage<'_> {
                     password: None,
                     disabled: false,
                 });
+            }
+            return Ok(());
+        }
+        if kind == "webhooks" {
+            let name = take(&mut entry, "name")?;
+            if self.webhook(&name).is_none() {
+                let hook = webhooks::new(self.api, &self.config, tenant, &name)?;
+                self.put(hook);
             }
             return Ok(());
         }
@@ -566,6 +600,17 @@ impl Stage<'_> {
             let found = self.config.device_by_name(self.tenant, &username);
             let mut next = DeviceEntry::clone(found.ok_or_else(gone)?);
             read::<devices::Change>(entry)?.apply(&mut next, &self.config)?;
+            self.put(next);
+            return Ok(());
+        }
+        if kind == "webhooks" {
+            let name = take(&mut entry, "name")?;
+            if entry.contains_key("secret") || !entry.contains_key("url") {
+                let detail = "a webhook in a file has a url, and no secret: that is given to the webhook itself";
+                return Err(Problem::parameter("url", detail));
+            }
+            let mut next = self.webhook(&name).ok_or_else(gone)?;
+            read::<webhooks::Change>(entry)?.apply(&mut next, &self.config, (self.api.now)())?;
             self.put(next);
             return Ok(());
         }

@@ -37,6 +37,7 @@ impl View {
             topic: match d.delivery.topic {
                 Topic::Status => "status",
                 Topic::CallRecord => "record",
+                Topic::Event => "event",
             },
             url: without_secrets(&d.delivery.url),
             state: d.state.name(),
@@ -91,6 +92,7 @@ pub(crate) async fn list(api: Desk, Query(filter): Query<Filter>) -> Answer {
             DeliveryFilter {
                 state,
                 conversation,
+                topic: None,
                 before: filter.before,
                 limit: filter.limit.unwrap_or(0),
             },

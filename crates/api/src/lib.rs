@@ -42,6 +42,7 @@ mod table;
 mod tenants;
 mod time;
 mod trunks;
+mod webhooks;
 
 use axum::Router;
 use guard::Face;
@@ -62,6 +63,7 @@ pub use operations::{BanInfo, Direction, LadderStep, Operations, RegistrationInf
 pub use recordings::serve as serve_recording;
 pub use speech::{Speech, TranscriptEntry, TranscriptKind, Transcription, TranscriptionError, TranscriptionStats};
 pub use time::rfc3339;
+pub use webhooks::WebhookProjector;
 
 /// Largest file of a prompt that can be uploaded: three minutes of stereo PCM at 44.1 kHz fit.
 pub const PROMPT_LIMIT: usize = 32 << 20;

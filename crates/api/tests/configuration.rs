@@ -40,6 +40,11 @@ async fn office() -> House {
         "application": applications["items"][0]["id"], "number": "01062345678", "target": { "device": "desk-2" },
     });
     h.post("/routes", route).await;
+    let hook = json!({
+        "name": "crm", "application": "sales", "url": "https://crm.example.com/in", "events": ["call.ended"],
+        "secret": "0123456789abcdef",
+    });
+    h.post("/webhooks", hook).await;
     h
 }
 

@@ -68,6 +68,9 @@ async fn furnished(h: &kit::House, tenant: &str) -> (BTreeMap<&'static str, Stri
     let route = h.post("/routes", route).await;
     let trunk = json!({ "name": "trunk-a", "address": "127.0.0.1:5090", "tenant": tenant });
     let trunk = h.post("/trunks", trunk).await;
+    let hook =
+        json!({ "name": "hook-a", "tenant": tenant, "url": "https://a.example.com/", "secret": "0123456789abcdef" });
+    let hook = h.post("/webhooks", hook).await;
     let user = json!({ "name": "user-a", "role": "owner", "tenant": tenant });
     let user = h.post("/users", user).await;
     let app = &application["id"];
@@ -149,12 +152,13 @@ async fn furnished(h: &kit::House, tenant: &str) -> (BTreeMap<&'static str, Stri
         ("tenants", tenant.to_owned()),
         ("trunks", text(&trunk["id"])),
         ("users", text(&user["id"])),
+        ("webhooks", text(&hook["id"])),
     ]);
     named.extend(items);
     let ids = named
         .values()
         .cloned()
-        .chain(["user-a", "key-a", "crm-a", "agent-a", "group-a", "queue-a"].map(str::to_owned));
+        .chain(["user-a", "hook-a", "key-a", "crm-a", "agent-a", "group-a", "queue-a"].map(str::to_owned));
     (named.clone(), ids.collect())
 }
 
@@ -271,6 +275,7 @@ async fn no_route_finds_what_is_another_tenants() {
         "routes",
         "trunks",
         "users",
+        "webhooks",
     ] {
         let path = format!("/{family}/{}", named[family]);
         assert_eq!(
@@ -291,6 +296,10 @@ async fn no_route_finds_what_is_another_tenants() {
         (
             "/devices",
             json!({ "username": "x", "application": named["applications"] }),
+        ),
+        (
+            "/webhooks",
+            json!({ "name": "x", "url": "https://x.example.com/", "secret": "0123456789abcdef", "application": named["applications"] }),
         ),
         ("/users", json!({ "name": "x", "role": "agent", "tenant": a })),
         ("/keys", json!({ "name": "x", "scopes": ["calls:read"], "tenant": a })),

@@ -114,6 +114,10 @@ id! {
     RoutingId
 }
 id! {
+    /// Where a tenant's own program is told of events.
+    WebhookId
+}
+id! {
     /// A person who may use a tenant's part of the platform.
     UserId
 }

@@ -30,7 +30,7 @@ pub use cause::{By, Cause, Role};
 pub use event::{Event, Fact};
 pub use id::{
     AccountId, AgentId, ApplicationId, ConversationId, DeviceId, GroupId, KeyId, LegId, LegSeq, LoginId, NoticeBatchId,
-    QueueId, RouteId, RoutingId, TenantId, TrunkId, UserId,
+    QueueId, RouteId, RoutingId, TenantId, TrunkId, UserId, WebhookId,
 };
 pub use number::Number;
 pub use record::ConversationRecord;

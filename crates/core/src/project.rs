@@ -10,6 +10,8 @@ pub enum Topic {
     Status,
     /// The call record after the end.
     CallRecord,
+    /// What happens, in the native form, for a webhook. The key of such a body begins with the webhook's id and a full stop.
+    Event,
 }
 
 /// One receiver of pushes about a conversation, fixed when the conversation is created.

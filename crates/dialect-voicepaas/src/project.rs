@@ -147,6 +147,7 @@ impl Projector for VoicePaasProjector {
         match subscription.topic {
             Topic::Status => status(&view, record, event),
             Topic::CallRecord => call_record(&view, record, event),
+            Topic::Event => None,
         }
     }
 }

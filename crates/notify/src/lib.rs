@@ -14,6 +14,15 @@
 //! | `X-Strowger-Key` | what the receiver de-duplicates on |
 //! | `X-Strowger-Signature` | `sha256=` and the HMAC-SHA-256 of the body in hexadecimal, if the application has a secret |
 //!
+//! What a webhook is told has also
+//!
+//! | Header | Value |
+//! |---|---|
+//! | `X-Strowger-Event` | id of the event |
+//! | `X-Strowger-Sequence` | its position in the conversation's or the agent's log |
+//! | `X-Strowger-Timestamp` | seconds since 1970 at which this attempt was made |
+//! | `X-Strowger-Signature` | one as above for each valid secret, joined by commas, over the timestamp, a full stop and the body |
+//!
 //! Deliveries that may share a request (`NewDelivery::batch`) go as one JSON array of their bodies, oldest first, once so
 //! many wait as fit or the window of the oldest closes. `X-Strowger-Batch` then has their number; the other headers are
 //! those of the first, and the signature is over the whole body. One 2xx acknowledges them all; otherwise all of them are

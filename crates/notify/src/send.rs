@@ -15,6 +15,7 @@ use sha2::Sha256;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use strowger_core::Stamp;
 use strowger_store::Delivery;
 use url::Url;
 
@@ -34,6 +35,40 @@ const ATTEMPT: HeaderName = HeaderName::from_static("x-strowger-attempt");
 const KEY: HeaderName = HeaderName::from_static("x-strowger-key");
 const BATCH: HeaderName = HeaderName::from_static("x-strowger-batch");
 const SIGNATURE: HeaderName = HeaderName::from_static("x-strowger-signature");
+
+const TIMESTAMP: HeaderName = HeaderName::from_static("x-strowger-timestamp");
+const EVENT: HeaderName = HeaderName::from_static("x-strowger-event");
+const SEQUENCE: HeaderName = HeaderName::from_static("x-strowger-sequence");
+
+/// The headers by which a receiver knows who sent a body, made once for all requests of an attempt.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Signed(Vec<(HeaderName, HeaderValue)>);
+
+impl Signed {
+    /// Of the body alone, with the secret of an application if it has one.
+    pub(crate) fn plain(secret: Option<&str>, body: &[u8]) -> Signed {
+        let signature = secret.map(|s| (SIGNATURE, header_value(&sign(s, &[body]))));
+        Signed(signature.into_iter().collect())
+    }
+
+    /// Of an event for a webhook: with each of its secrets, over the time in seconds since 1970, a full stop and the body,
+    /// so that a receiver can tell an old body that somebody else sends again.
+    pub(crate) fn dated<'a>(secrets: impl Iterator<Item = &'a str>, at: Stamp, delivery: &Delivery) -> Signed {
+        let time = at.0.div_euclid(1000).to_string();
+        let parts = [time.as_bytes(), b".", &delivery.body];
+        let signatures: Vec<String> = secrets.map(|s| sign(s, &parts)).collect();
+        let event = format!("{}-{}", delivery.conversation, delivery.seq);
+        let mut headers = vec![
+            (TIMESTAMP, header_value(&time)),
+            (EVENT, header_value(&event)),
+            (SEQUENCE, HeaderValue::from(delivery.seq)),
+        ];
+        if !signatures.is_empty() {
+            headers.push((SIGNATURE, header_value(&signatures.join(","))));
+        }
+        Signed(headers)
+    }
+}
 
 /// Why an attempt failed. The texts go to operators and logs and name neither URL nor body.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -56,6 +91,10 @@ pub(crate) enum Failure {
     Location,
     #[error("a redirect from https to http")]
     Downgrade,
+    #[error("the webhook is disabled")]
+    Disabled,
+    #[error("the webhook has been removed")]
+    Gone,
     #[error("HTTP {0}")]
     Status(u16),
 }
@@ -133,11 +172,11 @@ impl Sender {
         delivery: &Delivery,
         attempt: u32,
         members: Option<usize>,
-        secret: Option<&str>,
+        signed: &Signed,
         timeout: Duration,
     ) -> Result<(), Failure> {
         // Several kilobytes, which would be moved with every future around it.
-        let run = Box::pin(self.follow(delivery, attempt, members, secret));
+        let run = Box::pin(self.follow(delivery, attempt, members, signed));
         tokio::time::timeout(timeout, run)
             .await
             .unwrap_or(Err(Failure::Timeout))
@@ -148,10 +187,9 @@ impl Sender {
         delivery: &Delivery,
         attempt: u32,
         members: Option<usize>,
-        secret: Option<&str>,
+        signed: &Signed,
     ) -> Result<(), Failure> {
         let mut target = self.target(&delivery.url)?;
-        let signature = secret.map(|s| sign(s, &delivery.body));
         let body = Bytes::copy_from_slice(&delivery.body);
         for _ in 0..=REDIRECTS {
             self.check(&target.url)?;
@@ -168,8 +206,8 @@ impl Sender {
             if let Some(members) = members {
                 headers.insert(BATCH, HeaderValue::from(members));
             }
-            if let Some(signature) = &signature {
-                headers.insert(SIGNATURE, header_value(signature));
+            for (name, value) in &signed.0 {
+                headers.insert(name.clone(), value.clone());
             }
             if let Some(authorization) = &target.authorization {
                 headers.insert(AUTHORIZATION, authorization.clone());
@@ -228,10 +266,10 @@ fn header_value(text: &str) -> HeaderValue {
     HeaderValue::from_str(&clean).unwrap_or(HeaderValue::from_static("?"))
 }
 
-/// `sha256=` and the HMAC of the body in hexadecimal.
-fn sign(secret: &str, body: &[u8]) -> String {
+/// `sha256=` and the HMAC of a body, which is all of its parts, in hexadecimal.
+fn sign(secret: &str, body: &[&[u8]]) -> String {
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("HMAC takes a key of any length");
-    mac.update(body);
+    body.iter().for_each(|part| mac.update(part));
     format!("sha256={}", hex::encode(mac.finalize().into_bytes()))
 }
 
@@ -290,7 +328,7 @@ mod tests {
     fn the_signature_is_hmac_sha256() {
         // RFC 4231, test case 2.
         let expected = "sha256=5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843";
-        assert_eq!(sign("Jefe", b"what do ya want for nothing?"), expected);
+        assert_eq!(sign("Jefe", &[b"what do ya want ", b"for nothing?"]), expected);
     }
 
     #[test]

@@ -3,13 +3,14 @@
 use crate::client;
 use crate::policy::Policy;
 use crate::schedule::{Next, Schedule};
-use crate::send::{Failure, Sender};
+use crate::send::{Failure, Sender, Signed};
 use rustls::ClientConfig;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, SystemTime};
-use strowger_core::{Stamp, TenantId};
+use strowger_core::project::Topic;
+use strowger_core::{Stamp, TenantId, WebhookId};
 use strowger_store::{Attempt, Delivery, Offer, Offers, Outcome, Store, Take};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -442,7 +443,7 @@ impl Dispatcher {
         tokio::spawn(async move {
             gather(&store, &mut shared).await;
             let first = &shared[0];
-            let result = post(&store, &sender, &shared, config.timeout).await;
+            let result = post(&store, &sender, &shared, &config).await;
             let timed_out = result == Err(Failure::Timeout);
             // The oldest decides for all: they are acknowledged, tried again and given up as a whole.
             let (outcome, mut next_at) = decide(&config, first, result);
@@ -500,24 +501,44 @@ async fn gather(store: &Store, shared: &mut Vec<Delivery>) {
     shared.sort_by_key(|d| d.id);
 }
 
-async fn post(store: &Store, sender: &Sender, shared: &[Delivery], timeout: Duration) -> Result<(), Failure> {
+async fn post(store: &Store, sender: &Sender, shared: &[Delivery], settings: &NotifyConfig) -> Result<(), Failure> {
     let first = &shared[0];
     let config = store.snapshot();
+    let (attempt, timeout) = (first.attempts + 1, settings.timeout);
+    if first.topic == Topic::Event {
+        let id = first.key.split('.').next().and_then(|id| id.parse::<WebhookId>().ok());
+        let hook = id
+            .and_then(|id| config.webhook(id))
+            .filter(|w| w.tenant == first.tenant);
+        let hook = hook.ok_or(Failure::Gone)?;
+        if hook.disabled {
+            return Err(Failure::Disabled);
+        }
+        let now = (settings.clock)();
+        let signed = Signed::dated(hook.secrets(now).map(|s| s.expose()), now, first);
+        // Where it is now, and not where it was when the event happened: a mistaken address is put right for all that wait.
+        let delivery = Delivery {
+            url: hook.url.clone(),
+            ..first.clone()
+        };
+        return sender.attempt(&delivery, attempt, None, &signed, timeout).await;
+    }
     let secret = config
         .application(first.application)
         .and_then(|a| a.push_secret.clone());
     let secret = secret.as_ref().map(|s| s.expose());
-    let attempt = first.attempts + 1;
     if first.together.is_none() {
-        return sender.attempt(first, attempt, None, secret, timeout).await;
+        let signed = Signed::plain(secret, &first.body);
+        return sender.attempt(first, attempt, None, &signed, timeout).await;
     }
     let bodies: Vec<&[u8]> = shared.iter().map(|d| &d.body[..]).collect();
     let array = Delivery {
         body: [b"[", &bodies.join(&b","[..])[..], b"]"].concat(),
         ..first.clone()
     };
+    let signed = Signed::plain(secret, &array.body);
     sender
-        .attempt(&array, attempt, Some(shared.len()), secret, timeout)
+        .attempt(&array, attempt, Some(shared.len()), &signed, timeout)
         .await
 }
 
@@ -529,10 +550,14 @@ fn decide(config: &NotifyConfig, delivery: &Delivery, result: Result<(), Failure
     let tries = delivery.tries + 1;
     let random = delivery.id << 8 ^ u64::from(tries);
     let (id, attempt) = (delivery.id, delivery.attempts + 1);
-    match config
-        .schedule
-        .after_failure(tries, delivery.queued_at, (config.clock)(), random)
-    {
+    let next = match failure {
+        // Nobody is there for whom to try again.
+        Failure::Gone => Next::GiveUp,
+        _ => config
+            .schedule
+            .after_failure(tries, delivery.queued_at, (config.clock)(), random),
+    };
+    match next {
         Next::At(next_at) => {
             tracing::info!(delivery = id, attempt, error = %failure, "a push failed and will be tried again");
             (

@@ -9,6 +9,7 @@ use strowger_core::event::{Created, Kind, RecordMode};
 use strowger_core::project::{Batching, Topic};
 use strowger_core::{ApplicationId, ConversationId, Event, Fact, Stamp, TenantId};
 use strowger_notify::{Notifier, NotifyConfig, Schedule};
+use strowger_store::webhooks::Webhook;
 use strowger_store::{
     Append, Application, Batch, Deadline, DeliveryFilter, DeliveryInfo, DeliveryState, Durability, MasterKey,
     NewDelivery, Repush, Secret, Store, StoreConfig, Tenant,
@@ -720,4 +721,78 @@ async fn a_backlog_goes_in_arrays_of_a_hundred_with_nothing_twice() {
     assert_eq!(sizes[0], 100);
     assert!(receiver.requests.try_recv().is_err());
     assert_eq!(store.outbox_counts().await.unwrap().ready, 0);
+}
+
+/// The first delivery of which something holds, as soon as it does.
+async fn until(store: &Store, holds: impl Fn(&DeliveryInfo) -> bool) -> DeliveryInfo {
+    let look = async {
+        loop {
+            if let Some(found) = states(store, TENANT).await.into_iter().find(|d| holds(d)) {
+                return found;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, look).await.expect("it holds in time")
+}
+
+/// A webhook of `store`'s tenant at this address.
+fn webhook(tenant: TenantId, url: String) -> Webhook {
+    Webhook {
+        id: strowger_core::WebhookId(9),
+        tenant,
+        name: "crm".into(),
+        application: None,
+        url,
+        events: Vec::new(),
+        secret: Some(Secret::new("0123456789abcdef")),
+        earlier: None,
+        slot: 0,
+        since: Stamp(0),
+        disabled: true,
+    }
+}
+
+#[tokio::test]
+async fn a_webhook_that_is_disabled_keeps_its_events_and_one_that_is_removed_gives_them_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(dir.path()).await;
+    let mut receiver = Receiver::start(|_| Reply::Status(204)).await;
+    let hook = webhook(TENANT, receiver.url("/new"));
+    store.put(hook.clone()).await.unwrap();
+    let event = |n: u64| NewDelivery {
+        tenant: TENANT,
+        conversation: id(n),
+        application: APPLICATION,
+        seq: 1,
+        subscription: 0,
+        topic: Topic::Event,
+        // Where it was when the event happened.
+        url: receiver.url("/old"),
+        content_type: "application/json".into(),
+        body: b"{}".to_vec(),
+        key: format!("{}.{}.1", hook.id, id(n)),
+        not_before: (NotifyConfig::default().clock)(),
+        batch: None,
+    };
+    let batch = |n: u64| Batch {
+        deliveries: vec![event(n)],
+        ..Batch::default()
+    };
+    let second = batch(2);
+    store.append(batch(1)).await.unwrap();
+    let notifier = Notifier::start(store.clone(), config()).unwrap();
+    until(&store, |d| d.last_error == "the webhook is disabled").await;
+    let (there, disabled) = (strowger_store::ResourceId::Webhook(hook.id), false);
+    store.put(Webhook { disabled, ..hook }).await.unwrap();
+    let got = receiver.next().await;
+    assert_eq!((got.path.as_str(), got.header("x-strowger-sequence")), ("/new", "1"));
+    store.remove(there).await.unwrap();
+    store.append(second).await.unwrap();
+    let dead = until(&store, |d| d.state == DeliveryState::Dead).await;
+    assert_eq!(
+        (dead.last_error.as_str(), dead.delivery.attempts),
+        ("the webhook has been removed", 1)
+    );
+    notifier.shutdown().await;
 }

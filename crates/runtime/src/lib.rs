@@ -44,4 +44,4 @@ pub use commit::Projectors;
 pub use compose::ComposeError;
 pub use notices::Notices;
 pub use sounds::SoundLibrary;
-pub use switch::{Doorkeeper, IncomingSubscriptions, MediaSink, SipSink, Switch, SwitchCalls, SwitchConfig};
+pub use switch::{Doorkeeper, IncomingSubscriptions, MediaSink, SipSink, Switch, SwitchCalls, SwitchConfig, WEBHOOKS};

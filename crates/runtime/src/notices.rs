@@ -78,7 +78,7 @@ impl Switch {
     /// Starts a notice, or tells why it cannot be started now. Nothing is done then.
     pub(crate) async fn start_notice(
         self: &Arc<Self>,
-        head: Created,
+        mut head: Created,
         plan: NoticePlan,
         on: Conditions,
     ) -> Result<ConversationId, CallError> {
@@ -87,6 +87,7 @@ impl Switch {
         let places = self.claim_places(head.tenant, head.application, head.account)?;
         self.reach(head.tenant, &plan.party.target)?;
         self.warm_sounds(&head, plan.sounds());
+        head.subscriptions.extend(self.webhooks(head.tenant, head.application));
         let id = self.mint_conversation();
         let clock = Clock::start();
         let (owner, turn) = Owner::notice(id, head, plan, &**self, clock.now());

@@ -26,7 +26,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use strowger_core::call::{Accepted, ClickPlan, Command, Prompt, Refusal, Sound};
 use strowger_core::event::{Created, OneWay, Via};
-use strowger_core::project::Subscription;
+use strowger_core::project::{Subscription, Topic};
 use strowger_core::resource::{Trunk, TrunkAuth};
 use strowger_core::{AccountId, ApplicationId, ConversationId, TenantId};
 use strowger_media::CallKey;
@@ -35,6 +35,7 @@ use strowger_sip_core::sdp::Codec;
 use strowger_sip_core::{
     Command as SipCommand, Credentials, DialogHandle, FlowId, Method, OutsideRequest, SipEvent, Transport,
 };
+use strowger_store::webhooks::Webhook;
 use strowger_store::{Application, CommandId, Store};
 use tokio::sync::{Notify, oneshot};
 
@@ -58,6 +59,9 @@ pub struct SwitchConfig {
     /// Who is told about a call that came in for an application; the runtime itself knows no projector.
     pub incoming: IncomingSubscriptions,
 }
+
+/// The name of the projector that makes what webhooks are told.
+pub const WEBHOOKS: &str = "webhook";
 
 /// Makes the subscriptions of a call that came in for an application.
 pub type IncomingSubscriptions = Arc<dyn Fn(&Application) -> Vec<Subscription> + Send + Sync>;
@@ -215,7 +219,24 @@ impl Switch {
 
     /// Who is told about a call that came in for an application.
     pub(crate) fn subscriptions(&self, app: &Application) -> Vec<Subscription> {
-        (self.config.incoming)(app)
+        let mut all = (self.config.incoming)(app);
+        all.extend(self.webhooks(app.tenant, app.id));
+        all
+    }
+
+    /// Who is told of an application's calls in the native form.
+    pub(crate) fn webhooks(&self, tenant: TenantId, application: ApplicationId) -> Vec<Subscription> {
+        let config = self.store.snapshot();
+        let subscription = |w: &Arc<Webhook>| Subscription {
+            topic: Topic::Event,
+            url: w.url.clone(),
+            projector: WEBHOOKS.to_owned(),
+            context: vec![
+                ("webhook".to_owned(), w.id.to_string()),
+                ("events".to_owned(), w.events.join(" ")),
+            ],
+        };
+        config.webhooks_of(tenant, application).map(subscription).collect()
     }
 
     pub(crate) fn projectors(&self) -> &Projectors {
@@ -469,7 +490,7 @@ pub(crate) fn credentials_of(trunk: &Trunk) -> Option<Credentials> {
 pub struct SwitchCalls(pub Arc<Switch>);
 
 impl Calls for SwitchCalls {
-    fn click_to_call(&self, head: Created, plan: ClickPlan, once: Option<CommandId>) -> Answer<'_, ConversationId> {
+    fn click_to_call(&self, mut head: Created, plan: ClickPlan, once: Option<CommandId>) -> Answer<'_, ConversationId> {
         Box::pin(async move {
             let switch = &self.0;
             // The same command at the same time waits for the first one here, so that it is not refused for the place
@@ -492,6 +513,8 @@ impl Calls for SwitchCalls {
             }
             switch.warm(head.tenant, head.application, plan.prompts());
             let id = switch.mint_conversation();
+            head.subscriptions
+                .extend(switch.webhooks(head.tenant, head.application));
             let clock = Clock::start();
             let (owner, turn) = Owner::click_to_call(id, head, plan, &**switch, clock.now());
             let started = switch.spawn(owner, turn, clock, places, once.into(), None);

@@ -135,7 +135,8 @@ pub async fn start(config: &Config, data: DataFolder) -> Result<Running, StartEr
     let blobs = Arc::new(Blobs::open(recordings.clone(), config.recording.target())?);
     let synthesiser = speech::synthesiser(config, data.sub("speech")?).await?;
     let sounds = library(config, &store, prompts.clone(), synthesiser.as_ref()).await?;
-    let all: [Arc<dyn Projector>; 2] = [
+    let all: [Arc<dyn Projector>; 3] = [
+        Arc::new(strowger_api::WebhookProjector),
         Arc::new(voicepaas::VoicePaasProjector),
         Arc::new(voicepaas::NoticeProjector),
     ];

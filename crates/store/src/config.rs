@@ -4,6 +4,7 @@ use crate::centre::{Centre, Centres};
 use crate::devices::Devices;
 use crate::identity::{ApiKey, User};
 use crate::routing::Routings;
+use crate::webhooks::{Webhook, Webhooks};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 pub use strowger_core::address::{AddressRange, BadRange};
@@ -13,7 +14,7 @@ use strowger_core::route::RoutingItem;
 use strowger_core::routing::TollRules;
 use strowger_core::{
     AccountId, AgentId, ApplicationId, DeviceId, GroupId, KeyId, Number, QueueId, RouteId, RoutingId, Stamp, TenantId,
-    TrunkId, UserId,
+    TrunkId, UserId, WebhookId,
 };
 use subtle::ConstantTimeEq;
 
@@ -289,6 +290,8 @@ pub enum Resource {
     Centre(Centre),
     /// A flow, a plan, a calendar, a list of numbers or a pool of display numbers.
     Routing(RoutingItem),
+    /// A webhook.
+    Webhook(Webhook),
 }
 
 macro_rules! resource_from {
@@ -302,7 +305,7 @@ macro_rules! resource_from {
 }
 resource_from!(Tenant => Tenant, Account => Account, Application => Application, Trunk => Trunk,
     OwnedNumber => Number, Route => Route, DeviceEntry => Device, Prompt => Prompt, User => User, ApiKey => Key,
-    Agent => Agent, SkillGroup => Group, Queue => Queue, Centre => Centre, RoutingItem => Routing);
+    Agent => Agent, SkillGroup => Group, Queue => Queue, Centre => Centre, RoutingItem => Routing, Webhook => Webhook);
 
 /// The name of a resource, for [`Store::remove`](crate::Store::remove).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -337,6 +340,8 @@ pub enum ResourceId {
     Centre(ApplicationId),
     /// A flow, a plan, a calendar, a list of numbers or a pool of display numbers.
     Routing(RoutingId),
+    /// A webhook.
+    Webhook(WebhookId),
 }
 
 /// All resources at one moment. Immutable: a change makes a new one.
@@ -356,6 +361,7 @@ pub struct Config {
     keys: BTreeMap<KeyId, Arc<ApiKey>>,
     centre: Centres,
     routing: Routings,
+    pub(crate) webhooks: Webhooks,
 }
 
 type PromptKey = (TenantId, Option<ApplicationId>, String);
@@ -522,6 +528,7 @@ impl Config {
             devices: self.devices.of_tenant(tenant),
             centre: self.centre.kept(own),
             routing: self.routing.kept(own),
+            webhooks: self.webhooks.kept(own),
             ..Config::default()
         };
         seen.tenants
@@ -569,7 +576,8 @@ impl Config {
             | ResourceId::Group(_)
             | ResourceId::Queue(_)
             | ResourceId::Centre(_)
-            | ResourceId::Routing(_) => self.owner(id).is_some(),
+            | ResourceId::Routing(_)
+            | ResourceId::Webhook(_) => self.owner(id).is_some(),
         }
     }
 
@@ -594,6 +602,7 @@ impl Config {
             ResourceId::Queue(id) => self.centre.queue(*id).map(|q| q.tenant),
             ResourceId::Centre(id) => self.centre.centre(*id).map(|c| c.tenant),
             ResourceId::Routing(id) => self.routing.get(*id).map(|r| r.tenant),
+            ResourceId::Webhook(id) => self.webhooks.get(*id).map(|w| w.tenant),
         }
     }
 
@@ -655,6 +664,7 @@ impl Config {
             Resource::Queue(q) => self.centre.insert_queue(q),
             Resource::Centre(c) => self.centre.insert_centre(c),
             Resource::Routing(r) => self.routing.insert(r),
+            Resource::Webhook(w) => self.webhooks.insert(w),
         }
     }
 
@@ -678,6 +688,7 @@ impl Config {
                 self.keys.retain(|_, k| k.tenant != *id);
                 self.centre = self.centre.kept(|tenant| tenant != *id);
                 self.routing = self.routing.kept(|tenant| tenant != *id);
+                self.webhooks = self.webhooks.kept(|tenant| tenant != *id);
             }
             ResourceId::Account(id) => {
                 self.accounts.remove(id);
@@ -707,6 +718,7 @@ impl Config {
             ResourceId::Queue(id) => self.centre.remove_queue(*id),
             ResourceId::Centre(id) => self.centre.remove_centre(*id),
             ResourceId::Routing(id) => self.routing.remove(*id),
+            ResourceId::Webhook(id) => self.webhooks.remove(*id),
         }
     }
 }
@@ -730,6 +742,7 @@ impl Resource {
             Resource::Queue(q) => ResourceId::Queue(q.id),
             Resource::Centre(c) => ResourceId::Centre(c.application),
             Resource::Routing(r) => ResourceId::Routing(r.id),
+            Resource::Webhook(w) => ResourceId::Webhook(w.id),
         }
     }
 }

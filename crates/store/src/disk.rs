@@ -7,6 +7,7 @@ mod centre;
 mod identity;
 mod routing;
 mod trunk;
+mod webhook;
 
 use crate::config::{
     Account, AddressRange, Application, DeviceEntry, Prompt, PromptState, Resource, Secret, Tenant, TenantSounds, Token,
@@ -26,6 +27,7 @@ use centre::{DiskAgent, DiskCentre, DiskGroup, DiskQueue};
 use identity::{DiskKey, DiskUser};
 use routing::DiskRouting;
 use trunk::DiskTrunk;
+use webhook::DiskWebhook;
 
 /// A 128-bit id as 32 hexadecimal digits.
 struct Id(u128);
@@ -62,6 +64,7 @@ enum Disk {
     Prompt(DiskPrompt),
     User(DiskUser),
     Key(DiskKey),
+    Webhook(DiskWebhook),
     Agent(DiskAgent),
     Group(DiskGroup),
     Queue(DiskQueue),
@@ -424,6 +427,7 @@ fn to_disk(resource: &Resource) -> Disk {
         Resource::Trunk(t) => Disk::Trunk(DiskTrunk::of(t)),
         Resource::User(u) => Disk::User(DiskUser::of(u)),
         Resource::Key(k) => Disk::Key(DiskKey::of(k)),
+        Resource::Webhook(w) => Disk::Webhook(DiskWebhook::of(w)),
         Resource::Agent(a) => Disk::Agent(DiskAgent::of(a)),
         Resource::Group(g) => Disk::Group(DiskGroup::of(g)),
         Resource::Queue(q) => Disk::Queue(DiskQueue::of(q)),
@@ -531,6 +535,7 @@ fn from_disk(disk: Disk) -> Option<Resource> {
         Disk::Trunk(t) => Resource::Trunk(t.trunk()?),
         Disk::User(u) => Resource::User(u.user()?),
         Disk::Key(k) => Resource::Key(k.key()?),
+        Disk::Webhook(w) => Resource::Webhook(w.webhook()),
         Disk::Agent(a) => Resource::Agent(a.agent()?),
         Disk::Group(g) => Resource::Group(g.group()),
         Disk::Queue(q) => Resource::Queue(q.queue()?),

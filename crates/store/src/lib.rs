@@ -42,6 +42,7 @@ pub mod routing;
 mod sealed;
 mod sqlite;
 mod store;
+pub mod webhooks;
 
 pub use agents::{AgentEvent, AgentState, AgentWrite};
 pub use answers::{Earlier, Named};

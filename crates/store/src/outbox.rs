@@ -177,6 +177,8 @@ pub struct DeliveryFilter {
     pub state: Option<DeliveryState>,
     /// About this conversation only.
     pub conversation: Option<ConversationId>,
+    /// Of this topic only.
+    pub topic: Option<Topic>,
     /// With a smaller id than this: the smallest of the page before.
     pub before: Option<u64>,
     /// At most so many; 0 stands for 100, and 1000 is the most.

@@ -31,6 +31,7 @@ fn row_key(id: &ResourceId) -> (&'static str, String) {
         ResourceId::Routing(id) => ("routing", id.to_string()),
         ResourceId::User(id) => ("user", id.to_string()),
         ResourceId::Key(id) => ("key", id.to_string()),
+        ResourceId::Webhook(id) => ("webhook", id.to_string()),
         ResourceId::Prompt(t, a, name) => {
             let application = a.map_or_else(|| "-".to_owned(), |a| a.to_string());
             ("prompt", format!("{t}/{application}/{name}"))
@@ -189,6 +190,14 @@ fn check(config: &Config, resource: &Resource) -> Result<TenantId, StoreError> {
             check_item(config, r)?;
             tenant(r.tenant)?
         }
+        Resource::Webhook(w) => {
+            let mut others = config.webhooks().filter(|o| o.tenant == w.tenant && o.id != w.id);
+            if others.any(|o| o.name == w.name) {
+                return Err(StoreError::Exists("a webhook of this name"));
+            }
+            w.application.map_or(Ok(()), |a| application_of(a, w.tenant))?;
+            tenant(w.tenant)?
+        }
         Resource::Prompt(p) => {
             p.application.map_or(Ok(()), |a| application_of(a, p.tenant))?;
             tenant(p.tenant)?
@@ -336,6 +345,7 @@ fn check_removal(config: &Config, id: &ResourceId) -> Result<TenantId, StoreErro
                 || config.centre().queues().any(|q| q.application == *a)
                 || config.centre().centre(*a).is_some()
                 || config.routing().all().any(|i| i.application == *a)
+                || config.webhooks().any(|w| w.application == Some(*a))
         }
         ResourceId::Trunk(t) => {
             config.routes().any(|r| r.target == RouteTarget::Trunk(*t))

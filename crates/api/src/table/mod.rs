@@ -11,7 +11,7 @@ use crate::op::{Needs, Op};
 use crate::request::{Listing, Made, OfTenant, Queued};
 use crate::{
     PROMPT_LIMIT, applications, backup, batches, call_notes, calls, deliveries, devices, flows, ice_servers, numbers,
-    operations, prompts, recordings, routes, speech, trunks,
+    operations, prompts, recordings, routes, speech, trunks, webhooks,
 };
 use strowger_store::identity::Scope::{CallsRead, CallsWrite, DiagnosticsRead, ResourcesRead, ResourcesWrite};
 
@@ -67,6 +67,47 @@ fn resources() -> Vec<Op> {
             .says("Remove an application", "")
             .scope(ResourcesWrite)
             .tagged(),
+        Op::get("/webhooks", "webhooks.list", webhooks::list)
+            .says("List the webhooks", "")
+            .scope(ResourcesRead)
+            .query::<Listing>()
+            .lists::<webhooks::View>(),
+        Op::post("/webhooks", "webhooks.create", webhooks::create)
+            .says(
+                "Create a webhook",
+                "What happens from now on is told to it; of calls, those that begin from now on. The secret is never shown.",
+            )
+            .scope(ResourcesWrite)
+            .body::<webhooks::Create>()
+            .gives::<webhooks::View>(201)
+            .tagged()
+            .once(),
+        Op::get("/webhooks/{id}", "webhooks.show", webhooks::show)
+            .says("Show a webhook", "")
+            .scope(ResourcesRead)
+            .gives::<webhooks::View>(200)
+            .tagged(),
+        Op::patch("/webhooks/{id}", "webhooks.change", webhooks::change)
+            .says(
+                "Change a webhook",
+                "Address and secret hold at once, also for what waits to be sent; topics hold for calls that begin from now on.",
+            )
+            .scope(ResourcesWrite)
+            .body::<webhooks::Change>()
+            .gives::<webhooks::View>(200)
+            .tagged(),
+        Op::delete("/webhooks/{id}", "webhooks.remove", webhooks::remove)
+            .says("Remove a webhook", "What has not been delivered to it is not sent any more.")
+            .scope(ResourcesWrite)
+            .tagged(),
+        Op::post("/webhooks/{id}/replay", "webhooks.replay", webhooks::replay)
+            .says(
+                "Send events to a webhook again",
+                "Those of a span of time, or of a conversation or an agent from a sequence on; byte for byte as they were, and in order.",
+            )
+            .scope(CallsWrite)
+            .body::<webhooks::Replay>()
+            .gives::<Queued>(200),
         Op::get("/trunks", "trunks.list", trunks::list)
             .says("List the trunks", "A tenant sees its own.")
             .scope(ResourcesRead)

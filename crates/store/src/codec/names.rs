@@ -75,6 +75,7 @@ pub(crate) const fn topic_name(topic: Topic) -> &'static str {
     match topic {
         Topic::Status => "status",
         Topic::CallRecord => "call-record",
+        Topic::Event => "event",
     }
 }
 
@@ -83,6 +84,7 @@ pub(crate) fn topic_of(name: &str) -> Result<Topic, DecodeError> {
     match name {
         "status" => Ok(Topic::Status),
         "call-record" => Ok(Topic::CallRecord),
+        "event" => Ok(Topic::Event),
         _ => Err(DecodeError::Value("topic")),
     }
 }

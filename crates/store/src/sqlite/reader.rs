@@ -1,6 +1,6 @@
 //! The readers: a few read-only connections, and the queries that run on them.
 
-use crate::codec::topic_of;
+use crate::codec::{topic_name, topic_of};
 use crate::outbox::{DeliveryFilter, DeliveryInfo, DeliveryState, OutboxCounts, Take};
 use crate::sealed::SealedDelivery;
 use crate::sqlite::writer::Leases;
@@ -186,6 +186,9 @@ pub(crate) fn list_deliveries(
     }
     if let Some(state) = filter.state {
         sql.push_str(&format!(" AND state = {}", state.code()));
+    }
+    if let Some(topic) = filter.topic {
+        sql.push_str(&format!(" AND topic = '{}'", topic_name(topic)));
     }
     sql.push_str(" ORDER BY id DESC LIMIT ?4");
     let mut statement = conn.prepare_cached(&sql)?;
