@@ -68,7 +68,16 @@ fn a_call_through_the_queue_is_told_in_order_signed_and_again() {
         json!({ "name": name, "tenant": tenant, "url": url, "events": events, "secret": OLD })
     };
     let server = &centre.office.bed.server;
-    let all = server.create("/webhooks", &hook("all", &tenant, json!([])));
+    let calls = [
+        "call.started",
+        "leg.answered",
+        "leg.ended",
+        "queue.changed",
+        "part.began",
+        "part.ended",
+        "call.ended",
+    ];
+    let all = server.create("/webhooks", &hook("all", &tenant, json!(calls)));
     let ends = server.create("/webhooks", &hook("ends", &tenant, json!(["call.ended"])));
     // Nothing shows the secret.
     let shown = centre.ask("GET", &format!("/webhooks/{}", id(&all)), &json!({})).1;
@@ -199,4 +208,56 @@ fn a_call_through_the_queue_is_told_in_order_signed_and_again() {
     assert_eq!(centre.ask("POST", &format!("{ends}/replay"), &span).0, 404);
     assert_eq!(told(&receiver.all(), "/ends").len(), before);
     assert_eq!(told(&receiver.all(), "/other").len(), 0);
+}
+
+/// States of an agent as they were told, with their positions in its log.
+fn states(all: &[Push]) -> Vec<(u64, String)> {
+    let state = |p: &Push| {
+        let event = p.json();
+        let seq = event["seq"].as_u64().expect("a position");
+        assert_eq!(
+            (&event["topic"], &event["data"]["seq"]),
+            (&json!("agent.changed"), &json!(seq))
+        );
+        (seq, event["data"]["state"].as_str().expect("a state").to_owned())
+    };
+    all.iter().map(state).collect()
+}
+
+#[test]
+fn what_agents_do_is_told_also_when_the_process_stopped_in_between() {
+    let mut centre = Centre::start_with(&["anna"], &json!({ "wrap_up": "off" }), &json!({}));
+    let receiver = Receiver::start();
+    let hook = json!({
+        "name": "duty", "tenant": centre.office.bed.tenant, "url": receiver.url("/duty"),
+        "events": ["agent.changed"], "secret": OLD,
+    });
+    centre.office.bed.server.create("/webhooks", &hook);
+    let until = |receiver: &Receiver, what: &'static str| {
+        receiver.wait(what, PATIENCE, |all| {
+            let mine = told(all, "/duty");
+            states(&mine).iter().any(|(_, s)| s == what).then_some(mine)
+        })
+    };
+    centre.sign_in("anna");
+    let first = until(&receiver, "ready");
+    assert_eq!(
+        first[0].header("x-strowger-signature"),
+        Some(signature(OLD, &first[0]).as_str())
+    );
+    // It is away, and the process is killed: what was queued, and what the log alone knows, comes all the same.
+    receiver.behave("/duty", Behaviour::Status(503));
+    let (status, view) = centre.ask(
+        "PATCH",
+        "/agents/anna/duty",
+        &json!({ "state": "break", "reason": "lunch" }),
+    );
+    assert_eq!(status, 200, "{view}");
+    centre.office.bed.server.kill_9();
+    centre.office.bed.server.launch();
+    receiver.behave("/duty", Behaviour::Accept);
+    let all = states(&until(&receiver, "break"));
+    let mut seqs: Vec<u64> = all.iter().map(|(seq, _)| *seq).collect();
+    seqs.dedup();
+    assert!(seqs.windows(2).all(|w| w[0] + 1 == w[1]), "no gap, in order: {all:?}");
 }

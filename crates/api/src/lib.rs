@@ -63,7 +63,7 @@ pub use operations::{BanInfo, Direction, LadderStep, Operations, RegistrationInf
 pub use recordings::serve as serve_recording;
 pub use speech::{Speech, TranscriptEntry, TranscriptKind, Transcription, TranscriptionError, TranscriptionStats};
 pub use time::rfc3339;
-pub use webhooks::WebhookProjector;
+pub use webhooks::{WebhookProjector, follow as follow_webhooks};
 
 /// Largest file of a prompt that can be uploaded: three minutes of stereo PCM at 44.1 kHz fit.
 pub const PROMPT_LIMIT: usize = 32 << 20;

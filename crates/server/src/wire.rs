@@ -332,6 +332,8 @@ fn api_of(
     let events = Arc::new(strowger_api::events::EventHub::new(now(), None));
     let changes = switch.centre_events();
     tokio::spawn(strowger_api::follow_centre(events.clone(), store.clone(), changes));
+    let (told, changes) = (Arc::new(clock::wall_now), switch.centre_events());
+    tokio::spawn(strowger_api::follow_webhooks(store.clone(), told, changes));
     Api {
         store: store.clone(),
         calls: Arc::new(SwitchCalls(switch.clone())),

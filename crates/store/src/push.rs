@@ -125,6 +125,25 @@ impl Store {
         answer.await.unwrap_or(Err(AppendError::Closed))
     }
 
+    /// The newest position that was queued for a subscription of a conversation, done or not; `None` if there is nothing.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn newest_delivery(
+        &self,
+        tenant: TenantId,
+        conversation: ConversationId,
+        subscription: u16,
+    ) -> Result<Option<u32>, StoreError> {
+        let no = self.tenant_no(tenant)?;
+        self.read(move |conn| {
+            let sql = "SELECT MAX(seq) FROM deliveries WHERE tenant = ?1 AND conversation = ?2 AND subscription = ?3";
+            let mut newest = conn.prepare_cached(sql)?;
+            Ok(newest.query_row(params![no, conversation.0.to_be_bytes(), subscription], |r| r.get(0))?)
+        })
+        .await
+    }
+
     /// Numbers of unfinished deliveries over all tenants.
     pub async fn outbox_counts(&self) -> Result<OutboxCounts, StoreError> {
         self.read(|conn| Ok(reader::count_deliveries(conn)?)).await

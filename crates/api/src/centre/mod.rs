@@ -8,6 +8,7 @@ mod push;
 pub(crate) mod queues;
 pub(crate) mod settings;
 
+pub(crate) use push::agent_data;
 pub use push::follow;
 
 use crate::desk::Desk;

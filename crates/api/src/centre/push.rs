@@ -5,8 +5,9 @@ use crate::time::rfc3339;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use strowger_core::centre::acd::{Board, Left, QueueFact, Queued};
-use strowger_core::centre::agent::Unanswered;
-use strowger_core::{LoginId, Stamp};
+use strowger_core::centre::agent::{Change, Unanswered};
+use strowger_core::centre::resource::Agent;
+use strowger_core::{AgentId, ConversationId, LoginId, Stamp};
 use strowger_runtime::centre::CentreEvent;
 use strowger_store::Store;
 use strowger_store::config::Config;
@@ -42,20 +43,7 @@ fn pushed(event: &CentreEvent, config: &Config) -> (Stamp, &'static str, Audienc
         } => {
             let found = config.centre().agent(*agent);
             let user = found.and_then(|a| a.user);
-            let data = json!({
-                "agent": agent.to_string(),
-                "login": found.map(|a| a.login.clone()),
-                "seq": seq,
-                "from": change.from.name(),
-                "state": change.to.name(),
-                "reason": (!change.reason.is_empty()).then_some(&change.reason),
-                "wrap_up_until": change.until.map(rfc3339),
-                "call_only": change.overlays.call_only,
-                "connection_lost": change.overlays.lost,
-                "device_lost": change.overlays.device_lost,
-                "muted": change.overlays.muted,
-                "conversation": conversation.map(|c| c.to_string()),
-            });
+            let data = agent_data(found.map(|a| &**a), *agent, *seq, change, *conversation);
             let audience = user.map_or(Audience::Tenant, Audience::User);
             (change.at, "agent.changed", audience, data)
         }
@@ -79,6 +67,30 @@ fn pushed(event: &CentreEvent, config: &Config) -> (Stamp, &'static str, Audienc
             (fact.at, topic, user.map_or(Audience::Tenant, Audience::User), data)
         }
     }
+}
+
+/// What is told of a change of an agent.
+pub(crate) fn agent_data(
+    found: Option<&Agent>,
+    agent: AgentId,
+    seq: u64,
+    change: &Change,
+    conversation: Option<ConversationId>,
+) -> Value {
+    json!({
+        "agent": agent.to_string(),
+        "login": found.map(|a| a.login.clone()),
+        "seq": seq,
+        "from": change.from.name(),
+        "state": change.to.name(),
+        "reason": (!change.reason.is_empty()).then_some(&change.reason),
+        "wrap_up_until": change.until.map(rfc3339),
+        "call_only": change.overlays.call_only,
+        "connection_lost": change.overlays.lost,
+        "device_lost": change.overlays.device_lost,
+        "muted": change.overlays.muted,
+        "conversation": conversation.map(|c| c.to_string()),
+    })
 }
 
 fn queue(fact: &QueueFact, board: Option<&Board>) -> Value {

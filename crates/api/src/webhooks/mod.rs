@@ -1,7 +1,9 @@
 //! Webhooks: where a tenant's own programs are told of events (docs/webhooks.md).
 
+mod agents;
 mod told;
 
+pub use agents::follow;
 pub(crate) use told::TOPICS;
 pub use told::WebhookProjector;
 
@@ -122,6 +124,9 @@ impl Change {
         }
         if let Some(text) = self.secret {
             w.rotate(secret(text)?, now.plus_ms(overlap * 1000));
+        }
+        if self.disabled == Some(false) && w.disabled {
+            w.since = now;
         }
         w.disabled = self.disabled.unwrap_or(w.disabled);
         Ok(())

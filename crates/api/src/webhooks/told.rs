@@ -11,7 +11,8 @@ use strowger_core::{ConversationRecord, Event};
 use strowger_store::config::Config;
 
 /// Topics of the events that a webhook may be told of.
-pub(crate) const TOPICS: [&str; 13] = [
+pub(crate) const TOPICS: [&str; 14] = [
+    "agent.changed",
     "call.started",
     "leg.ringing",
     "leg.answered",
