@@ -94,6 +94,7 @@ fn failure(error: CentreError) -> Failure {
         CentreError::Call(error) => error.into(),
         CentreError::Number(_) => Failure::about(Code::NumberInvalid, "userNumber"),
         CentreError::Forbidden => Failure::plain(Code::NumberNotPermitted),
+        CentreError::Display(_) => Failure::about(Code::DisplayNumberNotOwned, "displayNumber"),
         CentreError::Overloaded => Failure::Unavailable { retry_after: 1 },
     }
 }

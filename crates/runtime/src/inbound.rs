@@ -11,13 +11,13 @@ use crate::switch::{Switch, user_of};
 use std::sync::Arc;
 use strowger_core::call::centre::{CentrePlan, Entry, Survey, Whom};
 use strowger_core::call::{ForwardPlan, PartyPlan, Target};
-use strowger_core::centre::resource::Queue;
+use strowger_core::centre::resource::{Agent, Queue};
 use strowger_core::event::{Created, Kind, RecordMode, Routed, Via};
 use strowger_core::ivr::{self, Library};
 use strowger_core::number::CHINA;
 use strowger_core::resource::{RouteTarget, Trunk};
 use strowger_core::route::Region;
-use strowger_core::{AgentId, ApplicationId, ConversationId, Number, QueueId, RoutingId, TenantId};
+use strowger_core::{AgentId, ApplicationId, ConversationId, GroupId, Number, QueueId, RoutingId, TenantId};
 use strowger_sip_core::identity;
 use strowger_sip_core::sdp::{self, Carriage};
 use strowger_sip_core::{Command as SipCommand, DialogHandle, IncomingInvite};
@@ -142,11 +142,27 @@ impl Switch {
                 self.of_agent(&config, device, destination)?
             }
         };
+        let begins = destination.id.map(|id| (destination.app.tenant, id));
+        let begun = self.begin(handle, invite, &config, origin, destination);
+        if let (Err(_), Some((tenant, id))) = (&begun, begins) {
+            self.displays.take_back(tenant, id);
+        }
+        begun
+    }
+
+    fn begin(
+        self: &Arc<Self>,
+        handle: DialogHandle,
+        invite: IncomingInvite,
+        config: &Config,
+        origin: Origin,
+        destination: Destination,
+    ) -> Result<(), Refused> {
         if let Some(refused) = invite.sdp.as_ref().and_then(|offer| {
             unusable(
                 offer,
                 self.media().has_webrtc(),
-                self.media_from(&config, destination.via),
+                self.media_from(config, destination.via),
             )
         }) {
             return Err(refused);
@@ -339,6 +355,27 @@ impl Switch {
         })
     }
 
+    /// What a call from an agent's device to a number shows: as if the agent had asked for it, and the device's own number
+    /// where nothing is bound.
+    fn shown_by(
+        &self,
+        agent: &Agent,
+        device: &DeviceEntry,
+        target: &Target,
+        id: ConversationId,
+    ) -> Result<Option<String>, Refused> {
+        let shown = match target {
+            Target::Number(callee) => {
+                let groups: Vec<GroupId> = agent.skills.iter().map(|s| s.group).collect();
+                let chosen = self.display_of_agent(agent, &groups, None, callee, id);
+                chosen.map_err(|_| no(503, "every display number has reached its limit"))?
+            }
+            _ => agent.numbers.first().cloned(),
+        };
+        let shown = shown.or_else(|| device.device.cli.clone());
+        Ok(shown.map(|n| n.as_str().to_owned()))
+    }
+
     /// A call from an agent's device is the agent's, and occupies it.
     fn of_agent(&self, config: &Config, device: &DeviceEntry, to: Destination) -> Result<Destination, Refused> {
         let centre = config.centre();
@@ -354,6 +391,7 @@ impl Switch {
         let app = app
             .filter(|a| !a.disabled)
             .ok_or_else(|| no(403, "its agent's application is off"))?;
+        let id = to.id.unwrap_or_else(|| self.mint_conversation());
         let colleague = |id| centre.agents().find(|a| a.devices.contains(&id)).map(|a| a.id);
         let whom = match (&to.centre, &to.target) {
             (Some(Centred::Queue(queue)), _) => Whom::Queue(*queue),
@@ -364,17 +402,13 @@ impl Switch {
             (_, target) => Whom::Party(PartyPlan {
                 target: target.clone(),
                 text: to.text.clone(),
-                cli: agent
-                    .numbers
-                    .first()
-                    .or(device.device.cli.as_ref())
-                    .or(app.settings.default_cli.as_ref())
-                    .map(|n| n.as_str().to_owned()),
+                cli: self.shown_by(agent, device, target, id)?,
             }),
         };
         Ok(Destination {
             app,
             centre: Some(Centred::From(agent.id, whom)),
+            id: Some(id),
             ..to
         })
     }

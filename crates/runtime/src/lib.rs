@@ -19,6 +19,7 @@ pub mod clock;
 mod commit;
 mod compose;
 mod dialogs;
+mod display;
 pub mod door;
 pub mod equipment;
 pub mod gate;

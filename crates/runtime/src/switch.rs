@@ -7,6 +7,7 @@ use crate::centre::Centres;
 use crate::clock::{Clock, wall_now};
 use crate::commit::{Committer, Conditions, Projectors};
 use crate::dialogs::DialogNames;
+use crate::display::Displays;
 use crate::door::{Door, DoorSettings, Reply};
 use crate::equipment::Equipment;
 use crate::gate::{Full, Gates, Place};
@@ -91,6 +92,8 @@ pub struct Switch {
     tenants: Gates<TenantId>,
     /// What calls cost.
     pub spending: Spending,
+    /// What outgoing calls show.
+    pub(crate) displays: Displays,
     names: Names,
     /// The desks of the contact centres.
     pub(crate) centres: Centres,
@@ -137,6 +140,7 @@ impl Switch {
             accounts: Gates::default(),
             tenants: Gates::default(),
             spending: Spending::default(),
+            displays: Displays::default(),
             names: Names::default(),
             centres: Centres::default(),
             batches: Batches::default(),

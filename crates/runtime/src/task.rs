@@ -290,6 +290,7 @@ impl Task {
         }
         self.switch.conversations.remove(self.id());
         if self.owner.is_of_centre() {
+            self.switch.displays.over(self.owner.tenant(), self.id());
             self.switch.tell_desk(self.owner.tenant(), Letter::Gone(self.id()));
         }
         self.switch.ended.notify_waiters();

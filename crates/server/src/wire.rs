@@ -176,6 +176,12 @@ pub async fn start(config: &Config, data: DataFolder) -> Result<Running, StartEr
     let outside = tokio::spawn(outside::watch(config.clone(), endpoint.clone(), media.handle()));
 
     recovery::recover(&switch, &recordings).await?;
+    if let Err(error) = switch.restore_displays().await {
+        tracing::error!(
+            code = error.code(),
+            "the display numbers of today's calls could not be counted: {error}"
+        );
+    }
     if let Err(error) = switch.restore_spending().await {
         tracing::error!("caps of spending count from now on only, the records of today cannot be read: {error}");
     }

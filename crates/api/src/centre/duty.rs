@@ -9,6 +9,7 @@ use crate::time::rfc3339;
 use serde::{Deserialize, Serialize};
 use strowger_core::centre::agent::{Choice, Client, DeviceMode, Input, Refusal, Verb};
 use strowger_core::centre::resource::Agent;
+use strowger_core::route::display::NoNumber;
 use strowger_core::{ConversationId, LoginId, TenantId};
 use strowger_runtime::centre::{Action, AgentView, CentreError, Dialled, QueueView, Snapshot};
 use strowger_store::identity::Scope;
@@ -211,6 +212,8 @@ pub(crate) struct Act {
     action: String,
     /// For `dial`, `transfer` and `consult`.
     to: Option<To>,
+    /// For calls to numbers: the number that is shown, one of the agent's own or of its groups'; chosen by their pools without it.
+    from: Option<String>,
     /// Id or login of the agent to listen to, for `monitor`.
     agent: Option<String>,
     /// Id of the parked call, for `pick-up`.
@@ -259,6 +262,8 @@ impl From<CentreError> for Problem {
             CentreError::Call(error) => error.into(),
             CentreError::Number(_) => Problem::parameter("to.number", text),
             CentreError::Forbidden => Problem::new(Code::NumberDenied, text),
+            CentreError::Display(NoNumber::Foreign | NoNumber::Unbound) => Problem::parameter("from", text),
+            CentreError::Display(NoNumber::NamedFull | NoNumber::Full) => Problem::new(Code::CallLimit, text),
             CentreError::Chat(refusal) => super::chats::refused(refusal),
             CentreError::Overloaded => Problem::new(Code::Overloaded, text),
         }
@@ -388,7 +393,7 @@ pub(crate) async fn force(api: Desk, Path(id): Path<String>, Body(body): Body<Fo
 }
 
 /// Whom a text means.
-fn target(api: &Desk, agent: &Agent, to: Option<To>) -> Result<Dialled, Problem> {
+fn target(api: &Desk, agent: &Agent, to: Option<To>, from: Option<&str>) -> Result<Dialled, Problem> {
     let config = api.config();
     let to = to.ok_or_else(|| {
         Problem::parameter(
@@ -397,7 +402,11 @@ fn target(api: &Desk, agent: &Agent, to: Option<To>) -> Result<Dialled, Problem>
         )
     })?;
     match (to.number, to.agent, to.queue) {
-        (Some(number), None, None) => Ok(Dialled::Number(number)),
+        (Some(number), None, None) => match from {
+            Some(shown) => Ok(Dialled::Showing(number, request::number("from", shown)?)),
+            None => Ok(Dialled::Number(number)),
+        },
+        _ if from.is_some() => Err(Problem::parameter("from", "only a call to a number shows one")),
         (None, Some(text), None) => {
             let mut own = config.centre().agents().filter(|a| a.application == agent.application);
             let found = own.find(|a| a.login == text || a.extension == text || a.id.to_string() == text);
@@ -429,10 +438,11 @@ async fn parked(api: &Desk, agent: &Agent, text: Option<&str>) -> Result<Convers
 
 pub(crate) async fn act(api: Desk, Path(id): Path<String>, Body(body): Body<Act>) -> Answer {
     let agent = acting(&api, &id)?;
+    let from = body.from.as_deref();
     let action = match body.action.as_str() {
-        "dial" => Action::Dial(target(&api, &agent, body.to)?),
-        "transfer" => Action::Transfer(target(&api, &agent, body.to)?),
-        "consult" => Action::Consult(target(&api, &agent, body.to)?),
+        "dial" => Action::Dial(target(&api, &agent, body.to, from)?),
+        "transfer" => Action::Transfer(target(&api, &agent, body.to, from)?),
+        "consult" => Action::Consult(target(&api, &agent, body.to, from)?),
         "hang-up" => Action::HangUp,
         "hold" => Action::Hold,
         "retrieve" => Action::Retrieve,

@@ -107,6 +107,11 @@ impl Date {
         (parts.next().is_none() && date.start().is_some()).then_some(date)
     }
 
+    /// The day of a moment at a fixed offset from UTC in minutes.
+    pub fn at(at: Stamp, offset_minutes: i32) -> Date {
+        Date::of(at.civil(offset_minutes))
+    }
+
     fn of(c: Civil) -> Date {
         Date {
             year: c.year,

@@ -226,6 +226,14 @@ impl Usage {
         }
     }
 
+    /// A call that was to show a number was not made.
+    pub fn take_back(&mut self, number: &Number) {
+        self.end(number);
+        if let Some(n) = self.today.get_mut(number) {
+            *n = n.saturating_sub(1);
+        }
+    }
+
     /// It ends.
     pub fn end(&mut self, number: &Number) {
         if let Some(n) = self.at_once.get_mut(number) {

@@ -311,7 +311,7 @@ impl Desk {
                     })
                 })
             }
-            HandOver::Number { number, .. } => self.outside(&number),
+            HandOver::Number { number, .. } => self.outside(conversation, application, &number),
             // Not to be had yet; the flow has a way for that.
             HandOver::Callback { .. } | HandOver::Voicemail { .. } => None,
         };
@@ -319,17 +319,36 @@ impl Desk {
     }
 
     /// A party outside that a flow names, by the tenant's toll rules.
-    fn outside(&self, text: &str) -> Option<Whom> {
+    fn outside(&self, conversation: ConversationId, application: ApplicationId, text: &str) -> Option<Whom> {
         let number = Number::parse(text, CHINA).ok()?;
         let config = self.switch.store().snapshot();
         self.switch.permitted(&config, self.tenant, &number).ok()?;
-        let target = Target::Number(number);
+        let target = Target::Number(number.clone());
         self.switch.may_spend(self.tenant, None, &[&target]).ok()?;
+        let of = (self.tenant, application);
+        let shown = self.switch.display_of_call(of, None, &number, conversation).ok()?;
         Some(Whom::Party(PartyPlan {
             target,
             text: text.to_owned(),
-            cli: None,
+            cli: shown.map(|n| n.as_str().to_owned()),
         }))
+    }
+
+    /// The number that a queue overflows to. It is called also when no number can be shown: who waits is not turned away.
+    fn overflow_to(&self, conversation: ConversationId, queue: QueueId, number: Number) -> Whom {
+        let of = self.acd.queue(queue);
+        let shown = of.and_then(|q| {
+            let application = (self.tenant, q.application);
+            let chosen = self
+                .switch
+                .display_of_call(application, Some(q.group), &number, conversation);
+            chosen.ok().flatten()
+        });
+        Whom::Party(PartyPlan {
+            text: number.as_str().to_owned(),
+            target: Target::Number(number),
+            cli: shown.map(|n| n.as_str().to_owned()),
+        })
     }
 
     fn may_off_duty(&self, agent: AgentId) -> bool {
@@ -399,16 +418,16 @@ impl Desk {
                     cause,
                 } => self.post(conversation, CentreCommand::End { ticket, cause }),
                 Output::Overflow {
-                    conversation, why, to, ..
+                    conversation,
+                    queue: from,
+                    why,
+                    to,
+                    ..
                 } => {
                     let to = match to {
                         Overflow::End => None,
                         Overflow::Queue(queue) => Some(Whom::Queue(queue)),
-                        Overflow::Number(number) => Some(Whom::Party(PartyPlan {
-                            text: number.as_str().to_owned(),
-                            target: Target::Number(number),
-                            cli: None,
-                        })),
+                        Overflow::Number(number) => Some(self.overflow_to(conversation, from, number)),
                     };
                     self.post(conversation, CentreCommand::Overflow { why, to });
                 }

@@ -30,7 +30,8 @@ use strowger_core::centre::agent::{self, Fact, Part, Refusal, Ticket};
 use strowger_core::chat;
 use strowger_core::ivr::HandOver;
 use strowger_core::ivr::io::{Listening, Outgoing, Utterance};
-use strowger_core::{AgentId, ApplicationId, ConversationId, QueueId, Stamp, TenantId};
+use strowger_core::route::display::NoNumber;
+use strowger_core::{AgentId, ApplicationId, ConversationId, Number, QueueId, Stamp, TenantId};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 /// Letters that a tenant's desk may have waiting. A busy centre has some thousand a second; more than this at once means
@@ -80,6 +81,8 @@ pub enum ToCentre {
 pub enum Dialled {
     /// A number as it is dialled.
     Number(String),
+    /// The same, showing this number.
+    Showing(String, Number),
     /// Another agent.
     Agent(AgentId),
     /// Whoever serves a queue.
@@ -151,6 +154,9 @@ pub enum CentreError {
     /// The chat does not allow it.
     #[error(transparent)]
     Chat(#[from] chat::Refusal),
+    /// No number can be shown.
+    #[error(transparent)]
+    Display(#[from] NoNumber),
     /// The platform has more work than it can do.
     #[error("the desk has more work than it can do; retry in a second")]
     Overloaded,
@@ -166,6 +172,7 @@ impl CentreError {
             CentreError::Number(_) => "centre.number",
             CentreError::Forbidden => "centre.forbidden",
             CentreError::Chat(_) => "centre.chat",
+            CentreError::Display(_) => "centre.display",
             CentreError::Overloaded => "centre.overloaded",
         }
     }

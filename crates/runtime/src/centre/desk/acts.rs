@@ -119,7 +119,8 @@ impl Desk {
 
     fn whom(&mut self, agent: AgentId, to: Dialled, part: Part, call: ConversationId) -> Result<Whom, CentreError> {
         match to {
-            Dialled::Number(text) => self.party(agent, &text).map(Whom::Party),
+            Dialled::Number(text) => self.party(agent, &text, None, call).map(Whom::Party),
+            Dialled::Showing(text, shown) => self.party(agent, &text, Some(shown), call).map(Whom::Party),
             Dialled::Agent(other) => {
                 let fallback = self.queue_of(other);
                 self.begin(other, part, call).map(|plan| Whom::Agent(plan, fallback))
@@ -137,28 +138,24 @@ impl Desk {
     }
 
     /// A party outside, with the number that it is shown.
-    fn party(&self, agent: AgentId, text: &str) -> Result<PartyPlan, CentreError> {
+    fn party(
+        &self,
+        agent: AgentId,
+        text: &str,
+        named: Option<Number>,
+        conversation: ConversationId,
+    ) -> Result<PartyPlan, CentreError> {
         let number = Number::parse(text, CHINA).map_err(|_| CentreError::Number("this"))?;
         let config = self.switch.store().snapshot();
         let permitted = self.switch.permitted(&config, self.tenant, &number);
         permitted.map_err(|_| CentreError::Forbidden)?;
-        let target = Target::Number(number);
+        let target = Target::Number(number.clone());
         self.switch.may_spend(self.tenant, None, &[&target])?;
         let own = self.acd.config(agent).ok_or(CentreError::NotFound)?;
-        let of_groups = self
-            .acd
-            .agent(agent)
-            .into_iter()
-            .flat_map(|m| m.groups().iter())
-            .filter_map(|g| config.centre().group(*g)?.numbers.first().cloned());
-        let application = config.application(own.application);
-        let default = application.and_then(|a| a.settings.default_cli.clone());
-        let shown = own
-            .numbers
-            .first()
-            .cloned()
-            .or_else(|| of_groups.into_iter().next())
-            .or(default);
+        let groups = self.acd.agent(agent).map(|m| m.groups()).unwrap_or_default();
+        let shown = self
+            .switch
+            .display_of_agent(own, groups, named, &number, conversation)?;
         Ok(PartyPlan {
             target,
             text: text.to_owned(),
@@ -167,6 +164,15 @@ impl Desk {
     }
 
     fn dial(&mut self, agent: AgentId, to: Dialled, data: String) -> Result<Begun, CentreError> {
+        let id = self.switch.mint_conversation();
+        let begun = self.dial_as(id, agent, to, data);
+        if begun.is_err() {
+            self.switch.displays.take_back(self.tenant, id);
+        }
+        begun
+    }
+
+    fn dial_as(&mut self, id: ConversationId, agent: AgentId, to: Dialled, data: String) -> Result<Begun, CentreError> {
         let config = self.acd.config(agent).ok_or(CentreError::NotFound)?.clone();
         self.switch.room()?;
         let (to, text, kind) = match to {
@@ -174,14 +180,18 @@ impl Desk {
                 let called = self.acd.config(other).ok_or(CentreError::NotFound)?;
                 (Whom::Colleague(other), name_of(called), Kind::Internal)
             }
-            Dialled::Number(text) => (Whom::Party(self.party(agent, &text)?), text, Kind::Outbound),
+            Dialled::Number(text) => (Whom::Party(self.party(agent, &text, None, id)?), text, Kind::Outbound),
+            Dialled::Showing(text, shown) => (
+                Whom::Party(self.party(agent, &text, Some(shown), id)?),
+                text,
+                Kind::Outbound,
+            ),
             Dialled::Queue(queue) => {
                 let name = self.acd.queue(queue).ok_or(CentreError::NotFound)?.name.clone();
                 (Whom::Queue(queue), name, Kind::Internal)
             }
         };
         let places = self.switch.claim_places(self.tenant, config.application, None)?;
-        let id = self.switch.mint_conversation();
         let own = self.begin(agent, Part::Own, id)?;
         let from = match &to {
             Whom::Party(party) => party.cli.clone().unwrap_or_default(),
