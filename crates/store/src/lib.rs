@@ -33,6 +33,7 @@ mod error;
 pub mod identity;
 mod logins;
 mod maintenance;
+mod masking;
 mod notices;
 mod outbox;
 mod push;

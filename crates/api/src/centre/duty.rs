@@ -197,6 +197,8 @@ pub(crate) struct Force {
 pub(crate) struct To {
     /// A number as it is dialled.
     number: Option<String>,
+    /// What stands for a number that may not be seen: `token` of the agent's call.
+    token: Option<String>,
     /// Id or login of another agent.
     agent: Option<String>,
     /// Id or name of a queue.
@@ -401,7 +403,22 @@ fn target(api: &Desk, agent: &Agent, to: Option<To>, from: Option<&str>) -> Resu
             "this action needs to: {\"number\": …}, {\"agent\": …} or {\"queue\": …}",
         )
     })?;
-    match (to.number, to.agent, to.queue) {
+    let hidden = |token: String| {
+        let number = api.store.hidden_number(agent.tenant, agent.application, &token);
+        let number = number.map(|n| n.as_str().to_owned());
+        number.ok_or_else(|| Problem::parameter("to.token", "to.token is no token of this application"))
+    };
+    let number = match (to.number, to.token) {
+        (number, None) => number,
+        (None, Some(token)) => Some(hidden(token)?),
+        (Some(_), Some(_)) => {
+            return Err(Problem::parameter(
+                "to",
+                "to has exactly one of number, token, agent and queue",
+            ));
+        }
+    };
+    match (number, to.agent, to.queue) {
         (Some(number), None, None) => match from {
             Some(shown) => Ok(Dialled::Showing(number, request::number("from", shown)?)),
             None => Ok(Dialled::Number(number)),
@@ -421,7 +438,7 @@ fn target(api: &Desk, agent: &Agent, to: Option<To>, from: Option<&str>) -> Resu
         }
         _ => Err(Problem::parameter(
             "to",
-            "to has exactly one of number, agent and queue",
+            "to has exactly one of number, token, agent and queue",
         )),
     }
 }

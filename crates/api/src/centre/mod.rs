@@ -4,6 +4,7 @@ pub(crate) mod agents;
 pub(crate) mod chats;
 pub(crate) mod duty;
 pub(crate) mod groups;
+pub(crate) mod party;
 mod push;
 pub(crate) mod queues;
 pub(crate) mod settings;

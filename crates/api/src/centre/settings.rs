@@ -65,6 +65,7 @@ pub(crate) struct SettingsView {
     voice_during_chat: bool,
     training: bool,
     hang_up_inbound: bool,
+    mask_numbers: bool,
 }
 
 impl View {
@@ -96,6 +97,7 @@ impl View {
                 voice_during_chat: s.voice_during_chat,
                 training: s.training,
                 hang_up_inbound: s.hang_up_inbound,
+                mask_numbers: s.mask_numbers,
             },
             break_reasons: c
                 .break_reasons
@@ -169,6 +171,8 @@ pub(crate) struct SettingsChange {
     training: Option<bool>,
     /// Agents may hang up incoming calls.
     hang_up_inbound: Option<bool>,
+    /// Agents' clients and devices see customers' numbers masked, and call back with a token.
+    mask_numbers: Option<bool>,
 }
 
 impl Change {
@@ -254,6 +258,7 @@ impl SettingsChange {
             (self.voice_during_chat, &mut s.voice_during_chat),
             (self.training, &mut s.training),
             (self.hang_up_inbound, &mut s.hang_up_inbound),
+            (self.mask_numbers, &mut s.mask_numbers),
         ] {
             *setting = asked.unwrap_or(*setting);
         }

@@ -1,6 +1,6 @@
 //! The resources of contact centres, what agents do, and a tenant's configuration as one file.
 
-use crate::centre::{self, agents, chats, duty, groups, queues};
+use crate::centre::{self, agents, chats, duty, groups, party, queues};
 use crate::configuration;
 use crate::error::Code;
 use crate::op::{Needs, Op};
@@ -48,6 +48,14 @@ pub(super) fn of_centres() -> Vec<Op> {
             )
             .needs(Needs::Anyone)
             .gives::<duty::View>(200)
+            .may(&[Code::NotFound]),
+        Op::get("/agents/{id}/call", "agents.call", party::show)
+            .says(
+                "Who is at the other end of an agent's call",
+                "With masking the number is hidden, and a token is given that `dial` takes in its place. By id or login.",
+            )
+            .needs(Needs::Anyone)
+            .gives::<party::View>(200)
             .may(&[Code::NotFound]),
         Op::post("/agents/{id}/duty", "agents.duty.begin", duty::sign_in)
             .says("Sign an agent in", "For the agent that is bound to the user, or by a supervisor.")

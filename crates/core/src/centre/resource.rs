@@ -437,6 +437,8 @@ pub struct CentreSettings {
     pub training: bool,
     /// Agents may hang up incoming calls.
     pub hang_up_inbound: bool,
+    /// Agents' clients and devices see customers' numbers masked (I21).
+    pub mask_numbers: bool,
 }
 
 impl Default for CentreSettings {
@@ -464,6 +466,7 @@ impl Default for CentreSettings {
             voice_during_chat: true,
             training: false,
             hang_up_inbound: true,
+            mask_numbers: false,
         }
     }
 }

@@ -78,6 +78,9 @@ impl NumberList {
     }
 }
 
+/// Shortest text of digits that may be a customer's number.
+const SHORTEST: usize = 7;
+
 /// What agents see of customers' numbers (I21). The number itself stays on the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Masking {
@@ -95,6 +98,18 @@ impl Default for Masking {
 }
 
 impl Masking {
+    /// A text that may be a number, as an agent sees it: what is none for sure (a name, an extension) stays as it is.
+    pub fn text(self, text: &str, plan: NumberPlan) -> String {
+        let digits = text.chars().filter(char::is_ascii_digit).count();
+        if digits < SHORTEST || text.chars().any(char::is_alphabetic) {
+            return text.to_owned();
+        }
+        match Number::parse(text, plan) {
+            Ok(number) => self.apply(&number, plan),
+            Err(_) => "*".repeat(text.chars().count()),
+        }
+    }
+
     /// The number as an agent sees it: without the plan's own country code, its middle hidden. At least a third of the
     /// digits are hidden, so that settings made for long numbers do not show short ones.
     pub fn apply(self, number: &Number, plan: NumberPlan) -> String {
@@ -156,5 +171,19 @@ mod tests {
         assert_eq!(all.apply(&number("13800138000"), CHINA), "****0138000");
         let none = Masking { head: 0, tail: 0 };
         assert_eq!(none.apply(&number("13800138000"), CHINA), "*".repeat(11));
+    }
+
+    // accept: domain-model I21
+    #[test]
+    fn a_text_is_masked_if_it_may_be_a_number() {
+        let seen = |text: &str| Masking::default().text(text, CHINA);
+        assert_eq!(seen("13800138000"), "138****8000");
+        assert_eq!(seen("+8613800138000"), "138****8000");
+        assert_eq!(seen("0755-2600-0001"), "755****0001");
+        // No number that could be read, and no name or extension either.
+        assert_eq!(seen(&"9".repeat(40)), "*".repeat(40));
+        for plain in ["8001", "anna", "anonymous", "desk-1234567"] {
+            assert_eq!(seen(plain), plain);
+        }
     }
 }

@@ -374,15 +374,19 @@ impl Desk {
             Some(number) if mobile => (Target::Number(number.clone()), number.as_str().to_owned()),
             _ => (Target::Agent(agent), name_of(config)),
         };
+        // Over a trunk a masked number cannot be shown: one of ours is.
+        let masked = mobile && self.settings(config.application).mask_numbers;
+        let cli = masked.then(|| {
+            let all = self.switch.store().snapshot();
+            let application = all.application(config.application);
+            let own = application.and_then(|a| a.settings.default_cli.clone());
+            own.map_or_else(|| "anonymous".to_owned(), |n| n.as_str().to_owned())
+        });
         Some(AgentPlan {
             ticket,
             agent,
             part,
-            party: PartyPlan {
-                target,
-                text,
-                cli: None,
-            },
+            party: PartyPlan { target, text, cli },
             ring_secs,
         })
     }

@@ -307,9 +307,11 @@ pub(super) fn wire_user(text: &str) -> String {
     let user: String = if is_name {
         text.to_owned()
     } else {
-        text.chars().filter(|c| c.is_ascii_digit() || *c == '+').collect()
+        // Stars are of a number that its receiver may not see.
+        let kept = |c: &char| c.is_ascii_digit() || matches!(*c, '+' | '*');
+        text.chars().filter(kept).collect()
     };
-    let written = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.' | '_');
+    let written = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.' | '_' | '*');
     if user.is_empty() || !user.chars().all(written) {
         return "anonymous".into();
     }

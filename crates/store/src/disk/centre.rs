@@ -275,6 +275,8 @@ struct DiskCentreSettings {
     voice_during_chat: Option<bool>,
     training: Option<bool>,
     hang_up_inbound: Option<bool>,
+    #[serde(default)]
+    mask_numbers: Option<bool>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -318,6 +320,7 @@ impl DiskCentre {
                 voice_during_chat: Some(s.voice_during_chat),
                 training: Some(s.training),
                 hang_up_inbound: Some(s.hang_up_inbound),
+                mask_numbers: Some(s.mask_numbers),
             },
             break_reasons: c
                 .break_reasons
@@ -357,6 +360,7 @@ impl DiskCentre {
             voice_during_chat: s.voice_during_chat.unwrap_or(d.voice_during_chat),
             training: s.training.unwrap_or(d.training),
             hang_up_inbound: s.hang_up_inbound.unwrap_or(d.hang_up_inbound),
+            mask_numbers: s.mask_numbers.unwrap_or(d.mask_numbers),
         };
         Some(Centre {
             application: ApplicationId(self.application.0),

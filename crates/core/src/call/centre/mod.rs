@@ -22,6 +22,8 @@ use crate::centre::resource::CentreSettings;
 use crate::event::{DialogRef, Direction, Fact, Outcome, Routed};
 use crate::id::{AgentId, ConversationId, QueueId};
 use crate::ivr;
+use crate::number::CHINA;
+use crate::route::Masking;
 use crate::spoken::Language;
 use crate::time::Stamp;
 use std::sync::Arc;
@@ -510,6 +512,9 @@ impl Conversation {
             // Who calls, or with whom it is about to be connected.
             let other = |p: &CentrePlan| if kind.is_offer() { p.from.clone() } else { p.to.clone() };
             party.cli = self.plan().map(other).filter(|shown| !shown.is_empty());
+            if self.centre_settings().mask_numbers {
+                party.cli = party.cli.map(|shown| Masking::default().text(&shown, CHINA));
+            }
         }
         let leg = self.dial(role, &party, secs, now);
         self.seat(plan.ticket, plan.agent, leg, kind, variant, queue, now);
