@@ -53,6 +53,8 @@ pub(crate) struct View {
     attached: BTreeMap<String, String>,
     /// Scores of surveys.
     scores: Vec<SurveyScoreView>,
+    /// The request to be called back that was made in it, or that it carries out; null without one.
+    callback: Option<CallbackView>,
     /// Messages that the caller left.
     messages: Vec<MessageView>,
     /// Agents, queues, and what was written down.
@@ -95,6 +97,15 @@ pub(crate) struct KeyView {
 pub(crate) struct SurveyScoreView {
     name: String,
     score: i16,
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = CallCallback)]
+pub(crate) struct CallbackView {
+    /// Id of the request.
+    request: String,
+    /// The call that it was made in; null in that call.
+    first: Option<String>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -334,6 +345,7 @@ impl View {
                 Kind::Internal => "internal",
                 Kind::Notice => "notice",
                 Kind::Captcha => "captcha",
+                Kind::Callback => "callback",
             },
             state: match (r.ended_at, r.end) {
                 (Some(_), _) => "ended",
@@ -407,6 +419,10 @@ impl View {
                     score: *score,
                 })
                 .collect(),
+            callback: r.callback.map(|(request, first)| CallbackView {
+                request: request.to_string(),
+                first: first.map(|f| f.to_string()),
+            }),
             messages: r
                 .messages
                 .iter()

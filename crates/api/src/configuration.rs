@@ -181,7 +181,7 @@ fn entry(config: &Config, resource: &Resource) -> Option<(&'static str, String, 
                     members.remove(member);
                 }
             }
-            empty(&mut settings, &["music"]);
+            empty(&mut settings, &["music", "callback_prompt"]);
             settings["ring_secs"] = json!(q.ring_secs.unwrap_or(0));
             if let Overflow::Queue(next) = &q.overflow {
                 settings["overflow"] = json!({ "queue": config.centre().queue(*next).map(|n| n.name.clone()) });

@@ -134,7 +134,27 @@ async fn furnished(h: &kit::House, tenant: &str) -> (BTreeMap<&'static str, Stri
         }),
     };
     h.store.write_chats(tenant.parse().unwrap(), &[chat]).await.unwrap();
+    let callback = strowger_core::centre::acd::Callback {
+        id: strowger_core::CallbackId(77),
+        queue: text(&queue["id"]).parse().unwrap(),
+        first: conversation,
+        number: strowger_core::Number::from_canonical("+8613800000001"),
+        asked_at: Stamp(1_000),
+        since: Stamp(1_000),
+        priority: 0,
+        front: false,
+        attempts: 0,
+        last: None,
+        state: strowger_core::centre::acd::CallbackState::Waiting,
+        at: Stamp(1_000),
+    };
+    let requests = std::slice::from_ref(&callback);
+    h.store
+        .write_callbacks(tenant.parse().unwrap(), requests)
+        .await
+        .unwrap();
     let mut named = BTreeMap::from([
+        ("callbacks", callback.id.to_string()),
         ("chats", conversation.to_string()),
         ("accounts", text(&account["id"])),
         ("agents", text(&agent["id"])),

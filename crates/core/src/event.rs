@@ -5,7 +5,9 @@
 use crate::cause::{By, Cause, Role};
 use crate::centre::acd::Left;
 use crate::centre::agent::{Engagement, Part};
-use crate::id::{AccountId, AgentId, ApplicationId, ConversationId, DeviceId, LegSeq, QueueId, TenantId, TrunkId};
+use crate::id::{
+    AccountId, AgentId, ApplicationId, CallbackId, ConversationId, DeviceId, LegSeq, QueueId, TenantId, TrunkId,
+};
 use crate::project::Subscription;
 use crate::route::rules::Looked;
 use crate::time::Stamp;
@@ -289,6 +291,13 @@ pub enum Fact {
         /// How it left.
         left: Left,
     },
+    /// The caller is called back later; or, in a conversation that calls a customer back, where that was asked for.
+    CalledBack {
+        /// The request.
+        request: CallbackId,
+        /// The conversation that it was asked for in; `None` in that one.
+        first: Option<ConversationId>,
+    },
     /// An agent takes part, or is asked to: a leg of it is called, or called in.
     PartBegan {
         /// The participation's number in the conversation, from 0.
@@ -393,6 +402,7 @@ impl Fact {
             Fact::Message { .. } => "message.left",
             Fact::Queued { .. } => "queue.entered",
             Fact::Unqueued { .. } => "queue.left",
+            Fact::CalledBack { .. } => "callback.asked",
             Fact::PartBegan { .. } => "part.began",
             Fact::PartEngaged { .. } => "part.engaged",
             Fact::PartEnded { .. } => "part.ended",
@@ -441,6 +451,8 @@ pub enum Kind {
     Outbound,
     /// A call that a device of the tenant made to another device, or to a number of its own tenant.
     Internal,
+    /// An agent is called, and then the customer that has asked to be called back.
+    Callback,
     /// The platform dials one party and plays a program.
     Notice,
     /// The platform dials one party and speaks a verification code.

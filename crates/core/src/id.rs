@@ -110,6 +110,10 @@ id! {
     QueueId
 }
 id! {
+    /// A customer's request to be called back.
+    CallbackId
+}
+id! {
     /// A flow, the rules of a number, a calendar, a list of numbers or a pool of display numbers.
     RoutingId
 }

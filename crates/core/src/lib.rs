@@ -29,8 +29,8 @@ pub use address::AddressRange;
 pub use cause::{By, Cause, Role};
 pub use event::{Event, Fact};
 pub use id::{
-    AccountId, AgentId, ApplicationId, ConversationId, DeviceId, GroupId, KeyId, LegId, LegSeq, LoginId, NoticeBatchId,
-    QueueId, RouteId, RoutingId, TenantId, TrunkId, UserId, WebhookId,
+    AccountId, AgentId, ApplicationId, CallbackId, ConversationId, DeviceId, GroupId, KeyId, LegId, LegSeq, LoginId,
+    NoticeBatchId, QueueId, RouteId, RoutingId, TenantId, TrunkId, UserId, WebhookId,
 };
 pub use number::Number;
 pub use record::ConversationRecord;

@@ -2,7 +2,7 @@
 
 use crate::cause::{By, Cause, Role};
 use crate::event::{AnsweredBy, Created, DialogRef, Direction, Event, Fact, OneWay, Quality, Routed, Via};
-use crate::id::{ConversationId, LegSeq};
+use crate::id::{CallbackId, ConversationId, LegSeq};
 use crate::participation::{DispositionRecord, PartRecord, QueueRecord};
 use crate::time::Stamp;
 
@@ -40,6 +40,9 @@ pub struct ConversationRecord {
     pub attached: Vec<(String, String)>,
     /// Scores of a survey.
     pub scores: Vec<(String, i16)>,
+    /// The request to be called back that was made in it, or that it carries out; then with the conversation in which it was
+    /// made.
+    pub callback: Option<(CallbackId, Option<ConversationId>)>,
     /// Messages that the caller left: whose they are, and the recording's number.
     pub messages: Vec<(String, u16)>,
     /// What was written down of it, oldest first; the newest counts.
@@ -202,6 +205,7 @@ impl ConversationRecord {
             path: Vec::new(),
             attached: Vec::new(),
             scores: Vec::new(),
+            callback: None,
             messages: Vec::new(),
             dispositions: Vec::new(),
             end: None,
@@ -357,6 +361,7 @@ impl ConversationRecord {
                 self.attached.push((name.clone(), value.clone()));
             }
             Fact::Scored { name, score } => self.scores.push((name.clone(), *score)),
+            Fact::CalledBack { request, first } => self.callback = Some((*request, *first)),
             Fact::Message { mailbox, recording } => self.messages.push((mailbox.clone(), *recording)),
             Fact::Queued { queue, .. } => {
                 if self.queues.last().is_some_and(|q| q.left.is_none()) {

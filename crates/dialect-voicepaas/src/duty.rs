@@ -102,7 +102,7 @@ pub fn call_type(record: &ConversationRecord) -> Option<u8> {
     match record.head.kind {
         Kind::Inbound => Some(1),
         Kind::Outbound if dialled => Some(3),
-        Kind::Outbound | Kind::ClickToCall => Some(4),
+        Kind::Outbound | Kind::ClickToCall | Kind::Callback => Some(4),
         Kind::Internal | Kind::Notice | Kind::Captcha => None,
     }
 }

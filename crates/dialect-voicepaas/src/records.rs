@@ -70,11 +70,13 @@ impl<'a> CcBody<'a> {
                 Kind::Inbound => "1",
                 Kind::Notice | Kind::Captcha => "2",
                 Kind::Outbound | Kind::Internal => "3",
-                Kind::ClickToCall => "4",
+                Kind::ClickToCall | Kind::Callback => "4",
             },
             user_number: match record.head.kind {
                 Kind::Inbound => &record.head.ani,
-                Kind::ClickToCall | Kind::Outbound | Kind::Internal | Kind::Notice | Kind::Captcha => &record.head.dnis,
+                Kind::ClickToCall | Kind::Outbound | Kind::Internal | Kind::Callback | Kind::Notice | Kind::Captcha => {
+                    &record.head.dnis
+                }
             },
             ring_seconds: rang.map_or(0, |(a, b)| b.secs() - a.secs()).to_string(),
             talk_seconds: callee.map_or(0, |l| l.duration()).to_string(),
@@ -145,7 +147,7 @@ pub(crate) async fn list(
         Some("1") => &[Kind::Inbound],
         Some("2") => &[Kind::Notice, Kind::Captcha],
         Some("3") => &[Kind::Outbound],
-        Some("4") => &[Kind::ClickToCall],
+        Some("4") => &[Kind::ClickToCall, Kind::Callback],
         Some(_) => return Err(invalid("callType", "must be 1, 2, 3 or 4").into()),
     };
     let page_no = whole("pageNo", get("pageNo"), 1, i32::MAX as u32)?;

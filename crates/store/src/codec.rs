@@ -490,6 +490,7 @@ pub fn encode(event: &Event, out: &mut Vec<u8>) {
         | Fact::FlowKey { .. }
         | Fact::Attached { .. }
         | Fact::Scored { .. }
+        | Fact::CalledBack { .. }
         | Fact::Message { .. }
         | Fact::Routed(_)
         | Fact::Disposed { .. }

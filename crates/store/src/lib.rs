@@ -21,6 +21,7 @@ mod agents;
 mod answers;
 mod audit;
 mod batch;
+mod callbacks;
 pub mod centre;
 mod chats;
 pub mod codec;

@@ -10,7 +10,9 @@ use strowger_core::centre::acd::Left;
 use strowger_core::centre::agent::{Engagement, Part, Variant};
 use strowger_core::event::{AnsweredBy, DialogRef, OneWay, Outcome, Quality, Routed, Score, Via, VideoQuality};
 use strowger_core::route::rules::Looked;
-use strowger_core::{AgentId, By, Cause, ConversationId, DeviceId, Event, Fact, LegSeq, QueueId, Role, Stamp, TrunkId};
+use strowger_core::{
+    AgentId, By, CallbackId, Cause, ConversationId, DeviceId, Event, Fact, LegSeq, QueueId, Role, Stamp, TrunkId,
+};
 use strowger_store::codec;
 
 /// One fact of every kind. The match makes a new kind fail to compile until it is listed.
@@ -98,6 +100,10 @@ fn every_kind() -> Vec<Fact> {
             name: "order".into(),
             value: "4711".into(),
         },
+        Fact::CalledBack {
+            request: CallbackId(7),
+            first: Some(ConversationId(5 << 16)),
+        },
         Fact::Scored {
             name: "kindness".into(),
             score: 5,
@@ -153,7 +159,7 @@ fn every_kind() -> Vec<Fact> {
     ]);
     let mut seen = std::collections::BTreeSet::new();
     facts.retain(|f| seen.insert(f.kind()));
-    assert_eq!(seen.len(), 41, "a kind has no sample here: {seen:?}");
+    assert_eq!(seen.len(), 42, "a kind has no sample here: {seen:?}");
     facts
 }
 

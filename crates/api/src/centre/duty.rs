@@ -150,6 +150,8 @@ pub(crate) struct Board {
     on_duty: u32,
     /// Agents that could be offered a call now.
     free: u32,
+    /// Customers that are to be called back; those whose turn may come now wait too, and count there.
+    callbacks: u32,
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -266,6 +268,7 @@ impl From<CentreError> for Problem {
             CentreError::Forbidden => Problem::new(Code::NumberDenied, text),
             CentreError::Display(NoNumber::Foreign | NoNumber::Unbound) => Problem::parameter("from", text),
             CentreError::Display(NoNumber::NamedFull | NoNumber::Full) => Problem::new(Code::CallLimit, text),
+            CentreError::Callback(refusal) => super::callbacks::refused(refusal),
             CentreError::Chat(refusal) => super::chats::refused(refusal),
             CentreError::Overloaded => Problem::new(Code::Overloaded, text),
         }
@@ -553,6 +556,7 @@ pub(crate) async fn queues_now(api: Desk, Query(asked): Query<super::OfApplicati
                     oldest: board.oldest.map(rfc3339),
                     on_duty: board.on_duty,
                     free: board.free,
+                    callbacks: board.callbacks,
                 },
             ));
         }

@@ -1,6 +1,7 @@
 //! Resources of contact centres: agents, skill groups with their members, queues, settings and break reasons.
 
 pub(crate) mod agents;
+pub(crate) mod callbacks;
 pub(crate) mod chats;
 pub(crate) mod duty;
 pub(crate) mod groups;

@@ -30,7 +30,7 @@ pub(crate) struct View {
 pub(crate) fn customer(record: &ConversationRecord) -> &str {
     match record.head.kind {
         Kind::Inbound | Kind::Internal => &record.head.ani,
-        Kind::ClickToCall | Kind::Outbound | Kind::Notice | Kind::Captcha => &record.head.dnis,
+        Kind::ClickToCall | Kind::Outbound | Kind::Callback | Kind::Notice | Kind::Captcha => &record.head.dnis,
     }
 }
 

@@ -109,6 +109,7 @@ fn queue(fact: &QueueFact, board: Option<&Board>) -> Value {
     if let Some(board) = board {
         data["waiting"] = json!(board.waiting);
         data["ringing"] = json!(board.offered);
+        data["callbacks"] = json!(board.callbacks);
         data["oldest"] = json!(board.oldest.map(rfc3339));
     }
     data["what"] = json!(what);

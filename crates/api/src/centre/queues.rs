@@ -45,6 +45,8 @@ pub(crate) struct View {
     relax_secs: u32,
     music: Option<String>,
     announce_secs: u32,
+    callback_secs: u32,
+    callback_prompt: Option<String>,
     service_secs: u32,
     short_secs: u32,
 }
@@ -73,6 +75,8 @@ impl View {
             relax_secs: q.relax_secs,
             music: q.music.clone(),
             announce_secs: q.announce_secs,
+            callback_secs: q.callback_secs,
+            callback_prompt: q.callback_prompt.clone(),
             service_secs: q.service_secs,
             short_secs: q.short_secs,
         }
@@ -140,6 +144,10 @@ pub(crate) struct Settings {
     music: Option<String>,
     /// Seconds between announcements of place and wait; 0 announces nothing.
     announce_secs: Option<u32>,
+    /// Seconds of waiting after which a caller is offered that it be called back, by `callback_prompt` and the key 1; 0 never.
+    callback_secs: Option<u32>,
+    /// Prompt that offers it; empty for none, and then it is not offered.
+    callback_prompt: Option<String>,
     /// Seconds within which an answer counts for the service level.
     service_secs: Option<u32>,
     /// A caller that leaves earlier counts as a short abandon.
@@ -167,6 +175,7 @@ impl Settings {
             ("ageing_secs", self.ageing_secs, &mut q.ageing_secs, 86_400),
             ("relax_secs", self.relax_secs, &mut q.relax_secs, 86_400),
             ("announce_secs", self.announce_secs, &mut q.announce_secs, 3600),
+            ("callback_secs", self.callback_secs, &mut q.callback_secs, 86_400),
             ("service_secs", self.service_secs, &mut q.service_secs, 3600),
             ("short_secs", self.short_secs, &mut q.short_secs, 600),
         ] {
@@ -199,6 +208,18 @@ impl Settings {
                 return Err(Problem::not_found("prompt", format!("{name:?}")));
             }
             q.music = (!name.is_empty()).then_some(name);
+        }
+        if let Some(name) = self.callback_prompt {
+            if !name.is_empty() && config.prompt(q.tenant, q.application, &name).is_none() {
+                return Err(Problem::not_found("prompt", format!("{name:?}")));
+            }
+            q.callback_prompt = (!name.is_empty()).then_some(name);
+        }
+        if q.callback_secs > 0 && q.callback_prompt.is_none() {
+            return Err(Problem::parameter(
+                "settings.callback_prompt",
+                "callback_secs needs a callback_prompt, which says to callers that 1 has them called back",
+            ));
         }
         Ok(())
     }

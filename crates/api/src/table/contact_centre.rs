@@ -1,6 +1,6 @@
 //! The resources of contact centres, what agents do, and a tenant's configuration as one file.
 
-use crate::centre::{self, agents, chats, duty, groups, party, queues};
+use crate::centre::{self, agents, callbacks, chats, duty, groups, party, queues};
 use crate::configuration;
 use crate::error::Code;
 use crate::op::{Needs, Op};
@@ -126,6 +126,27 @@ pub(super) fn of_centres() -> Vec<Op> {
             .scope(CallsRead)
             .gives::<duty::Decision>(200)
             .may(&[Code::NotFound]),
+        Op::get("/callbacks", "callbacks.list", callbacks::list)
+            .says(
+                "Customers that are to be called back, or were, the newest first",
+                "Why one that waits would be offered to whom: its id with `GET /calls/{id}/routing`.",
+            )
+            .scope(CallsRead)
+            .query::<callbacks::Pages>()
+            .lists::<callbacks::View>(),
+        Op::get("/callbacks/{id}", "callbacks.show", callbacks::show)
+            .says("A request to be called back", "")
+            .scope(CallsRead)
+            .gives::<callbacks::View>(200)
+            .may(&[Code::NotFound]),
+        Op::delete("/callbacks/{id}", "callbacks.cancel", callbacks::cancel)
+            .says(
+                "Take a request back",
+                "While it waits, or rings at an agent; when its customer is being called, end that call.",
+            )
+            .scope(CentreSupervise)
+            .gives::<callbacks::View>(200)
+            .may(&[Code::NotFound, Code::CallState]),
         Op::get("/me/agent", "me.agent", agents::own)
             .says("The agent that the user is bound to", "")
             .needs(Needs::User)

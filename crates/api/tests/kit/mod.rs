@@ -180,6 +180,10 @@ impl Desks for Noted {
         Box::pin(async { Err(CentreError::NotFound) })
     }
 
+    fn cancel_callback(&self, _: TenantId, _: strowger_core::CallbackId) -> DeskAnswer<'_, ()> {
+        Box::pin(async { Err(CentreError::NotFound) })
+    }
+
     fn chat(&self, _: TenantId, _: strowger_core::chat::Command) -> DeskAnswer<'_, strowger_core::chat::Done> {
         Box::pin(async { Err(CentreError::NotFound) })
     }

@@ -300,6 +300,13 @@ pub enum Effect {
     StopHearing,
     /// A flow hands the call over to something that it names; answered by [`CentreCommand::HandTo`].
     HandOver(Box<crate::ivr::HandOver>),
+    /// The caller that waits in this queue wants to be called back: answered by [`CentreCommand::CalledBack`].
+    CallBack {
+        /// Which queue.
+        queue: QueueId,
+        /// The caller's number as received.
+        number: String,
+    },
     /// It waits no more.
     Dequeue,
     /// An agent is wanted: reserve it, and answer with [`CentreCommand::Reserved`].
@@ -448,6 +455,7 @@ impl Conversation {
                 path: Vec::new(),
                 attached: Vec::new(),
                 scores: Vec::new(),
+                callback: None,
                 dispositions: Vec::new(),
                 end: None,
                 ended_at: None,

@@ -226,6 +226,10 @@ pub struct Queue {
     pub music: Option<String>,
     /// Seconds between announcements of place and wait; 0 announces nothing.
     pub announce_secs: u32,
+    /// Seconds of waiting after which a caller is offered that it be called back; 0 never. Needs the prompt.
+    pub callback_secs: u32,
+    /// Prompt that offers it: press 1 to be called back.
+    pub callback_prompt: Option<String>,
     /// Seconds within which an answer counts for the service level.
     pub service_secs: u32,
     /// A caller that leaves earlier counts as a short abandon.
@@ -259,9 +263,16 @@ impl Queue {
             relax_secs: 20,
             music: None,
             announce_secs: 0,
+            callback_secs: 0,
+            callback_prompt: None,
             service_secs: 20,
             short_secs: 5,
         }
+    }
+
+    /// Seconds after which its callers are offered that they be called back.
+    pub fn callback_after(&self) -> Option<u32> {
+        (self.callback_secs > 0 && self.callback_prompt.is_some()).then_some(self.callback_secs)
     }
 }
 

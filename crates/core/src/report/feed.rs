@@ -107,6 +107,10 @@ impl Feed {
     }
 
     fn queue(&mut self, acd: &Acd, fact: &crate::centre::acd::QueueFact) -> Option<Fact> {
+        // Counted when the customer chose it.
+        if fact.callback {
+            return None;
+        }
         let what = match fact.what {
             Queued::Entered { .. } => {
                 let queue = acd.queue(fact.queue);
@@ -126,6 +130,7 @@ impl Feed {
                     Left::Full => QueueEvent::Left(Exit::Full),
                     Left::Unstaffed => QueueEvent::Left(Exit::Unstaffed),
                     Left::Closed => QueueEvent::Left(Exit::Moved),
+                    Left::Callback => QueueEvent::Left(Exit::Callback),
                 }
             }
         };

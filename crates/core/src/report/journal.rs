@@ -40,10 +40,14 @@ pub fn of_call(
         .collect();
     let mut facts = numbers(events, own);
     let mut parts: HashMap<u16, Open> = HashMap::new();
+    // Who is called back was counted when it chose that; it counts again if it waits after a talk.
+    let mut counts = !matches!(&first.fact, Fact::Created(head) if head.kind == Kind::Callback);
     let conversation = first.conversation;
     for Event { at, fact, .. } in events {
         let at = *at;
         match fact {
+            Fact::LegBridged { .. } => counts = true,
+            Fact::Queued { .. } | Fact::Unqueued { .. } if !counts => {}
             Fact::Queued { queue, .. } => {
                 facts.push(queued(
                     at,
@@ -117,6 +121,7 @@ const fn left_by(left: Left) -> QueueEvent {
         Left::Full => QueueEvent::Left(Exit::Full),
         Left::Unstaffed => QueueEvent::Left(Exit::Unstaffed),
         Left::Closed => QueueEvent::Left(Exit::Moved),
+        Left::Callback => QueueEvent::Left(Exit::Callback),
     }
 }
 
@@ -196,7 +201,9 @@ fn numbers(events: &[Event], own: impl Fn(&Number) -> bool) -> Vec<ReportFact> {
             Fact::Created(head) => {
                 let (text, incoming) = match head.kind {
                     Kind::Inbound | Kind::Internal => (&head.dnis, true),
-                    Kind::ClickToCall | Kind::Outbound | Kind::Notice | Kind::Captcha => (&head.ani, false),
+                    Kind::ClickToCall | Kind::Outbound | Kind::Callback | Kind::Notice | Kind::Captcha => {
+                        (&head.ani, false)
+                    }
                 };
                 one_leg = matches!(head.kind, Kind::Notice | Kind::Captcha);
                 let number = Number::parse(text, CHINA).ok();

@@ -3,6 +3,8 @@
 
 #![allow(dead_code, reason = "each test uses its part of the kit")]
 
+mod callbacks;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use strowger_core::call::centre::{AgentPlan, CentreCommand, CentrePlan, Entry, Whom};
 use strowger_core::call::{
@@ -16,7 +18,9 @@ use strowger_core::event::{Created, DialogRef, Event, Fact, Kind, RecordMode};
 use strowger_core::ivr::HandOver;
 use strowger_core::number::{CHINA, Number};
 use strowger_core::record::ConversationRecord;
-use strowger_core::{AgentId, ApplicationId, Cause, ConversationId, GroupId, LegSeq, QueueId, Stamp, TenantId};
+use strowger_core::{
+    AgentId, ApplicationId, CallbackId, Cause, ConversationId, GroupId, LegSeq, QueueId, Stamp, TenantId,
+};
 
 pub const T0: Stamp = Stamp(1_749_952_800_000);
 pub const TENANT: TenantId = TenantId(1);
@@ -75,6 +79,8 @@ enum Letter {
     Acd(acd::Input),
     Reserve(ConversationId, AgentId, Part),
     Call(ConversationId, CentreCommand),
+    CallBack(ConversationId, QueueId, String),
+    Place(CallbackId),
 }
 
 /// The whole office.
@@ -91,6 +97,8 @@ pub struct Office {
     /// Requests to telephones that nobody has looked at yet.
     pub requests: Vec<(ConversationId, LegSeq, Asked)>,
     pub offers: Vec<Offer>,
+    /// What is kept of requests to be called back.
+    pub callbacks: BTreeMap<CallbackId, acd::Callback>,
     /// Legs confirm their release at once, as a telephone that works does.
     pub prompt_release: bool,
     next: u64,
@@ -118,6 +126,7 @@ impl Office {
             alerts: Vec::new(),
             requests: Vec::new(),
             offers: Vec::new(),
+            callbacks: BTreeMap::new(),
             prompt_release: true,
             next: 1,
             dues: BTreeSet::new(),
@@ -370,6 +379,8 @@ impl Office {
                     let plan = ticket.map(|t| Office::plan(t, agent, part)).map_err(|_| Cause::Busy);
                     self.mail.push_back(Letter::Call(id, CentreCommand::Reserved(plan)));
                 }
+                Letter::CallBack(id, queue, number) => self.ask_callback(id, queue, &number),
+                Letter::Place(request) => self.place_callback(request),
                 Letter::Call(id, command) => {
                     let input = Input::Command(Command::Centre(Box::new(command)));
                     let now = self.now;
@@ -464,6 +475,10 @@ impl Office {
                 None
             }
             Effect::HandOver(to) => {
+                if let HandOver::Callback { number, .. } = &*to {
+                    self.mail.push_back(Letter::CallBack(id, Q_SALES, number.clone()));
+                    return;
+                }
                 let to = match *to {
                     HandOver::Queue { queue, .. } if queue == "sales" => Some(Whom::Queue(Q_SALES)),
                     HandOver::Agent { agent, .. } => agent.parse().ok().map(|n| Whom::Colleague(AgentId(n))),
@@ -472,6 +487,10 @@ impl Office {
                 };
                 self.mail
                     .push_back(Letter::Call(id, CentreCommand::HandTo { to, priority: None }));
+                None
+            }
+            Effect::CallBack { queue, number } => {
+                self.mail.push_back(Letter::CallBack(id, queue, number));
                 None
             }
             Effect::Request(request) => {
@@ -512,6 +531,7 @@ impl Office {
                 Output::Alert(id, alert) => self.alerts.push((id, alert)),
                 Output::Offer(offer) => {
                     self.offers.push(offer.clone());
+                    self.open_callback(offer.conversation);
                     let plan = Office::plan(offer.ticket, offer.agent, Part::Queue);
                     let command = CentreCommand::Offer(plan, offer.queue);
                     self.mail.push_back(Letter::Call(offer.conversation, command));
@@ -539,6 +559,11 @@ impl Office {
                     let command = CentreCommand::Overflow { why, to };
                     self.mail.push_back(Letter::Call(conversation, command));
                 }
+                Output::Callback(kept) => {
+                    self.callbacks.insert(kept.id, *kept);
+                }
+                Output::CallbackDue(id) => self.mail.push_back(Letter::Place(id)),
+                Output::OfferCallback { conversation, queue } => self.offer_callback(conversation, queue),
                 Output::Announce { .. }
                 | Output::Kicked(..)
                 | Output::Decided(_)
@@ -591,6 +616,10 @@ impl Office {
         self.tell_acd(acd::Input::Configure(Box::new(self.setup.clone())));
         for (id, kept) in kept {
             self.tell_acd(acd::Input::Restore(id, Box::new(kept)));
+        }
+        for kept in self.callbacks.clone().into_values() {
+            let out = self.acd.restore_callback(kept, self.now);
+            self.carry_out(out);
         }
     }
 

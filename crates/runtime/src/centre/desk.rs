@@ -1,12 +1,13 @@
 //! A tenant's desk: the pure distributor of the core, bound to the tenant's calls.
 
 mod acts;
+mod callbacks;
 mod chats;
 mod outside;
 
 use super::writer::{self, Job};
 use super::{Action, AgentView, CentreError, CentreEvent, Dialled, Letter, QueueView, Reply, Snapshot, ToCentre};
-use super::{late, presence};
+use super::{callbacks as kept, late, presence};
 use crate::clock::Clock;
 use crate::commit::Conditions;
 use crate::mailbox::{Mail, Undelivered};
@@ -25,7 +26,7 @@ use strowger_core::event::{Created, Kind, RecordMode};
 use strowger_core::ivr::HandOver;
 use strowger_core::number::CHINA;
 use strowger_core::spoken::Language;
-use strowger_core::{AgentId, ApplicationId, ConversationId, Number, QueueId, Stamp, TenantId};
+use strowger_core::{AgentId, ApplicationId, CallbackId, ConversationId, Number, QueueId, Stamp, TenantId};
 use strowger_store::AgentWrite;
 use strowger_store::config::Config;
 use tokio::sync::{mpsc, oneshot};
@@ -52,6 +53,8 @@ struct Desk {
     /// The call that each agent in wrap-up works for, and since when.
     wrapping: HashMap<AgentId, (ConversationId, Stamp)>,
     late: mpsc::Sender<(ConversationId, Note)>,
+    /// What is to be kept of requests to be called back, and who is told of it then.
+    callbacks: mpsc::Sender<kept::Work>,
     /// Callers that flows listen to.
     listening: HashMap<ConversationId, AbortHandle>,
 }
@@ -69,6 +72,8 @@ pub(super) async fn run(
     switch.runtime().spawn(writer::run(switch.clone(), tenant, work));
     let (late, notes) = mpsc::channel(LATE);
     switch.runtime().spawn(late::run(switch.clone(), tenant, notes));
+    let (callbacks, work) = mpsc::channel(kept::WAITING);
+    switch.runtime().spawn(kept::run(switch.clone(), tenant, work));
     let mut desk = Desk {
         acd: Acd::new(clock.now().0.unsigned_abs() << 20),
         clock,
@@ -82,10 +87,12 @@ pub(super) async fn run(
         talks: HashMap::new(),
         wrapping: HashMap::new(),
         late,
+        callbacks,
     };
     desk.configure();
     desk.restore().await;
     desk.restore_chats().await;
+    desk.restore_callbacks().await;
     let mut audit = tokio::time::interval(AUDIT);
     loop {
         let due = desk.acd.next_deadline().map(|at| desk.clock.instant(at));
@@ -176,8 +183,11 @@ impl Desk {
                 let found = self.acd.config(agent).zip(self.acd.agent(agent));
                 let _ = reply.send(found.map(|(config, machine)| self.view(config, machine)));
             }
+            Letter::CancelCallback(request, reply) => self.cancel_callback(request, reply),
             Letter::Explain(conversation, reply) => {
-                let _ = reply.send(self.acd.explain(conversation, self.clock.now()));
+                // A request is explained by the place that it has now.
+                let place = self.acd.callback_place(CallbackId(conversation.0));
+                let _ = reply.send(self.acd.explain(place.unwrap_or(conversation), self.clock.now()));
             }
         }
     }
@@ -234,6 +244,12 @@ impl Desk {
                     not,
                 })
             }
+            ToCentre::CallBack {
+                application,
+                queue,
+                number,
+                since,
+            } => return self.call_back(conversation, application, &queue, &number, since),
             ToCentre::Leave => acd::Input::Leave(conversation),
             ToCentre::Fact(ticket, fact) => acd::Input::Fact(ticket, fact),
             ToCentre::Reserve(agent, part) => return self.reserve(conversation, agent, part),
@@ -277,11 +293,7 @@ impl Desk {
 
     /// Finds whom a flow means. Its names are those of the call's application; what is not there is told to the flow.
     fn hand_over(&mut self, conversation: ConversationId, application: ApplicationId, to: HandOver) {
-        let queue = |text: &str| {
-            let id = text.parse().ok();
-            let mut all = self.setup.queues.iter().filter(|q| q.application == application);
-            all.find(|q| q.name == text || Some(q.id) == id).map(|q| q.id)
-        };
+        let queue = |text: &str| self.named_queue(application, text);
         let mut priority = None;
         let whom = match to {
             HandOver::Queue {
@@ -312,10 +324,17 @@ impl Desk {
                 })
             }
             HandOver::Number { number, .. } => self.outside(conversation, application, &number),
-            // Not to be had yet; the flow has a way for that.
+            // They have ways of their own.
             HandOver::Callback { .. } | HandOver::Voicemail { .. } => None,
         };
         self.post(conversation, CentreCommand::HandTo { to: whom, priority });
+    }
+
+    /// A queue of an application, by name or id.
+    fn named_queue(&self, application: ApplicationId, text: &str) -> Option<QueueId> {
+        let id = text.parse().ok();
+        let mut all = self.setup.queues.iter().filter(|q| q.application == application);
+        all.find(|q| q.name == text || Some(q.id) == id).map(|q| q.id)
     }
 
     /// A party outside that a flow names, by the tenant's toll rules.
@@ -410,6 +429,10 @@ impl Desk {
                     let board = self.acd.board_of(fact.queue);
                     self.switch.publish_centre(CentreEvent::Queue { tenant, fact, board });
                 }
+                Output::Callback(request) => self.keep_callback(kept::Work::Write(request)),
+                Output::CallbackDue(request) => self.place_callback(request),
+                Output::OfferCallback { conversation, queue } => self.offer_callback(conversation, queue),
+                Output::Offer(offer) if !self.is_open_for(offer.conversation) => {}
                 Output::Offer(offer) => {
                     let plan = self.plan(offer.ticket, offer.agent, Part::Queue, offer.ring_secs);
                     if let Some(plan) = plan {

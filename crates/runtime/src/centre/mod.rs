@@ -9,6 +9,7 @@
 //! Invariant: what a client is told about an agent is written before it is told. What a call does to an agent does not
 //! wait for a disk; it is written in order, and a restarted process goes on from what was written last.
 
+mod callbacks;
 mod desk;
 mod late;
 mod presence;
@@ -25,13 +26,13 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use strowger_core::call::Note;
-use strowger_core::centre::acd::Decision;
+use strowger_core::centre::acd::{CallbackRefusal, Decision};
 use strowger_core::centre::agent::{self, Fact, Part, Refusal, Ticket};
 use strowger_core::chat;
 use strowger_core::ivr::HandOver;
 use strowger_core::ivr::io::{Listening, Outgoing, Utterance};
 use strowger_core::route::display::NoNumber;
-use strowger_core::{AgentId, ApplicationId, ConversationId, Number, QueueId, Stamp, TenantId};
+use strowger_core::{AgentId, ApplicationId, CallbackId, ConversationId, Number, QueueId, Stamp, TenantId};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 /// Letters that a tenant's desk may have waiting. A busy centre has some thousand a second; more than this at once means
@@ -72,6 +73,17 @@ pub enum ToCentre {
     Hear(Box<Listening>),
     /// It listens no more.
     StopHearing,
+    /// Its caller wants to be called back.
+    CallBack {
+        /// The application that the queue is of.
+        application: ApplicationId,
+        /// By name or id.
+        queue: String,
+        /// Who is to be called, as it was received or written.
+        number: String,
+        /// When it first entered a queue.
+        since: Option<Stamp>,
+    },
     /// Its flow hands it over to something that it names, of this application.
     HandOver(ApplicationId, Box<HandOver>),
 }
@@ -151,6 +163,9 @@ pub enum CentreError {
     /// The toll rules close the number.
     #[error("the tenant's toll rules close this number; open its prefix first")]
     Forbidden,
+    /// The callback does not allow it.
+    #[error(transparent)]
+    Callback(#[from] CallbackRefusal),
     /// The chat does not allow it.
     #[error(transparent)]
     Chat(#[from] chat::Refusal),
@@ -171,6 +186,8 @@ impl CentreError {
             CentreError::Call(e) => e.code(),
             CentreError::Number(_) => "centre.number",
             CentreError::Forbidden => "centre.forbidden",
+            CentreError::Callback(CallbackRefusal::NotFound) => "centre.not_found",
+            CentreError::Callback(_) => "centre.callback",
             CentreError::Chat(_) => "centre.chat",
             CentreError::Display(_) => "centre.display",
             CentreError::Overloaded => "centre.overloaded",
@@ -191,6 +208,7 @@ pub(crate) enum Letter {
     Look(oneshot::Sender<Snapshot>),
     LookAt(AgentId, oneshot::Sender<Option<AgentView>>),
     Explain(ConversationId, oneshot::Sender<Option<Decision>>),
+    CancelCallback(CallbackId, Reply<()>),
 }
 
 /// The desks of all tenants.
@@ -237,6 +255,9 @@ pub trait Desks: Send + Sync {
     /// Why a waiting call is where it is; [`CentreError::NotFound`] for one that does not wait.
     fn explain(&self, tenant: TenantId, conversation: ConversationId) -> DeskAnswer<'_, Decision>;
 
+    /// Takes a customer's request to be called back from its queue.
+    fn cancel_callback(&self, tenant: TenantId, request: CallbackId) -> DeskAnswer<'_, ()>;
+
     /// Somebody wants something of a chat.
     fn chat(&self, tenant: TenantId, command: chat::Command) -> DeskAnswer<'_, chat::Done>;
 
@@ -267,6 +288,10 @@ impl Desks for SwitchCalls {
 
     fn explain(&self, tenant: TenantId, conversation: ConversationId) -> DeskAnswer<'_, Decision> {
         Box::pin(self.0.explain(tenant, conversation))
+    }
+
+    fn cancel_callback(&self, tenant: TenantId, request: CallbackId) -> DeskAnswer<'_, ()> {
+        Box::pin(self.0.ask(tenant, move |reply| Letter::CancelCallback(request, reply)))
     }
 
     fn chat(&self, tenant: TenantId, command: chat::Command) -> DeskAnswer<'_, chat::Done> {

@@ -59,7 +59,7 @@ pub(super) async fn run(switch: Arc<Switch>, tenant: TenantId, mut jobs: mpsc::R
 }
 
 /// Writes until it is written; false once the tenant, or the store, is gone.
-async fn again<F: Future<Output = Result<(), StoreError>>>(tenant: TenantId, write: impl Fn() -> F) -> bool {
+pub(super) async fn again<F: Future<Output = Result<(), StoreError>>>(tenant: TenantId, write: impl Fn() -> F) -> bool {
     let mut told = false;
     while let Err(error) = write().await {
         if matches!(

@@ -34,6 +34,7 @@ use strowger_core::call::{
     Recorder, RecordingFile, Refusal, Sound, Step, Target,
 };
 use strowger_core::event::{Created, Event, OneWay, Via};
+use strowger_core::ivr::HandOver;
 use strowger_core::resource::{DigitsBy, RecordingSettings};
 use strowger_core::{AgentId, ApplicationId, Cause, ConversationId, DeviceId, LegSeq, Stamp, TenantId};
 use strowger_media::{CallKey, Command as MediaCommand, Event as MediaEvent, LocalWebRtc, MediaError, SoundRef};
@@ -467,7 +468,14 @@ impl Owner {
                 Effect::Speak(text) => self.turn.out.push(Out::Centre(ToCentre::Speak(text))),
                 Effect::Hear(listening) => self.turn.out.push(Out::Centre(ToCentre::Hear(listening))),
                 Effect::StopHearing => self.turn.out.push(Out::Centre(ToCentre::StopHearing)),
+                Effect::CallBack { queue, number } => {
+                    self.call_back(queue.to_string(), number);
+                }
                 Effect::HandOver(to) => {
+                    if let HandOver::Callback { queue, number } = *to {
+                        self.call_back(queue, number);
+                        continue;
+                    }
                     let letter = ToCentre::HandOver(self.application, to);
                     self.turn.out.push(Out::Centre(letter));
                 }
@@ -486,6 +494,16 @@ impl Owner {
                 }
             }
         }
+    }
+
+    /// Asks the desk to have the caller called back.
+    fn call_back(&mut self, queue: String, number: String) {
+        self.turn.out.push(Out::Centre(ToCentre::CallBack {
+            application: self.application,
+            queue,
+            number,
+            since: self.machine.queued_since(),
+        }));
     }
 
     /// Gives a command for a leg's dialog; false if the leg has none.

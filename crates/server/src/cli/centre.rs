@@ -277,6 +277,12 @@ pub struct QueueSettings {
     /// Seconds between announcements of place and wait; 0 announces nothing
     #[arg(long, value_name = "SECONDS")]
     announce: Option<u32>,
+    /// Seconds of waiting after which a caller is offered that it be called back; 0 never
+    #[arg(long, value_name = "SECONDS")]
+    callback: Option<u32>,
+    /// Prompt that offers it: press 1 to be called back
+    #[arg(long, value_name = "PROMPT")]
+    callback_prompt: Option<String>,
     /// Seconds within which an answer counts for the service level
     #[arg(long, value_name = "SECONDS")]
     service: Option<u32>,
@@ -299,7 +305,7 @@ impl QueueSettings {
             "strategy": self.strategy, "ring_secs": self.ring, "max_wait_secs": self.max_wait,
             "max_length": self.max_length, "priority": self.priority, "overflow": overflow,
             "overflow_unstaffed": self.overflow_unstaffed, "sticky_secs": self.sticky, "music": self.music,
-            "announce_secs": self.announce, "service_secs": self.service,
+            "announce_secs": self.announce, "callback_secs": self.callback, "callback_prompt": self.callback_prompt, "service_secs": self.service,
         }))
     }
 }

@@ -125,6 +125,13 @@ struct PartEndedV1<'a> {
     outcome: Text<'a>,
 }
 
+#[derive(Serialize, Deserialize)]
+struct CalledBackV1 {
+    request: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    first: Option<String>,
+}
+
 /// Appends the rest of the object; nothing for other facts.
 pub(super) fn encode(fact: &Fact, out: &mut Vec<u8>) {
     match fact {
@@ -194,6 +201,13 @@ pub(super) fn encode(fact: &Fact, out: &mut Vec<u8>) {
             &WrappedUpV1 {
                 agent: agent.to_string().into(),
                 ms: *ms,
+            },
+        ),
+        Fact::CalledBack { request, first } => rest(
+            out,
+            &CalledBackV1 {
+                request: request.to_string(),
+                first: first.map(|f| f.to_string()),
             },
         ),
         Fact::Queued { queue, priority, front } => rest(
@@ -319,6 +333,13 @@ pub(super) fn decode(kind: &str, json: &str) -> Result<Option<Fact>, DecodeError
             Fact::WrappedUp {
                 agent: id(&f.agent, "agent")?,
                 ms: f.ms,
+            }
+        }
+        "callback.asked" => {
+            let f: CalledBackV1 = parse(json)?;
+            Fact::CalledBack {
+                request: id(&f.request, "request")?,
+                first: f.first.as_deref().map(|c| id(c, "first")).transpose()?,
             }
         }
         "queue.entered" => {

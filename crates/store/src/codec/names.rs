@@ -98,6 +98,7 @@ pub const fn kind_name(kind: Kind) -> &'static str {
         Kind::Internal => "internal",
         Kind::Notice => "notice",
         Kind::Captcha => "captcha",
+        Kind::Callback => "callback",
     }
 }
 
@@ -109,6 +110,7 @@ pub(super) fn kind_of(name: &str) -> Result<Kind, DecodeError> {
         "internal" => Ok(Kind::Internal),
         "notice" => Ok(Kind::Notice),
         "captcha" => Ok(Kind::Captcha),
+        "callback" => Ok(Kind::Callback),
         _ => Err(DecodeError::Value("conversation_kind")),
     }
 }

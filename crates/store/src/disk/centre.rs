@@ -180,6 +180,10 @@ pub(super) struct DiskQueue {
     relax_secs: Option<u32>,
     music: Option<String>,
     announce_secs: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    callback_secs: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    callback_prompt: Option<String>,
     service_secs: Option<u32>,
     short_secs: Option<u32>,
 }
@@ -208,6 +212,8 @@ impl DiskQueue {
             relax_secs: Some(q.relax_secs),
             music: q.music.clone(),
             announce_secs: Some(q.announce_secs),
+            callback_secs: (q.callback_secs > 0).then_some(q.callback_secs),
+            callback_prompt: q.callback_prompt.clone(),
             service_secs: Some(q.service_secs),
             short_secs: Some(q.short_secs),
         }
@@ -241,6 +247,8 @@ impl DiskQueue {
             relax_secs: self.relax_secs.unwrap_or(default.relax_secs),
             music: self.music,
             announce_secs: self.announce_secs.unwrap_or(default.announce_secs),
+            callback_secs: self.callback_secs.unwrap_or(default.callback_secs),
+            callback_prompt: self.callback_prompt,
             service_secs: self.service_secs.unwrap_or(default.service_secs),
             short_secs: self.short_secs.unwrap_or(default.short_secs),
             ..default

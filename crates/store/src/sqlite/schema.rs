@@ -7,7 +7,7 @@ use rusqlite::Connection;
 ///
 /// `tenants.no` stands for the tenant in every other table: one or two bytes instead of sixteen at the front of each
 /// key. Ids are 16-byte blobs, big-endian, so that they sort by time.
-const STEPS: [&str; 7] = [
+const STEPS: [&str; 8] = [
     "
 CREATE TABLE meta(name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 
@@ -228,6 +228,17 @@ CREATE TABLE chat_log(
     content BLOB NOT NULL,      -- sealed JSON
     PRIMARY KEY(tenant, chat, seq)
 ) WITHOUT ROWID;
+",
+    "
+-- Requests of customers to be called back, one row each, as it stands.
+CREATE TABLE callbacks(
+    tenant INTEGER NOT NULL,
+    id BLOB NOT NULL,
+    open INTEGER NOT NULL,      -- 0 once nothing is to be done
+    content BLOB NOT NULL,      -- sealed JSON
+    PRIMARY KEY(tenant, id)
+) WITHOUT ROWID;
+CREATE INDEX callbacks_open ON callbacks(tenant) WHERE open = 1;
 ",
 ];
 

@@ -27,6 +27,8 @@ impl Conversation {
             | CentreCommand::Heard(_) => self.flow_command(command, now),
             CentreCommand::Reserved(answer) => self.reserved(answer, now),
             CentreCommand::End { ticket, cause } => self.end_part(ticket, cause, now),
+            CentreCommand::OfferCallback(queue, prompt) => self.offer_callback(queue, prompt, now),
+            CentreCommand::CalledBack { queue, request } => self.called_back(queue, request, now),
             CentreCommand::Overflow { why, to } => self.overflow(why, to, now),
             CentreCommand::Monitor { plan, of, whisper } => self.monitor(&plan, of, whisper, now),
             CentreCommand::Announce {
@@ -94,7 +96,9 @@ impl Conversation {
         if !waits || !self.has_room() {
             return self.refuse_state();
         }
-        self.dial_agent(plan, Part::Queue, Variant::In, Some(queue), now);
+        let variant = if self.awaits_agent() { Variant::Out } else { Variant::In };
+        self.clear_deadline(Deadline::Reservation);
+        self.dial_agent(plan, Part::Queue, variant, Some(queue), now);
         self.accept(None);
     }
 

@@ -181,6 +181,9 @@ impl Conversation {
                 }
                 self.effect(Effect::HandOver(Box::new(to)));
             }
+            Action::HangUp(Cause::Normal) if self.is_called_back() => {
+                self.end_all(Cause::CallbackAccepted, By::System, now);
+            }
             Action::HangUp(cause) => self.end_all(cause, By::System, now),
         }
     }
@@ -378,6 +381,9 @@ impl Conversation {
 
     /// A key of the caller's is the flow's while it leads.
     pub(in crate::call) fn flow_key(&mut self, leg: LegSeq, key: char, now: Stamp) {
+        if self.callback_key(leg, key) {
+            return;
+        }
         let leads = self
             .centre_state()
             .is_some_and(|c| c.wait == Wait::Flow && c.room.contains(&leg));
@@ -452,6 +458,9 @@ impl Conversation {
     }
 
     pub(super) fn guide_cause(&self) -> Option<Cause> {
+        if self.is_called_back() {
+            return Some(Cause::CallbackAccepted);
+        }
         self.centre_state()
             // Who has left a message, or talked, has what it came for.
             .filter(|c| c.wait == Wait::Flow && !c.talked)

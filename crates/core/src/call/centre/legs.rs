@@ -68,6 +68,7 @@ impl Conversation {
                 self.dial_wanted(to, now);
             }
             Wait::Party { leg, .. } if leg == seq => self.joins(seq, now),
+            Wait::Queue(_) if self.is_agent(seq) && self.awaits_agent() => self.call_customer(seq, now),
             Wait::Queue(_) if self.is_agent(seq) => {
                 let agent = self.seat_of(seq).map(|s| s.agent);
                 if let Some(agent) = agent {
@@ -84,7 +85,7 @@ impl Conversation {
         }
     }
 
-    fn accept_seat(&mut self, seq: LegSeq) {
+    pub(super) fn accept_seat(&mut self, seq: LegSeq) {
         if let Some(seat) = self.seat_mut(seq) {
             seat.accepted = true;
         }
@@ -95,7 +96,9 @@ impl Conversation {
         self.answer_caller(now);
         self.accept_seat(seq);
         // The agent whose device placed the call has its part from here on.
-        self.accept_seat(LegSeq(0));
+        if !matches!(self.plan().map(|p| &p.entry), Some(Entry::Callback { .. })) {
+            self.accept_seat(LegSeq(0));
+        }
         self.leave_flow(now);
         self.room(|r| {
             r.wait = Wait::No;
@@ -157,6 +160,7 @@ impl Conversation {
                 self.abandon(seq, cause, by, now);
             }
             _ if there => self.left(seq, cause, by, now),
+            (Wait::Queue(_), _) if self.awaits_agent() => self.offer_failed(seq, cause, by, now),
             // An offer of a queue that failed is the distributor's affair.
             _ => {}
         }
@@ -212,7 +216,7 @@ impl Conversation {
                 let inbound = self.record.leg(only).is_some_and(|l| l.role == Role::Customer)
                     && matches!(
                         self.plan().map(|p| &p.entry),
-                        Some(Entry::Queue { .. } | Entry::Direct { .. } | Entry::Flow { .. })
+                        Some(Entry::Queue { .. } | Entry::Direct { .. } | Entry::Flow { .. } | Entry::Callback { .. })
                     );
                 let requeues = self.centre_settings().agent_lost == AgentLost::RequeueFront;
                 match queue {

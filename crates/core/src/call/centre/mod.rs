@@ -6,6 +6,7 @@
 //! everything else follows: who hears whom, and how the call looks from each agent's side ([`Engagement`]), which is all
 //! that an agent's machine learns of it. So an agent's state cannot disagree with what it hears.
 
+mod callback;
 mod commands;
 mod guide;
 mod legs;
@@ -20,7 +21,7 @@ use crate::centre::acd::Left;
 use crate::centre::agent::{Engagement, Fact as AgentFact, Part, Ticket, Variant};
 use crate::centre::resource::CentreSettings;
 use crate::event::{DialogRef, Direction, Fact, Outcome, Routed};
-use crate::id::{AgentId, ConversationId, QueueId};
+use crate::id::{AgentId, CallbackId, ConversationId, QueueId};
 use crate::ivr;
 use crate::number::CHINA;
 use crate::route::Masking;
@@ -103,6 +104,22 @@ pub enum Entry {
         /// Whom it wants.
         to: Whom,
     },
+    /// A customer is called back: an agent of the queue is offered it first, by [`CentreCommand::Offer`], and when that one has
+    /// answered the customer is called. The distributor has its place already.
+    Callback {
+        /// The request.
+        request: CallbackId,
+        /// The conversation that it was asked for in.
+        first: ConversationId,
+        /// Whose agents.
+        queue: QueueId,
+        /// When the customer first entered a queue.
+        since: Stamp,
+        /// Its priority.
+        priority: u8,
+        /// Who is called.
+        customer: PartyPlan,
+    },
     /// An agent's device placed a call by itself.
     FromDevice {
         /// The dialog of its leg.
@@ -172,6 +189,15 @@ pub enum CentreCommand {
         to: Option<Whom>,
         /// The caller's priority in a queue.
         priority: Option<u8>,
+    },
+    /// Offer the caller that waits in this queue that it be called back: this prompt, and the key 1.
+    OfferCallback(QueueId, Prompt),
+    /// Answer to [`Effect::CallBack`], and to a flow that wants the caller called back.
+    CalledBack {
+        /// From which queue.
+        queue: QueueId,
+        /// The request; `None` if there can be none.
+        request: Option<CallbackId>,
     },
     /// The queue does not keep the caller.
     Overflow {
@@ -316,6 +342,10 @@ pub(in crate::call) struct Centre {
     pub talked: bool,
     /// The customer has been in the flow after the talk.
     pub surveyed: bool,
+    /// The queue whose callers may press 1 to be called back.
+    pub callback_offer: Option<QueueId>,
+    /// The caller is called back.
+    pub called_back: bool,
 }
 
 impl Conversation {
@@ -339,6 +369,8 @@ impl Conversation {
             ringback,
             talked: false,
             surveyed: false,
+            callback_offer: None,
+            called_back: false,
         }));
         if let Some(routed) = plan.routed {
             c.emit(Fact::Routed(routed), now);
@@ -369,6 +401,7 @@ impl Conversation {
                 let leg = c.dial_agent(&own, own.part, Variant::Out, None, now);
                 c.room(|r| r.wait = Wait::OwnDevice { leg });
             }
+            Entry::Callback { .. } => c.begin_callback(now),
             Entry::FromDevice { agent, .. } => {
                 c.incoming(Role::Agent, &plan.from, &plan.to, now);
                 c.want(agent, Part::Own, now);
@@ -510,7 +543,11 @@ impl Conversation {
         let mut party = plan.party.clone();
         if party.cli.is_none() {
             // Who calls, or with whom it is about to be connected.
-            let other = |p: &CentrePlan| if kind.is_offer() { p.from.clone() } else { p.to.clone() };
+            let other = |p: &CentrePlan| match &p.entry {
+                Entry::Callback { .. } => p.to.clone(),
+                _ if kind.is_offer() => p.from.clone(),
+                _ => p.to.clone(),
+            };
             party.cli = self.plan().map(other).filter(|shown| !shown.is_empty());
             if self.centre_settings().mask_numbers {
                 party.cli = party.cli.map(|shown| Masking::default().text(&shown, CHINA));
@@ -608,7 +645,7 @@ impl Conversation {
 
     pub(super) fn reservation_timeout(&mut self, now: Stamp) {
         let waits = matches!(self.centre_state().map(|c| c.wait), Some(Wait::Reservation(_)));
-        if waits && !self.back_to_flow(now) {
+        if (waits || self.awaits_offer()) && !self.back_to_flow(now) {
             self.end_all(Cause::SystemError, By::System, now);
         }
     }
@@ -646,13 +683,14 @@ impl Conversation {
         let said = self.room(|r| {
             r.wait = Wait::No;
             r.queue_music = None;
+            r.callback_offer = None;
             r.announcement.take()
         });
         if let Some((id, _)) = said {
             self.clear_deadline(super::Deadline::Sound(id));
         }
         self.emit(Fact::Unqueued { queue, left }, now);
-        if !matches!(left, Left::Answered(_)) {
+        if !matches!(left, Left::Answered(_) | Left::Callback) {
             self.effect(Effect::Dequeue);
         }
     }

@@ -68,8 +68,11 @@ impl Conversation {
                 self.effect(Effect::Agent { ticket, fact });
             } else {
                 // Both are seen, though nothing lies between the answer and the talk.
-                let first =
-                    engagement.is_talk() && !seat.shown.is_some_and(Engagement::is_talk) && seat.kind.is_offer();
+                let talks = engagement.is_talk() && !seat.shown.is_some_and(Engagement::is_talk);
+                // Who has answered, and whose customer is called now, has left the queue.
+                let calls =
+                    engagement == Engagement::Dialing && matches!(seat.shown, None | Some(Engagement::Alerting));
+                let first = (talks || calls) && seat.kind.is_offer();
                 if first && seat.shown != Some(Engagement::Answering) {
                     self.tell(part, ticket, Engagement::Answering, now);
                 }

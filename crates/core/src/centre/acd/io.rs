@@ -1,11 +1,12 @@
 //! What the distributor takes in and gives out.
 
 use super::Setup;
+use super::callbacks::Callback;
 use super::trace::Decision;
 use crate::cause::Cause;
 use crate::centre::agent::{self, Change, Fact, Ticket, Unanswered};
 use crate::centre::resource::Overflow;
-use crate::id::{AgentId, ConversationId, QueueId};
+use crate::id::{AgentId, CallbackId, ConversationId, QueueId};
 use crate::time::Stamp;
 use std::collections::HashSet;
 
@@ -97,6 +98,17 @@ pub enum Output {
     Kicked(AgentId, agent::Client),
     /// An operator should look.
     Alert(AgentId, agent::Alert),
+    /// It is time to offer a caller that it be called back.
+    OfferCallback {
+        /// The call.
+        conversation: ConversationId,
+        /// The queue that it waits in.
+        queue: QueueId,
+    },
+    /// A request to be called back is new, or has changed.
+    Callback(Box<Callback>),
+    /// A request needs a place: answered by `Acd::place_callback`.
+    CallbackDue(CallbackId),
     /// Why a call was offered to whom.
     Decided(Box<Decision>),
     /// The next fact of a chat.
@@ -131,6 +143,8 @@ pub struct QueueFact {
     pub at: Stamp,
     /// What.
     pub what: Queued,
+    /// The place is that of a customer who is called back.
+    pub callback: bool,
 }
 
 /// What may happen to a call in a queue.
@@ -166,6 +180,8 @@ pub enum Left {
     Unstaffed,
     /// There is no such queue any more.
     Closed,
+    /// The caller is called back and does not wait.
+    Callback,
 }
 
 impl Left {
@@ -178,6 +194,7 @@ impl Left {
             Left::Full => "full",
             Left::Unstaffed => "unstaffed",
             Left::Closed => "closed",
+            Left::Callback => "callback",
         }
     }
 
@@ -189,6 +206,7 @@ impl Left {
             Left::Full,
             Left::Unstaffed,
             Left::Closed,
+            Left::Callback,
         ];
         let answered = agent.map(Left::Answered);
         answered.into_iter().chain(others).find(|l| l.name() == name)
@@ -210,4 +228,6 @@ pub struct Board {
     pub on_duty: u32,
     /// Agents that could be offered a call now.
     pub free: u32,
+    /// Customers that are to be called back, wherever their requests stand.
+    pub callbacks: u32,
 }

@@ -36,6 +36,10 @@ pub(super) struct Call {
     pub excluded: Vec<(AgentId, Stamp)>,
     pub max_wait: Option<Stamp>,
     pub announce: Option<Stamp>,
+    /// When it is offered to be called back.
+    pub offer_callback: Option<Stamp>,
+    /// It is the place of a customer who is called back.
+    pub callback: bool,
 }
 
 impl Call {
@@ -59,6 +63,8 @@ pub(super) struct Line {
     answered: VecDeque<Stamp>,
     /// Calls wait that free agents may not have yet: look again then.
     pub again: Option<Stamp>,
+    /// Of those that wait, customers who are called back.
+    pub callbacks: u32,
 }
 
 /// Place in the queue, and what is left of the wait.
@@ -93,6 +99,7 @@ impl Line {
             free: Free::default(),
             answered: VecDeque::new(),
             again: None,
+            callbacks: 0,
         }
     }
 

@@ -13,6 +13,7 @@
 //! calls or all agents, and a call that ends finds its participations by itself. What looks at all are a change of the
 //! configuration and the audit. `make bench ARGS=routing` measures it.
 
+mod callbacks;
 mod chats;
 mod held;
 mod io;
@@ -25,6 +26,9 @@ mod router;
 mod tests;
 mod trace;
 
+pub use callbacks::{
+    AskCallback, CALLBACK_ATTEMPTS, CALLBACK_PAUSE_SECS, Callback, CallbackRefusal, CallbackState, MAX_CALLBACKS,
+};
 pub use chats::ChatLoad;
 pub use io::{Board, Enqueue, Input, Left, Offer, Output, QueueFact, Queued};
 pub use line::Estimate;
@@ -71,6 +75,8 @@ enum Wake {
     MaxWait(ConversationId),
     Announce(ConversationId),
     Again(QueueId),
+    OfferCallback(ConversationId),
+    Callback(crate::id::CallbackId),
     Chat(ConversationId),
     ChatsAgain(QueueId),
 }
@@ -96,6 +102,7 @@ pub struct Acd {
     counter: u64,
     wakes: BTreeSet<(Stamp, Wake)>,
     book: chats::Book,
+    requests: callbacks::Requests,
     out: Vec<Output>,
 }
 
@@ -187,6 +194,7 @@ impl Acd {
             oldest: line.oldest(),
             on_duty: levels.map_or(0, |l| l.iter().sum()),
             free: line.free.len() as u32,
+            callbacks: self.requests.count(line.config.id),
         }
     }
 
@@ -346,6 +354,7 @@ impl Acd {
     }
 
     fn close(&mut self, queue: QueueId, now: Stamp) {
+        self.close_callbacks(queue, now);
         let waiting: Vec<ConversationId> = self
             .calls
             .iter()
@@ -499,6 +508,10 @@ impl Acd {
                 continue;
             }
             for conversation in line.in_order() {
+                // Who is called back loses nothing by waiting.
+                if self.calls.get(&conversation).is_some_and(|c| c.callback) {
+                    continue;
+                }
                 self.overflow(conversation, Left::Unstaffed, now);
             }
         }
@@ -521,6 +534,9 @@ impl Acd {
         {
             self.answered(ticket, held, now);
         }
+        if matches!(fact, Fact::Engaged(e) if e.is_talk()) {
+            self.callback_reached(held.conversation, now);
+        }
         let Some(post) = self.agents.get_mut(&held.agent) else {
             return;
         };
@@ -541,6 +557,7 @@ impl Acd {
         for ticket in self.held.of(conversation) {
             self.fact(ticket, Fact::Ended, now);
         }
+        self.callback_failed(conversation, now);
     }
 
     /// Finds what does not follow from the conversations that run, repairs it, and says so.
@@ -558,11 +575,14 @@ impl Acd {
         let stale: Vec<ConversationId> = self
             .calls
             .iter()
-            .filter(|(id, c)| !running.contains(id) && settled(c.entered))
+            .filter(|(id, c)| !running.contains(id) && settled(c.entered) && !c.callback)
             .map(|(id, _)| *id)
             .collect();
         for conversation in stale {
             self.leave(conversation, Left::Abandoned, now);
+        }
+        for conversation in self.lost_attempts(|id, at| !running.contains(&id) && settled(at)) {
+            self.gone(conversation, now);
         }
     }
 
@@ -582,6 +602,8 @@ impl Acd {
                 }
                 Wake::MaxWait(conversation) => self.waited_too_long(conversation, now),
                 Wake::Announce(conversation) => self.announce(conversation, now),
+                Wake::OfferCallback(conversation) => self.offer_callback(conversation, now),
+                Wake::Callback(id) => self.callback_due(id, now),
                 Wake::Chat(id) => self.chat_due(id, now),
                 Wake::ChatsAgain(queue) => self.route_chats_again(queue),
                 Wake::Again(queue) => {

@@ -13,16 +13,20 @@ use crate::time::Stamp;
 const LOOKED_AT: usize = 64;
 /// Agents that one call rings at once.
 const RUNG_AT_ONCE: usize = 64;
+/// A caller that rings at an agent is offered a callback so much later.
+const OFFERED_AGAIN_SECS: u64 = 5;
 /// How soon a queue is looked at again whose calls no free agent may have yet.
 const AGAIN_MS: u64 = 1_000;
 
 impl Acd {
-    fn queue_fact(&mut self, queue: QueueId, conversation: ConversationId, what: Queued, at: Stamp) {
+    pub(super) fn queue_fact(&mut self, queue: QueueId, conversation: ConversationId, what: Queued, at: Stamp) {
+        let callback = self.callback_of(conversation).is_some();
         self.out.push(Output::Queue(QueueFact {
             queue,
             conversation,
             at,
             what,
+            callback,
         }));
     }
 
@@ -57,14 +61,21 @@ impl Acd {
             excluded: new.not.map(|a| (a, now)).into_iter().collect(),
             max_wait: (config.max_wait_secs > 0).then(|| now.plus_secs(config.max_wait_secs.into())),
             announce: (config.announce_secs > 0).then(|| now.plus_secs(config.announce_secs.into())),
+            offer_callback: config.callback_after().map(|secs| now.plus_secs(secs.into())),
+            callback: false,
         };
-        let full = config.max_length > 0 && line.len() >= config.max_length as usize;
+        // Who is called back holds no line.
+        let lines = line.len().saturating_sub(line.callbacks as usize);
+        let full = config.max_length > 0 && lines >= config.max_length as usize;
         line.add(priority, call.order);
         if let Some(at) = call.max_wait {
             self.wakes.insert((at, Wake::MaxWait(new.conversation)));
         }
         if let Some(at) = call.announce {
             self.wakes.insert((at, Wake::Announce(new.conversation)));
+        }
+        if let Some(at) = call.offer_callback {
+            self.wakes.insert((at, Wake::OfferCallback(new.conversation)));
         }
         self.calls.insert(new.conversation, call);
         self.queue_fact(config.id, new.conversation, Queued::Entered { priority, since }, now);
@@ -92,8 +103,12 @@ impl Acd {
         if let Some(at) = call.announce {
             self.wakes.remove(&(at, Wake::Announce(conversation)));
         }
+        if let Some(at) = call.offer_callback {
+            self.wakes.remove(&(at, Wake::OfferCallback(conversation)));
+        }
         if let Some(line) = self.lines.get_mut(&call.queue) {
-            line.take(call.priority, &call.order);
+            let waited = line.take(call.priority, &call.order);
+            line.callbacks -= u32::from(waited && call.callback);
             line.offered -= u32::from(!call.offers.is_empty()).min(line.offered);
             if matches!(how, Left::Answered(_)) {
                 line.was_answered(now);
@@ -175,6 +190,22 @@ impl Acd {
                 place: estimate.place,
                 wait_secs: estimate.wait_secs,
             });
+        }
+    }
+
+    /// It is time to offer a caller that it be called back; one that rings at an agent is not disturbed.
+    pub(super) fn offer_callback(&mut self, conversation: ConversationId, now: Stamp) {
+        let Some(call) = self.calls.get_mut(&conversation) else {
+            return;
+        };
+        call.offer_callback = None;
+        if !call.offers.is_empty() {
+            let at = now.plus_secs(OFFERED_AGAIN_SECS);
+            call.offer_callback = Some(at);
+            self.wakes.insert((at, Wake::OfferCallback(conversation)));
+        } else {
+            let queue = call.queue;
+            self.out.push(Output::OfferCallback { conversation, queue });
         }
     }
 
@@ -296,6 +327,7 @@ impl Acd {
             return;
         };
         line.take(call.priority, &call.order);
+        line.callbacks -= u32::from(call.callback);
         line.offered += 1;
         let first = self.next_ticket;
         let chosen: Vec<AgentId> = decision.chosen.iter().map(|(a, _)| *a).collect();
@@ -303,6 +335,7 @@ impl Acd {
         let tickets = call.offers.clone();
         self.next_ticket += tickets.len() as u64;
         self.out.push(Output::Decided(Box::new(decision)));
+        self.callback_offered(conversation, now);
         for (ticket, agent) in tickets.into_iter().zip(chosen) {
             if let Some(post) = self.agents.get_mut(&agent) {
                 post.offered_at = now;
@@ -519,6 +552,12 @@ impl Acd {
         }
         let (queue, priority, order, late) = (call.queue, call.priority, call.order, call.max_wait.is_none());
         let Some(line) = self.lines.get_mut(&queue) else { return };
+        if call.callback {
+            // Its conversation ends with the last of its offers: it waits on under another id.
+            let excluded = std::mem::take(&mut call.excluded);
+            self.leave(conversation, Left::Callback, now);
+            return self.callback_returned(conversation, excluded, now);
+        }
         line.offered = line.offered.saturating_sub(1);
         line.add(priority, order);
         let bounded = line.config.max_wait_secs > 0;

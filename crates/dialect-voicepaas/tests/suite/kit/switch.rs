@@ -237,6 +237,7 @@ impl World {
                 | Effect::Dequeue
                 | Effect::Reserve { .. }
                 | Effect::Request(_)
+                | Effect::CallBack { .. }
                 | Effect::HandOver(_)
                 | Effect::Speak(_)
                 | Effect::Hear(_)

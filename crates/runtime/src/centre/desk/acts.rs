@@ -221,7 +221,7 @@ impl Desk {
         )))
     }
 
-    fn head(&self, application: ApplicationId, kind: Kind, ani: String, dnis: String) -> Created {
+    pub(super) fn head(&self, application: ApplicationId, kind: Kind, ani: String, dnis: String) -> Created {
         let config = self.switch.store().snapshot();
         let app = config.application(application);
         Created {
@@ -238,7 +238,7 @@ impl Desk {
         }
     }
 
-    fn record_wait(&self, application: ApplicationId) -> u32 {
+    pub(super) fn record_wait(&self, application: ApplicationId) -> u32 {
         let config = self.switch.store().snapshot();
         config.application(application).map_or(60, |a| a.settings.record_wait)
     }
