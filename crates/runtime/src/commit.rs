@@ -43,7 +43,7 @@ type InFlight = std::pin::Pin<Box<dyn Future<Output = Result<Committed, AppendEr
 /// effects back. The facts themselves are kept and tried on.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long events that nobody waits for are kept back to share a batch with what follows.
-const GATHER: Duration = Duration::from_millis(25);
+pub(crate) const GATHER: Duration = Duration::from_millis(25);
 /// Held events of all conversations become due together, at multiples of this: one wake-up and one group commit for all.
 const BEAT: Duration = Duration::from_millis(5);
 /// Pause between tries.
@@ -348,7 +348,7 @@ impl Committer {
 }
 
 /// The next multiple of [`BEAT`] from `at` on, counted from the first call.
-fn on_beat(at: Instant) -> Instant {
+pub(crate) fn on_beat(at: Instant) -> Instant {
     static ORIGIN: OnceLock<Instant> = OnceLock::new();
     let origin = *ORIGIN.get_or_init(|| at);
     let since = at.saturating_duration_since(origin).as_micros() as u64;

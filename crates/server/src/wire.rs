@@ -508,6 +508,7 @@ impl Running {
         if let Some(media) = self.media.take() {
             media.shutdown();
         }
+        let _ = tokio::time::timeout(Duration::from_secs(2), self.switch.settle_desks()).await;
         if let Err(error) = self.store.flush().await {
             tracing::error!("the journal could not be flushed: {error}");
         }

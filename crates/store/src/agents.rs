@@ -54,11 +54,17 @@ fn state_place(tenant: TenantId, agent: AgentId) -> Place {
 }
 
 impl Store {
-    /// Writes changes of agents, in one transaction, in order with all that was queued before.
+    /// Writes changes of agents, in order with all that was queued before: all of them or none. Those that nobody waits
+    /// for (not `urgent`) may wait a few milliseconds, to share a transaction with what else is written.
     ///
     /// # Errors
     /// [`StoreError`]; nothing of it is written then.
-    pub async fn write_agents(&self, tenant: TenantId, writes: Vec<AgentWrite>) -> Result<(), StoreError> {
+    pub async fn write_agents(
+        &self,
+        tenant: TenantId,
+        writes: Vec<AgentWrite>,
+        urgent: bool,
+    ) -> Result<(), StoreError> {
         let key = self.inner.keys.get(tenant).ok_or(StoreError::NotFound("tenant"))?;
         let no = key.no;
         let mut log = Vec::with_capacity(writes.len());
@@ -73,7 +79,7 @@ impl Store {
             let sealed = key.cipher.seal(state_place(tenant, w.agent), &disk::kept(&w.kept));
             states.insert(w.agent, (w.seq, sealed));
         }
-        self.admin(move |conn| {
+        self.rows(urgent, move |conn| {
             let mut insert = conn.prepare_cached("INSERT OR REPLACE INTO agent_log VALUES(?1, ?2, ?3, ?4, ?5)")?;
             for (agent, seq, at, sealed) in &log {
                 insert.execute(params![no, agent.0.to_be_bytes(), *seq as i64, at.0, sealed])?;

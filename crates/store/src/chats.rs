@@ -72,7 +72,7 @@ impl Store {
             (f.chat.0.to_be_bytes(), f.seq as i64, f.at.0, sealed, over)
         };
         let rows: Vec<_> = facts.iter().map(seal).collect();
-        self.admin(move |conn| {
+        self.rows(true, move |conn| {
             let mut begin = conn.prepare_cached("INSERT OR IGNORE INTO chats VALUES(?1, ?2, ?3, 0)")?;
             let mut end = conn.prepare_cached("UPDATE chats SET over = 1 WHERE tenant = ?1 AND chat = ?2")?;
             let mut insert = conn.prepare_cached("INSERT OR REPLACE INTO chat_log VALUES(?1, ?2, ?3, ?4, ?5)")?;

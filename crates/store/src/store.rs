@@ -212,9 +212,9 @@ impl Store {
             min_free: config.min_free,
         });
         let thread = std::thread::Builder::new().name("store-writer".into()).spawn({
-            let shared = shared.clone();
+            let (shared, written) = (shared.clone(), file.clone());
             move || {
-                if let Err(error) = writer::run(&conn, &shared, position) {
+                if let Err(error) = writer::run(&conn, &written, &shared, position) {
                     tracing::error!(%error, "the store's writer could not start");
                 }
                 // Without a writer nothing can be accepted, and who waits has to learn it.
@@ -356,6 +356,20 @@ impl Store {
         })))
         .await?;
         answer.await.unwrap_or(Err(StoreError::Write(AppendError::Closed)))
+    }
+
+    /// Writes rows in the transaction of the next group, and waits for its commit. Rows that are not `urgent` wait a few
+    /// milliseconds for others.
+    pub(crate) async fn rows(
+        &self,
+        urgent: bool,
+        write: impl Fn(&Connection) -> rusqlite::Result<()> + Send + 'static,
+    ) -> Result<(), StoreError> {
+        let (reply, answer) = oneshot::channel();
+        let write = Box::new(write);
+        self.submit(Job::Rows { write, urgent, reply }).await?;
+        let written = answer.await.unwrap_or(Err(AppendError::Closed));
+        written.map_err(StoreError::Write)
     }
 
     /// Runs a query on a blocking thread.

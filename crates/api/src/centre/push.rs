@@ -4,6 +4,7 @@ use crate::events::{Audience, EventHub, PushedEvent};
 use crate::time::rfc3339;
 use serde_json::{Value, json};
 use std::sync::Arc;
+use std::time::Duration;
 use strowger_core::centre::acd::{Board, Left, QueueFact, Queued};
 use strowger_core::centre::agent::{Change, Unanswered};
 use strowger_core::centre::resource::Agent;
@@ -12,21 +13,36 @@ use strowger_runtime::centre::CentreEvent;
 use strowger_store::Store;
 use strowger_store::config::Config;
 use tokio::sync::broadcast;
-use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::broadcast::error::{RecvError, TryRecvError};
+
+/// How long changes gather that come soon after another: a busy floor makes thousands a second, and to be woken for each
+/// costs more than to push it.
+const GATHER: Duration = Duration::from_millis(5);
 
 /// Publishes what a listener hears, until the desks are gone.
 pub async fn follow(hub: Arc<EventHub>, store: Store, mut events: broadcast::Receiver<Arc<CentreEvent>>) {
+    let push = |event: &CentreEvent, config: &Config| {
+        let (at, topic, audience, data) = pushed(event, config);
+        hub.publish(event.tenant(), at, topic, audience, data.to_string());
+    };
+    // The process was so busy that changes were dropped here; agents and queues can be asked for.
+    let dropped = |missed: u64| tracing::warn!(missed, "changes of agents and queues were not pushed");
     loop {
         match events.recv().await {
-            Ok(event) => {
-                let (at, topic, audience, data) = pushed(&event, &store.snapshot());
-                hub.publish(event.tenant(), at, topic, audience, data.to_string());
-            }
-            // The process was so busy that changes were dropped here; agents and queues can be asked for.
-            Err(RecvError::Lagged(missed)) => {
-                tracing::warn!(missed, "changes of agents and queues were not pushed");
-            }
+            Ok(event) => push(&event, &store.snapshot()),
+            Err(RecvError::Lagged(missed)) => dropped(missed),
             Err(RecvError::Closed) => return,
+        }
+        // One that comes alone was pushed at once. The next are not waited for, so that none of them wakes this task.
+        tokio::time::sleep(GATHER).await;
+        let config = store.snapshot();
+        loop {
+            match events.try_recv() {
+                Ok(event) => push(&event, &config),
+                Err(TryRecvError::Lagged(missed)) => dropped(missed),
+                Err(TryRecvError::Empty) => break,
+                Err(TryRecvError::Closed) => return,
+            }
         }
     }
 }

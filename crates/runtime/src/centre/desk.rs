@@ -9,7 +9,7 @@ use super::writer::{self, Job};
 use super::{Action, AgentView, CentreError, CentreEvent, Dialled, Letter, QueueView, Reply, Snapshot, ToCentre};
 use super::{callbacks as kept, late, presence};
 use crate::clock::Clock;
-use crate::commit::Conditions;
+use crate::commit::{Conditions, GATHER, on_beat};
 use crate::mailbox::{Mail, Undelivered};
 use crate::owner::{Owner, OwnerInput};
 use crate::switch::Switch;
@@ -94,9 +94,18 @@ pub(super) async fn run(
     desk.restore_chats().await;
     desk.restore_callbacks().await;
     let mut audit = tokio::time::interval(AUDIT);
+    let mut gathers_until = None;
     loop {
         let due = desk.acd.next_deadline().map(|at| desk.clock.instant(at));
         let ready = !desk.job.is_empty();
+        if !ready {
+            gathers_until = None;
+        }
+        // A busy agent changes several times a second; together that is one row of its state.
+        let written_at = match desk.job.is_urgent() {
+            true => tokio::time::Instant::now(),
+            false => *gathers_until.get_or_insert_with(|| on_beat(tokio::time::Instant::now() + GATHER)),
+        };
         tokio::select! {
             biased;
             letter = letters.recv() => {
@@ -108,7 +117,7 @@ pub(super) async fn run(
                 }
             }
             () = at(due) => desk.handle(acd::Input::Tick),
-            permit = jobs.reserve(), if ready => {
+            permit = place_at(&jobs, written_at), if ready => {
                 let Ok(permit) = permit else { return };
                 permit.send(std::mem::take(&mut desk.job));
             }
@@ -127,6 +136,14 @@ pub(super) async fn run(
             }
         }
     }
+}
+
+async fn place_at(
+    jobs: &mpsc::Sender<Job>,
+    at: tokio::time::Instant,
+) -> Result<mpsc::Permit<'_, Job>, mpsc::error::SendError<()>> {
+    tokio::time::sleep_until(at).await;
+    jobs.reserve().await
 }
 
 async fn at(deadline: Option<tokio::time::Instant>) {
@@ -175,6 +192,7 @@ impl Desk {
             Letter::Do(agent, action, reply) => self.act(agent, action, reply),
             Letter::Call(conversation, what) => self.call(conversation, what),
             Letter::Chat(command, reply) => self.chat(*command, reply),
+            Letter::Settle(reply) => self.job.replies.push(reply),
             Letter::Gone(conversation) => self.handle(acd::Input::Gone(conversation)),
             Letter::Look(reply) => {
                 let _ = reply.send(self.look());

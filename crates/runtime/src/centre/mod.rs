@@ -209,6 +209,8 @@ pub(crate) enum Letter {
     LookAt(AgentId, oneshot::Sender<Option<AgentView>>),
     Explain(ConversationId, oneshot::Sender<Option<Decision>>),
     CancelCallback(CallbackId, Reply<()>),
+    /// Answered when all that was done before is written.
+    Settle(Reply<()>),
 }
 
 /// The desks of all tenants.
@@ -418,6 +420,21 @@ impl Switch {
         sent.map_err(|_| CentreError::Overloaded)?;
         let found = answer.await.map_err(|_| CentreError::Overloaded)?;
         found.ok_or(CentreError::NotFound)
+    }
+
+    /// Waits until what the desks have done is written.
+    pub async fn settle_desks(&self) {
+        let desks: Vec<_> = {
+            let all = self.centres.desks.lock().unwrap_or_else(PoisonError::into_inner);
+            all.values().cloned().collect()
+        };
+        for desk in desks {
+            let (reply, answer) = oneshot::channel();
+            if desk.send(Letter::Settle(reply)).await.is_ok() {
+                // A desk without a writer has said so itself.
+                let _ = answer.await;
+            }
+        }
     }
 
     /// What happens at the desks from now on. A listener that is too slow is told how much it missed.

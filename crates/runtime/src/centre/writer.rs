@@ -21,6 +21,11 @@ pub(super) struct Job {
 }
 
 impl Job {
+    /// True if somebody waits for it. What calls do to agents is not waited for.
+    pub fn is_urgent(&self) -> bool {
+        !self.replies.is_empty() || !self.chats.is_empty() || !self.chat_replies.is_empty()
+    }
+
     pub fn is_empty(&self) -> bool {
         self.writes.is_empty() && self.replies.is_empty() && self.chats.is_empty() && self.chat_replies.is_empty()
     }
@@ -39,7 +44,8 @@ pub(super) async fn run(switch: Arc<Switch>, tenant: TenantId, mut jobs: mpsc::R
     while let Some(job) = jobs.recv().await {
         let store = switch.store();
         let agents = !job.writes.is_empty() || !job.replies.is_empty();
-        if agents && !again(tenant, || store.write_agents(tenant, job.writes.clone())).await {
+        let urgent = !job.replies.is_empty();
+        if agents && !again(tenant, || store.write_agents(tenant, job.writes.clone(), urgent)).await {
             return;
         }
         if !job.chats.is_empty() && !again(tenant, || store.write_chats(tenant, &job.chats)).await {

@@ -387,6 +387,11 @@ impl<'c> Writer<'c> {
         Ok(())
     }
 
+    /// Writes rows that belong to no conversation.
+    pub(crate) fn rows(&self, write: &dyn Fn(&Connection) -> rusqlite::Result<()>) -> rusqlite::Result<()> {
+        write(self.conn)
+    }
+
     /// Stamps the node alive.
     pub(crate) fn alive(&mut self, at: Stamp) -> rusqlite::Result<()> {
         self.alive.execute([at.0]).map(drop)

@@ -58,9 +58,6 @@ pub(crate) fn open_writer(file: &Path, power: bool) -> Result<Connection, OpenEr
     conn.pragma_update(None, "synchronous", if power { "FULL" } else { "NORMAL" })?;
     conn.pragma_update(None, "temp_store", "memory")?;
     conn.pragma_update(None, "cache_size", -32_768)?;
-    // 16 MB of log: most of its pages are the tail of a table or an index, written again and again, and a checkpoint
-    // carries each of them over once.
-    conn.pragma_update(None, "wal_autocheckpoint", 4_000)?;
     Ok(conn)
 }
 

@@ -1,6 +1,7 @@
 //! The embedded engine: SQLite with a write-ahead log, one writer thread, a few readers.
 
 pub(crate) mod apply;
+pub(crate) mod checkpoint;
 pub(crate) mod files;
 pub(crate) mod queue;
 pub(crate) mod reader;

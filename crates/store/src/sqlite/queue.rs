@@ -6,18 +6,18 @@ use crate::outbox::Attempt;
 use crate::sealed::SealedBatch;
 use rusqlite::Connection;
 use std::sync::{Condvar, Mutex, MutexGuard};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use strowger_core::Stamp;
 use tokio::sync::{Semaphore, oneshot};
 
 /// Most jobs of one group commit: bounds the time that the first of them waits.
 const GROUP: usize = 512;
 
-/// Batches of the group before for which a busy writer waits one window; it waits longer in proportion to more of them.
+/// Batches of the group before for which a busy writer keeps one window more between groups.
 const CROWD: usize = 4;
 
-/// Most windows that a busy writer waits.
-const WINDOWS: u32 = 3;
+/// Fewest and most windows between groups of a busy writer.
+const WINDOWS: (usize, usize) = (2, 3);
 
 /// How long facts that nobody waits for may gather.
 const LAZY: Duration = Duration::from_millis(5);
@@ -28,12 +28,21 @@ pub(crate) type Reply<T> = oneshot::Sender<Result<T, AppendError>>;
 /// A write of any kind, run in a transaction of its own.
 pub(crate) type Admin = Box<dyn FnOnce(&Connection) + Send>;
 
+/// Rows that go into the transaction of a group. Run again if the group fails.
+pub(crate) type Rows = Box<dyn Fn(&Connection) -> rusqlite::Result<()> + Send>;
+
 /// What the writer is asked to do.
 pub(crate) enum Job {
     /// Write a batch. Without a reply nobody waits.
     Batch(SealedBatch, Option<Reply<Committed>>),
     /// Report delivery attempts.
     Attempts(Vec<Attempt>, Reply<()>),
+    /// Write rows that belong to no conversation.
+    Rows {
+        write: Rows,
+        urgent: bool,
+        reply: Reply<()>,
+    },
     /// Stamp the node alive.
     Alive(Stamp),
     /// Anything rare.
@@ -42,7 +51,10 @@ pub(crate) enum Job {
 
 impl Job {
     fn urgent(&self) -> bool {
-        !matches!(self, Job::Batch(_, None) | Job::Alive(_))
+        !matches!(
+            self,
+            Job::Batch(_, None) | Job::Alive(_) | Job::Rows { urgent: false, .. }
+        )
     }
 }
 
@@ -104,19 +116,19 @@ impl Queue {
         self.wake.notify_one();
     }
 
-    /// How long a writer whose group before held so many jobs lets more gather.
+    /// How long after the end of a group of so many jobs the next one begins.
     fn window_after(&self, before: usize) -> Duration {
         match before {
             0 | 1 => Duration::ZERO,
-            _ => self.window * (before / CROWD).clamp(1, WINDOWS as usize) as u32,
+            _ => self.window * (before / CROWD).clamp(WINDOWS.0, WINDOWS.1) as u32,
         }
     }
 
-    /// Waits for jobs and takes them all, at most [`GROUP`]. `before` is the size of the group before: if it held
-    /// several, a short wait lets more gather, which costs a little latency and saves a commit each; the larger it was,
-    /// the longer, because every page that a group touches is written once whatever the group holds. False when closed
-    /// and empty.
-    pub(crate) fn take(&self, into: &mut Vec<Job>, before: usize) -> bool {
+    /// Waits for jobs and takes them all, at most [`GROUP`]. `before` is when the group before ended, and its size: if it
+    /// held several, jobs that come soon after it wait a little for others, which costs a little latency and saves a commit
+    /// each; the larger it was, the longer, because every page that a group touches is written once whatever the group
+    /// holds. What comes after a pause is taken at once. False when closed and empty.
+    pub(crate) fn take(&self, into: &mut Vec<Job>, before: Option<(Instant, usize)>) -> bool {
         let mut state = self.lock();
         loop {
             if state.jobs.is_empty() {
@@ -132,7 +144,9 @@ impl Queue {
         let gather = if state.urgent == 0 {
             LAZY
         } else {
-            self.window_after(before)
+            before.map_or(Duration::ZERO, |(ended, size)| {
+                self.window_after(size).saturating_sub(ended.elapsed())
+            })
         };
         if !gather.is_zero() && !state.closed && state.jobs.len() < GROUP {
             let lazy = state.urgent == 0;

@@ -3,10 +3,11 @@
 use crate::error::AppendError;
 use crate::sealed::SealedDelivery;
 use crate::sqlite::apply::{Failure, Writer};
+use crate::sqlite::checkpoint::Checkpoints;
 use crate::sqlite::queue::{Job, Queue};
 use rusqlite::Connection;
 use std::collections::HashSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::{Duration, Instant};
@@ -116,14 +117,15 @@ impl Shared {
 }
 
 /// Runs until the queue is closed and empty.
-pub(crate) fn run(conn: &Connection, shared: &Arc<Shared>, position: u64) -> rusqlite::Result<()> {
+pub(crate) fn run(conn: &Connection, file: &Path, shared: &Arc<Shared>, position: u64) -> rusqlite::Result<()> {
     let mut writer = Writer::new(conn, position)?;
+    let checkpoints = Checkpoints::start(conn, file);
     let mut jobs = Vec::new();
-    let mut before = 0;
+    let mut before = None;
     let mut checked = None::<Instant>;
     let mut short = false;
     while shared.queue.take(&mut jobs, before) {
-        before = jobs.len();
+        let size = jobs.len();
         if checked.is_none_or(|at| at.elapsed() >= SPACE_CHECK) {
             checked = Some(Instant::now());
             short = shared.space_is_short();
@@ -146,6 +148,8 @@ pub(crate) fn run(conn: &Connection, shared: &Arc<Shared>, position: u64) -> rus
             }
         }
         write_group(&mut writer, shared, group);
+        before = Some((Instant::now(), size));
+        checkpoints.after_group(conn);
     }
     Ok(())
 }
@@ -183,6 +187,7 @@ fn write_group(writer: &mut Writer<'_>, shared: &Shared, group: Vec<Job>) {
                 }
                 let _ = reply.send(result.map(drop));
             }
+            Job::Rows { reply, .. } => drop(reply.send(result.map(drop))),
             Job::Alive(_) | Job::Admin(_) => {}
         }
     }
@@ -228,6 +233,7 @@ fn try_group(writer: &mut Writer<'_>, shared: &Shared, group: &[Job]) -> Result<
             Job::Batch(batch, _) => writer.batch(batch).map(|c| c.position),
             Job::Attempts(attempts, _) => writer.attempts(attempts).map(|()| 0).map_err(Failure::from),
             Job::Alive(at) => writer.alive(*at).map(|()| 0).map_err(Failure::from),
+            Job::Rows { write, .. } => writer.rows(write).map(|()| 0).map_err(Failure::from),
             Job::Admin(_) => Ok(0),
         };
         match done {
