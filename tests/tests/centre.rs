@@ -244,3 +244,39 @@ fn a_call_is_parked_and_picked_up() {
     customer.hung_up(&waiting);
     centre.office.over("normal");
 }
+
+/// What is meant for one call does not reach another: an action that names a call is refused with a code if the agent has
+/// another one by now, or none.
+// accept: domain-model M18
+#[test]
+fn an_action_for_another_call_is_refused() {
+    let mut centre = Centre::start_with(&["anna"], &json!({ "wrap_up": "off" }), &json!({}));
+    let mut customer = centre.office.registered("customer");
+    let mut anna = centre.office.registered("anna");
+    centre.sign_in("anna");
+    let mut waiting = centre.call_in(&mut customer);
+    let invite = anna.ring();
+    let talk = anna.accept(&invite);
+    let first = centre.wait_state("anna", "talk-in")["conversation"].clone();
+    customer.hang_up(&mut waiting);
+    anna.hung_up(&talk);
+    centre.wait_state("anna", "ready");
+    let late = json!({ "action": "hang-up", "call": first });
+    let refused = |centre: &Centre| {
+        let (status, answer) = centre.ask("POST", "/agents/anna/actions", &late);
+        assert_eq!((status, answer["code"].as_str()), (409, Some("call.state")), "{answer}");
+    };
+    refused(&centre);
+    let waiting = centre.call_in(&mut customer);
+    let invite = anna.ring();
+    let talk = anna.accept(&invite);
+    let second = centre.wait_state("anna", "talk-in")["conversation"].clone();
+    assert_ne!(first, second);
+    refused(&centre);
+    assert_eq!(centre.duty("anna")["state"], "talk-in", "the second call goes on");
+    centre.act("anna", &json!({ "action": "hang-up", "call": second }));
+    anna.hung_up(&talk);
+    customer.hung_up(&waiting);
+    centre.wait_state("anna", "ready");
+    assert_eq!(centre.office.ended().len(), 2);
+}

@@ -257,3 +257,47 @@ fn what_is_written_down_after_a_call_follows_in_its_record() {
     centre.office.bed.server.launch();
     assert_eq!(centre.ask("GET", &path, &json!({})).1["centre"], late["centre"]);
 }
+
+/// An agent with two telephones: the one that it chose last rings and the other does not; if that one cannot be reached, and
+/// when the choice is taken back, both do.
+// accept: domain-model M54
+#[test]
+fn only_the_device_that_was_chosen_rings() {
+    let mut centre = Centre::start_with(&["anna"], &json!({ "wrap_up": "off" }), &json!({}));
+    let both = json!({ "devices": ["anna", "other"] });
+    assert_eq!(centre.ask("PATCH", "/agents/anna", &both).0, 200);
+    let mut customer = centre.office.registered("customer");
+    let mut anna = centre.office.registered("anna");
+    let mut other = centre.office.registered("other");
+    let on = json!({ "state": "ready", "device": "anna" });
+    let (status, duty) = centre.ask("POST", "/agents/anna/duty", &on);
+    assert_eq!(status, 200, "{duty}");
+    let chosen = duty["device"].clone();
+    let (status, duty) = centre.ask("PATCH", "/agents/anna/duty", &json!({ "device": "other" }));
+    assert_eq!((status, duty["state"].as_str()), (200, Some("ready")), "{duty}");
+    assert_ne!(duty["device"], chosen);
+    let (status, refusal) = centre.ask("PATCH", "/agents/anna/duty", &json!({ "device": "customer" }));
+    assert_eq!(status, 404, "a telephone of somebody else: {refusal}");
+    let mut waiting = centre.call_in(&mut customer);
+    let invite = other.ring();
+    let talk = other.accept(&invite);
+    centre.wait_state("anna", "talk-in");
+    assert!(anna.rest().iter().all(|m| !m.starts_with("INVITE")), "it does not ring");
+    customer.hang_up(&mut waiting);
+    other.hung_up(&talk);
+    centre.wait_state("anna", "ready");
+    let (status, duty) = centre.ask("PATCH", "/agents/anna/duty", &json!({ "device": "" }));
+    assert_eq!((status, &duty["device"]), (200, &json!(null)), "{duty}");
+    let mut waiting = centre.call_in(&mut customer);
+    let (first, second) = (anna.ring(), other.ring());
+    other.reply(&second, "180 Ringing", "", None);
+    let talk = anna.accept(&first);
+    let cancel = other.take("a CANCEL", |m| m.method() == "CANCEL" && m.status().is_none());
+    other.reply(&cancel, "200 OK", "", None);
+    other.reply(&second, "487 Request Terminated", "", None);
+    centre.wait_state("anna", "talk-in");
+    customer.hang_up(&mut waiting);
+    anna.hung_up(&talk);
+    centre.wait_state("anna", "ready");
+    assert_eq!(centre.office.ended().len(), 2);
+}

@@ -90,7 +90,9 @@ fn failure(error: CentreError) -> Failure {
             Failure::plain(Code::AgentNotSignedIn)
         }
         CentreError::Refused(Refusal::State { state, .. }) if state.is_engaged() => Failure::plain(Code::AgentBusy),
-        CentreError::Refused(_) | CentreError::Chat(_) | CentreError::Callback(_) => Failure::plain(Code::AgentState),
+        CentreError::Refused(_) | CentreError::Chat(_) | CentreError::Callback(_) | CentreError::OtherCall => {
+            Failure::plain(Code::AgentState)
+        }
         CentreError::Call(error) => error.into(),
         CentreError::Number(_) => Failure::about(Code::NumberInvalid, "userNumber"),
         CentreError::Forbidden => Failure::plain(Code::NumberNotPermitted),

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use strowger_core::centre::agent::{Choice, Client, DeviceMode, Input, Refusal, Verb};
 use strowger_core::centre::resource::Agent;
 use strowger_core::route::display::NoNumber;
-use strowger_core::{ConversationId, LoginId, TenantId};
+use strowger_core::{ConversationId, DeviceId, LoginId, TenantId};
 use strowger_runtime::centre::{Action, AgentView, CentreError, Dialled, QueueView, Snapshot};
 use strowger_store::identity::Scope;
 use utoipa::ToSchema;
@@ -37,6 +37,8 @@ pub(crate) struct View {
     call_only: bool,
     /// `devices` or `mobile`.
     reached_by: &'static str,
+    /// Id of the only device that rings; null for all of its devices.
+    device: Option<String>,
     muted: bool,
     /// What begins after the call.
     pending: Option<State>,
@@ -116,6 +118,7 @@ impl View {
                 DeviceMode::Devices => "devices",
                 DeviceMode::Mobile => "mobile",
             },
+            device: o.device.map(|d| d.to_string()),
             muted: o.muted,
             pending: o.pending.as_ref().map(State::of),
             connection_lost: o.lost,
@@ -162,6 +165,8 @@ pub(crate) struct SignIn {
     groups: Option<Vec<String>>,
     /// `devices`, or `mobile` for a telephone that works without a client.
     reached_by: Option<String>,
+    /// The one of its devices that rings, by id or name; all of them without it.
+    device: Option<String>,
     /// What to do then; the application's setting decides without it.
     state: Option<State>,
     /// Why on break or not ready.
@@ -179,6 +184,8 @@ pub(crate) struct Choose {
     call_only: Option<bool>,
     /// After-call work without an end of its own.
     after_call: Option<bool>,
+    /// The one of its devices that rings from now on, by id or name; empty for all of them.
+    device: Option<String>,
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -220,7 +227,8 @@ pub(crate) struct Act {
     from: Option<String>,
     /// Id or login of the agent to listen to, for `monitor`.
     agent: Option<String>,
-    /// Id of the parked call, for `pick-up`.
+    /// Id of the parked call, for `pick-up`. For other actions the call that is meant: if the agent has another one, or none, the
+    /// action is refused.
     call: Option<String>,
 }
 
@@ -264,6 +272,7 @@ impl From<CentreError> for Problem {
             CentreError::Refused(Refusal::Groups | Refusal::NoGroup) => Problem::parameter("groups", text),
             CentreError::Refused(_) => Problem::new(Code::AgentState, text),
             CentreError::Call(error) => error.into(),
+            CentreError::OtherCall => Problem::new(Code::CallState, text),
             CentreError::Number(_) => Problem::parameter("to.number", text),
             CentreError::Forbidden => Problem::new(Code::NumberDenied, text),
             CentreError::Display(NoNumber::Foreign | NoNumber::Unbound) => Problem::parameter("from", text),
@@ -339,16 +348,32 @@ pub(crate) async fn sign_in(api: Desk, Path(id): Path<String>, Body(body): Body<
         groups.push(super::group(&config, agent.application, &text)?.id);
     }
     let choice = body.state.map(|s| s.choice(body.reason)).transpose()?;
+    let device = device(&api, &agent, body.device.as_deref())?;
     if mode == DeviceMode::Devices {
         let connect = Input::Connect {
             client: client_of(&api, &agent),
             needs_device: false,
         };
         api.desks.agent(agent.tenant, agent.id, connect).await?;
+        let only = Input::RingAt(device.flatten());
+        api.desks.agent(agent.tenant, agent.id, only).await?;
     }
     let sign_in = Input::SignIn { groups, mode, choice };
     api.desks.agent(agent.tenant, agent.id, sign_in).await?;
     shown(&api, &agent).await
+}
+
+/// The device of an agent that a text means; an empty one means all of them.
+fn device(api: &Desk, agent: &Agent, text: Option<&str>) -> Result<Option<Option<DeviceId>>, Problem> {
+    let Some(text) = text else { return Ok(None) };
+    if text.is_empty() {
+        return Ok(Some(None));
+    }
+    let config = api.config();
+    let mut own = agent.devices.iter().filter_map(|d| config.device(*d));
+    let found = own.find(|d| d.device.username == text || d.device.id.to_string() == text);
+    let found = found.ok_or_else(|| Problem::not_found("device of the agent", format!("{text:?}")))?;
+    Ok(Some(Some(found.device.id)))
 }
 
 pub(crate) async fn choose(api: Desk, Path(id): Path<String>, Body(body): Body<Choose>) -> Answer {
@@ -363,8 +388,14 @@ pub(crate) async fn choose(api: Desk, Path(id): Path<String>, Body(body): Body<C
     if body.after_call == Some(true) {
         inputs.push(Input::AfterCall);
     }
+    if let Some(only) = device(&api, &agent, body.device.as_deref())? {
+        inputs.push(Input::RingAt(only));
+    }
     if inputs.is_empty() {
-        return Err(Problem::parameter("state", "name state, call_only or after_call"));
+        return Err(Problem::parameter(
+            "state",
+            "name state, call_only, after_call or device",
+        ));
     }
     for input in inputs {
         api.desks.agent(agent.tenant, agent.id, input).await?;
@@ -499,6 +530,12 @@ pub(crate) async fn act(api: Desk, Path(id): Path<String>, Body(body): Body<Act>
                 format!("action is one of {}, unmute and listen", all.join(", ")),
             ));
         }
+    };
+    let action = match body.call.as_deref() {
+        Some(text) if !matches!(action, Action::PickUp(_)) => {
+            Action::In(request::body_id("call", text)?, Box::new(action))
+        }
+        _ => action,
     };
     let conversation = api.desks.act(agent.tenant, agent.id, action).await?;
     request::ok(Acted {

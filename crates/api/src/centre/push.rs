@@ -102,6 +102,7 @@ pub(crate) fn agent_data(
         "reason": (!change.reason.is_empty()).then_some(&change.reason),
         "wrap_up_until": change.until.map(rfc3339),
         "call_only": change.overlays.call_only,
+        "device": change.overlays.device.map(|d| d.to_string()),
         "connection_lost": change.overlays.lost,
         "device_lost": change.overlays.device_lost,
         "muted": change.overlays.muted,

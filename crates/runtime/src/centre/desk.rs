@@ -403,13 +403,31 @@ impl Desk {
         self.plan(ticket, agent, part, ring_secs).ok_or(CentreError::NotFound)
     }
 
+    /// The device that the agent has chosen, if it can be rung; all of its devices otherwise.
+    fn rung_at(&self, agent: &Agent) -> Target {
+        let chosen = self.acd.agent(agent.id).and_then(|m| m.overlays().device);
+        let Some(device) = chosen.filter(|d| agent.devices.contains(d)) else {
+            return Target::Agent(agent.id);
+        };
+        let config = self.switch.store().snapshot();
+        let alone = Agent {
+            devices: vec![device],
+            ..agent.clone()
+        };
+        if presence::is_reached(&self.switch, &config, &alone) {
+            Target::Device(device)
+        } else {
+            Target::Agent(agent.id)
+        }
+    }
+
     /// How an agent is rung.
     fn plan(&self, ticket: Ticket, agent: AgentId, part: Part, ring_secs: u32) -> Option<AgentPlan> {
         let config = self.acd.config(agent)?;
         let mobile = self.acd.agent(agent)?.overlays().mode == DeviceMode::Mobile;
         let (target, text) = match &config.mobile {
             Some(number) if mobile => (Target::Number(number.clone()), number.as_str().to_owned()),
-            _ => (Target::Agent(agent), name_of(config)),
+            _ => (self.rung_at(config), name_of(config)),
         };
         // Over a trunk a masked number cannot be shown: one of ours is.
         let masked = mobile && self.settings(config.application).mask_numbers;

@@ -143,6 +143,8 @@ pub enum Action {
     Barge,
     /// Have it for itself.
     TakeOver,
+    /// The same, if this is the call that the agent has; refused if it has another one by now.
+    In(ConversationId, Box<Action>),
 }
 
 /// Why a desk did not do what was asked. Nothing has changed then.
@@ -157,6 +159,9 @@ pub enum CentreError {
     /// Its call does not allow it.
     #[error(transparent)]
     Call(#[from] CallError),
+    /// It has another call than the one that is meant.
+    #[error("the agent has another call, or none; look at what it is doing and name the call that it has")]
+    OtherCall,
     /// A number that is none.
     #[error("{0} cannot be dialled: give a number such as 13800138000 or +861064386438")]
     Number(&'static str),
@@ -184,6 +189,7 @@ impl CentreError {
             CentreError::NotFound => "centre.not_found",
             CentreError::Refused(_) => "centre.state",
             CentreError::Call(e) => e.code(),
+            CentreError::OtherCall => "centre.other_call",
             CentreError::Number(_) => "centre.number",
             CentreError::Forbidden => "centre.forbidden",
             CentreError::Callback(CallbackRefusal::NotFound) => "centre.not_found",

@@ -35,6 +35,8 @@ struct DiskOverlays {
     supervised: bool,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     no_chats: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    device: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -80,6 +82,7 @@ fn overlays_to(o: &Overlays) -> DiskOverlays {
         device_lost: o.device_lost,
         supervised: o.supervised,
         no_chats: o.no_chats,
+        device: o.device.map(|d| d.to_string()),
     }
 }
 
@@ -102,6 +105,7 @@ fn overlays_from(o: DiskOverlays) -> Overlays {
         device_lost: o.device_lost,
         supervised: o.supervised,
         no_chats: o.no_chats,
+        device: o.device.and_then(|d| d.parse().ok()),
     }
 }
 

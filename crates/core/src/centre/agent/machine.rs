@@ -288,6 +288,9 @@ impl Agent {
                     self.rest(Choice::Ready, now);
                 }
             }
+            // Off duty there is nothing that would ring.
+            Input::RingAt(_) if self.state == State::Offline => {}
+            Input::RingAt(device) => self.overlays.device = device,
             Input::CallOnly(on) => {
                 self.check(Verb::CallOnly)?;
                 self.overlays.call_only = on;

@@ -19,7 +19,7 @@ pub use machine::Agent;
 pub use state::{Engagement, State, Variant, Verb, allows};
 
 use crate::cause::Cause;
-use crate::id::GroupId;
+use crate::id::{DeviceId, GroupId};
 use crate::time::Stamp;
 
 /// Names one participation of one agent: a number that its owner never uses twice.
@@ -153,6 +153,8 @@ pub enum Input {
     Muted(bool),
     /// Takes chats, or none any more.
     TakesChats(bool),
+    /// Only this device rings from now on, or all of them again (K52).
+    RingAt(Option<DeviceId>),
     /// Everything about the agent is taken down (40).
     Reset,
     /// An administrator's choice (39).
@@ -306,6 +308,8 @@ pub struct Overlays {
     pub device_lost: bool,
     /// Somebody listens.
     pub supervised: bool,
+    /// The only one of its devices that rings: that of the client that signed in last (K52); `None` for all of them.
+    pub device: Option<DeviceId>,
     /// Takes no chats: by its own word, or after three that it missed (C6).
     pub no_chats: bool,
 }

@@ -644,7 +644,7 @@ fn a_lost_connection() {
 }
 
 /// K52, 63: a client of the same face takes the place of the older one; another face shares the duty.
-// accept: domain-model I22
+// accept: domain-model I22, M54
 #[test]
 fn clients_share_a_duty_or_take_it_over() {
     let connect = |client| Input::Connect {
@@ -654,6 +654,12 @@ fn clients_share_a_duty_or_take_it_over() {
     let (mut bed, _) = in_state(State::TalkIn, CentreSettings::default());
     bed.go(connect(OTHER_FACE));
     assert!(!bed.seen.iter().any(|o| matches!(o, Output::Kicked(_))));
+    // Only the device of the later one rings from now on, and whoever follows the agent is told; off duty all ring again.
+    let later = Some(DeviceId(7));
+    bed.go(Input::RingAt(later));
+    let told = |o: &Output| matches!(o, Output::Changed(c) if c.overlays.device == later);
+    assert!(bed.seen.last().is_some_and(told));
+    assert_eq!(bed.agent.overlays().device, later);
     bed.go(connect(OTHER_PAGE));
     assert!(bed.seen.contains(&Output::Kicked(PAGE)));
     assert_eq!(bed.state(), State::TalkIn);

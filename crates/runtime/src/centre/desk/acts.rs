@@ -60,6 +60,13 @@ impl Desk {
     }
 
     fn try_act(&mut self, agent: AgentId, action: Action) -> Result<Begun, CentreError> {
+        let action = match action {
+            Action::In(call, _) if self.acd.engaged(agent).is_none_or(|e| e.2 != call) => {
+                return Err(CentreError::OtherCall);
+            }
+            Action::In(_, action) => *action,
+            action => action,
+        };
         let verb = verb_of(&action);
         let allowed = self.acd.check(agent, verb);
         allowed.map_err(|refusal| refusal.map_or(CentreError::NotFound, CentreError::Refused))?;
@@ -273,8 +280,9 @@ impl Desk {
     }
 }
 
-const fn verb_of(action: &Action) -> Verb {
+fn verb_of(action: &Action) -> Verb {
     match action {
+        Action::In(_, action) => verb_of(action),
         Action::Dial(_) | Action::DialWith(..) => Verb::Dial,
         Action::HangUp => Verb::HangUp,
         Action::Hold => Verb::Hold,

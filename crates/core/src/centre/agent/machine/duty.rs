@@ -206,6 +206,7 @@ impl Agent {
         self.overlays.no_chats = false;
         self.overlays.pending = None;
         self.overlays.mode = DeviceMode::Devices;
+        self.overlays.device = None;
         self.clear(Timer::DeviceGrace);
         self.enter(State::SignedOut, now);
         if self.clients.is_empty() || self.expired {
