@@ -338,15 +338,7 @@ impl View {
             tenant: r.head.tenant.to_string(),
             application: r.head.application.to_string(),
             account: r.head.account.map(|a| a.to_string()),
-            kind: match r.head.kind {
-                Kind::ClickToCall => "click-to-call",
-                Kind::Inbound => "inbound",
-                Kind::Outbound => "outbound",
-                Kind::Internal => "internal",
-                Kind::Notice => "notice",
-                Kind::Captcha => "captcha",
-                Kind::Callback => "callback",
-            },
+            kind: strowger_store::codec::kind_name(r.head.kind),
             state: match (r.ended_at, r.end) {
                 (Some(_), _) => "ended",
                 (None, Some(_)) => "ending",

@@ -24,6 +24,7 @@ pub mod routing;
 pub mod spend;
 pub mod spoken;
 pub mod time;
+mod words;
 
 pub use address::AddressRange;
 pub use cause::{By, Cause, Role};

@@ -14,8 +14,8 @@ use strowger_core::number::CHINA;
 use strowger_core::route::Region;
 use strowger_core::route::calendar::Date;
 use strowger_core::route::display::{NoNumber, Pool, Selection, Shown, Usage, Wanted, choose};
-use strowger_core::{ApplicationId, ConversationId, GroupId, Number, Stamp, TenantId};
-use strowger_store::{Config, RecordQuery, StoreError};
+use strowger_core::{ApplicationId, ConversationId, GroupId, Number, TenantId};
+use strowger_store::{Config, StoreError};
 
 /// What numbers are in use. Held for a few steps at a choice and at the end of a call that shows one.
 #[derive(Debug, Default)]
@@ -245,30 +245,17 @@ impl Switch {
                 continue;
             }
             let day = Date::at(now, tenant.zone_minutes);
-            let zone = i64::from(tenant.zone_minutes) * 60_000;
-            let begins = Stamp((now.0 + zone).div_euclid(86_400_000) * 86_400_000 - zone);
-            let mut query = RecordQuery {
-                from: Some(begins),
-                limit: 1000,
-                ..RecordQuery::default()
-            };
-            loop {
-                let page = self.store().query_records(tenant.id, query.clone()).await?;
-                let Some(last) = page.rows.last() else { break };
-                query.after = Some((last.start, last.conversation));
-                query.as_of = Some(page.as_of);
-                for row in page.rows {
-                    let record = self.store().load_record(tenant.id, row.conversation).await?;
-                    let legs = record.iter().flat_map(|r| &r.legs);
-                    for leg in legs.filter(|l| l.direction == Direction::Outgoing) {
-                        if let Ok(number) = Number::parse(&leg.from, CHINA)
-                            && limited.contains(&number)
-                        {
-                            self.displays.restore(tenant.id, &number, day);
-                        }
+            let begins = Date::begins(now, tenant.zone_minutes);
+            self.each_record_since(tenant.id, begins, |record| {
+                for leg in record.legs.iter().filter(|l| l.direction == Direction::Outgoing) {
+                    if let Ok(number) = Number::parse(&leg.from, CHINA)
+                        && limited.contains(&number)
+                    {
+                        self.displays.restore(tenant.id, &number, day);
                     }
                 }
-            }
+            })
+            .await?;
         }
         Ok(())
     }
@@ -277,6 +264,7 @@ impl Switch {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use strowger_core::Stamp;
 
     const A: TenantId = TenantId(1);
     /// 2026-03-02, 09:00 UTC.

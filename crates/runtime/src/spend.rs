@@ -8,6 +8,7 @@ use strowger_core::call::Target;
 use strowger_core::event::{Direction, Via};
 use strowger_core::number::CHINA;
 use strowger_core::record::LegRecord;
+use strowger_core::route::calendar::Date;
 use strowger_core::spend::{Ledger, Payer, cost};
 use strowger_core::{AccountId, ConversationRecord, Event, Fact, Number, Stamp, TenantId, routing};
 use strowger_store::{Config, RecordQuery, StoreError};
@@ -132,26 +133,39 @@ impl Switch {
             if cap.is_none_or(|c| c == 0) {
                 continue;
             }
-            let zone = i64::from(tenant.zone_minutes) * 60_000;
-            let day_begins = (now.0 + zone).div_euclid(86_400_000) * 86_400_000 - zone;
-            let mut query = RecordQuery {
-                from: Some(Stamp(day_begins - LONGEST_CALL_MS)),
-                limit: 1000,
-                ..RecordQuery::default()
-            };
-            loop {
-                let page = self.store().query_records(tenant.id, query.clone()).await?;
-                let Some(last) = page.rows.last() else { break };
-                query.after = Some((last.start, last.conversation));
-                query.as_of = Some(page.as_of);
-                for row in page.rows {
-                    if let Some(record) = self.store().load_record(tenant.id, row.conversation).await? {
-                        self.restore_record(&record, &config, Stamp(day_begins));
-                    }
+            let day_begins = Date::begins(now, tenant.zone_minutes);
+            let from = Stamp(day_begins.0 - LONGEST_CALL_MS);
+            self.each_record_since(tenant.id, from, |record| {
+                self.restore_record(record, &config, day_begins)
+            })
+            .await?;
+        }
+        Ok(())
+    }
+
+    /// Shows each record of the calls that began since `from`.
+    pub(crate) async fn each_record_since(
+        &self,
+        tenant: TenantId,
+        from: Stamp,
+        mut see: impl FnMut(&ConversationRecord),
+    ) -> Result<(), StoreError> {
+        let mut query = RecordQuery {
+            from: Some(from),
+            limit: 1000,
+            ..RecordQuery::default()
+        };
+        loop {
+            let page = self.store().query_records(tenant, query.clone()).await?;
+            let Some(last) = page.rows.last() else { return Ok(()) };
+            query.after = Some((last.start, last.conversation));
+            query.as_of = Some(page.as_of);
+            for row in page.rows {
+                if let Some(record) = self.store().load_record(tenant, row.conversation).await? {
+                    see(&record);
                 }
             }
         }
-        Ok(())
     }
 
     fn restore_record(&self, record: &ConversationRecord, config: &Config, day_begins: Stamp) {

@@ -1,32 +1,7 @@
 //! Who may use a tenant's part of the platform: users with a role, and API keys with scopes.
 
 use crate::config::Secret;
-use strowger_core::{KeyId, Stamp, TenantId, UserId};
-
-macro_rules! words {
-    ($(#[$doc:meta])* $name:ident { $($(#[$item:meta])* $variant:ident = $text:literal,)* }) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub enum $name {
-            $($(#[$item])* $variant,)*
-        }
-
-        impl $name {
-            /// All of them.
-            pub const ALL: &'static [$name] = &[$($name::$variant,)*];
-
-            /// Its word, as requests and the database write it.
-            pub const fn name(self) -> &'static str {
-                match self { $($name::$variant => $text,)* }
-            }
-
-            /// The one with this word.
-            pub fn of_name(text: &str) -> Option<$name> {
-                $name::ALL.iter().copied().find(|v| v.name() == text)
-            }
-        }
-    };
-}
+use strowger_core::{KeyId, Stamp, TenantId, UserId, words};
 
 words! {
     /// What a user is in the tenant. Each role has the scopes of [`Role::scopes`].

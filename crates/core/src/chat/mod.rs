@@ -14,6 +14,7 @@ pub use fold::{Chat, Part, State};
 
 use crate::id::{AgentId, ApplicationId, ConversationId, QueueId};
 use crate::time::Stamp;
+use crate::words;
 
 /// Characters of one message.
 pub const MAX_TEXT: usize = 4_000;
@@ -130,31 +131,6 @@ pub enum What {
         /// Why.
         why: End,
     },
-}
-
-macro_rules! words {
-    ($(#[$doc:meta])* $name:ident { $($(#[$item:meta])* $variant:ident = $text:literal,)* }) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        pub enum $name {
-            $($(#[$item])* $variant,)*
-        }
-
-        impl $name {
-            /// All of them.
-            pub const ALL: &'static [$name] = &[$($name::$variant,)*];
-
-            /// As journalled and shown.
-            pub const fn name(self) -> &'static str {
-                match self { $($name::$variant => $text,)* }
-            }
-
-            /// Of a name.
-            pub fn of_name(text: &str) -> Option<$name> {
-                $name::ALL.iter().copied().find(|v| v.name() == text)
-            }
-        }
-    };
 }
 
 words! {

@@ -112,6 +112,13 @@ impl Date {
         Date::of(at.civil(offset_minutes))
     }
 
+    /// When the day of `at` began, at a place so many minutes before UTC.
+    pub fn begins(at: Stamp, offset_minutes: i32) -> Stamp {
+        const DAY: i64 = 86_400_000;
+        let offset = i64::from(offset_minutes) * 60_000;
+        Stamp((at.0 + offset).div_euclid(DAY) * DAY - offset)
+    }
+
     fn of(c: Civil) -> Date {
         Date {
             year: c.year,

@@ -75,7 +75,7 @@ impl Checkpoints {
         if self.nearly.swap(false, Relaxed) {
             match carry_over(conn) {
                 // The next commit begins the log anew.
-                Ok(left) if left == 0 => PAGES.set(0),
+                Ok(0) => PAGES.set(0),
                 Ok(_) => {}
                 Err(error) => tracing::warn!("the log could not be carried over: {error}"),
             }
