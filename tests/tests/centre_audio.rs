@@ -151,3 +151,56 @@ fn listening_whispering_barging_and_taking_over() {
     centre.wait_state("anna", "ready");
     centre.office.over("normal");
 }
+
+/// An agent's telephone asks a colleague on a second line and hands the customer over by REFER with Replaces: the same as
+/// consulting and completing.
+#[test]
+fn a_telephone_hands_over_after_asking() {
+    let (mut centre, _sounds) = centre(&["anna", "ben"]);
+    let mut customer = Voice::new(&centre.office, "customer", CUSTOMER, &ALL);
+    let mut anna = Voice::new(&centre.office, "anna", ANNA, &ALL);
+    let mut ben = Voice::new(&centre.office, "ben", BEN, &ALL);
+    centre.sign_in("anna");
+    let mut waiting = customer.call_in();
+    let mut first = anna.accept();
+    centre.wait_state("anna", "talk-in");
+    centre.sign_in("ben");
+    let hold = anna.phone.sdp("sendonly");
+    assert_eq!(
+        anna.phone.ask(&mut first, "INVITE", "", Some(&hold)).status(),
+        Some(200)
+    );
+    centre.wait_state("anna", "held");
+    customer.hears("on hold", &[MUSIC]);
+    let sdp = anna.phone.sdp("sendrecv");
+    let mut second = anna.phone.invite("ben", "", &sdp);
+    let help = ben.accept();
+    anna.phone.response(&mut second, 200);
+    centre.wait_state("ben", "talk-internal");
+    assert_eq!(centre.duty("anna")["state"], "held");
+    let replaces = second
+        .replaces()
+        .replace(';', "%3B")
+        .replace('=', "%3D")
+        .replace('@', "%40");
+    let platform = centre.office.bed.server.sip();
+    let refer = format!("Refer-To: <sip:ben@{platform}?Replaces={replaces}>\r\n");
+    assert_eq!(anna.phone.ask(&mut first, "REFER", &refer, None).status(), Some(202));
+    let told = loop {
+        let notify = anna.phone.agree(&first, "NOTIFY");
+        if notify.get("Subscription-State").starts_with("terminated") {
+            break notify.body.trim().to_owned();
+        }
+    };
+    assert_eq!(told, "SIP/2.0 200 OK");
+    anna.phone.hung_up(&first);
+    anna.phone.hung_up(&second);
+    centre.wait_state("ben", "talk-in");
+    centre.wait_state("anna", "ready");
+    customer.hears("handed over", &[BEN]);
+    ben.hears("handed over to", &[CUSTOMER]);
+    customer.phone.hang_up(&mut waiting);
+    ben.phone.hung_up(&help);
+    centre.wait_state("ben", "ready");
+    assert_eq!(centre.office.ended().len(), 2);
+}

@@ -3,10 +3,12 @@
 mod office;
 
 use office::*;
-use strowger_core::AgentId;
 use strowger_core::call::centre::CentreCommand;
-use strowger_core::call::{Command, Input, Refusal};
+use strowger_core::call::centre::{Entry, Whom};
+use strowger_core::call::{Command, Failure, Input, LegFact, PartyPlan, Refusal, ReplacePlan, Target, TransferPlan};
 use strowger_core::centre::agent::{self, Part, State, Verb};
+use strowger_core::event::{DialogRef, Kind};
+use strowger_core::{AgentId, LegSeq};
 
 /// Places are told between the music; a queue has music of its own; both end with the wait.
 #[test]
@@ -128,4 +130,78 @@ fn a_call_is_parked_and_picked_up() {
     assert!(office.verb(n, Verb::Transfer, CentreCommand::Park));
     office.hang_up(id, 0);
     finish(&mut office, id);
+}
+
+/// A telephone asks a colleague on a line of its own and hands its talk over to that one (RFC 3891): the same as a consultation
+/// that is completed. If the colleague's place cannot be had, the agent talks on.
+#[test]
+fn a_telephone_hands_over_after_asking() {
+    let mut office = office_with(2);
+    let (id, leg) = talking(&mut office, 1);
+    let ask = |office: &mut Office| {
+        let line = office.id();
+        let entry = Entry::FromDevice {
+            dialog: DialogRef::default(),
+            agent: AgentId(1),
+            to: Whom::Colleague(AgentId(2)),
+        };
+        office.open(line, Kind::Internal, entry);
+        let asked = office.leg_of(line, 2);
+        office.ring_and_answer(line, asked);
+        assert_eq!(office.hears(line, asked), [0]);
+        (line, asked)
+    };
+    let (line, asked) = ask(&mut office);
+    assert_eq!(
+        (office.state(1), office.state(2)),
+        (State::TalkIn, State::TalkInternal),
+        "the line is no part of the agent's"
+    );
+    let refer = |attended| Input::Transfer {
+        by: LegSeq(leg),
+        plan: Box::new(TransferPlan {
+            party: PartyPlan {
+                target: Target::Dialog,
+                text: "8002".into(),
+                cli: None,
+            },
+            attended,
+        }),
+    };
+    let third = |office: &Office| office.record(id).legs.len() as u16 - 1;
+    // The line is gone before its place could be taken.
+    office.input(id, refer(true));
+    assert_eq!(office.state(1), State::ConsultDialing);
+    let gone = third(&office);
+    office.leg(id, gone, LegFact::Failed(Failure::Status { status: 481, q850: 0 }));
+    assert_eq!(office.state(1), State::TalkIn);
+    assert_eq!(office.hears(id, 0), [leg]);
+    // Again, and it is there.
+    office.input(id, refer(true));
+    let there = third(&office);
+    let replace = |old| Input::Replace {
+        leg: LegSeq(old),
+        plan: Box::new(ReplacePlan {
+            dialog: DialogRef::default(),
+            from: "8001".into(),
+            to: "8002".into(),
+        }),
+    };
+    let legs = office.record(line).legs.len();
+    office.input(line, replace(asked));
+    assert_eq!(
+        office.record(line).legs.len(),
+        legs,
+        "the place of an agent's part is not to be had"
+    );
+    office.input(line, replace(0));
+    office.pick_up(id, there);
+    assert_eq!(office.state(1), State::WrapUp);
+    assert_eq!(office.hears(id, 0), [there]);
+    assert_eq!(office.state(2), State::TalkIn, "the customer is its own now");
+    assert_eq!(office.hears(line, asked), [legs as u16]);
+    office.hang_up(id, 0);
+    office.hang_up(line, legs as u16);
+    finish(&mut office, line);
+    assert!(office.is_over(id));
 }

@@ -690,17 +690,26 @@ fn calls_from_and_to_an_agents_device() {
     };
     office.open(id, Kind::Outbound, from(1, Whom::Party(number("13900139000"))));
     assert_eq!(office.state(1), State::Dialing);
+    // A second call of the same agent is refused while it calls.
+    let second = office.id();
+    office.open(second, Kind::Outbound, from(1, Whom::Party(number("13900139000"))));
+    assert!(office.is_over(second));
+    assert_eq!(office.record(second).end.unwrap().0, Cause::Busy);
     office.ring(id, 1);
     assert!(office.calls[&id].asked.contains(&(LegSeq(0), Asked::Alert)));
     office.pick_up(id, 1);
     assert!(office.calls[&id].asked.contains(&(LegSeq(0), Asked::Answer)));
     assert_eq!(office.state(1), State::TalkOut);
     assert_eq!((office.hears(id, 0), office.hears(id, 1)), (vec![1], vec![0]));
-    // A second call of the same agent is refused.
-    let second = office.id();
-    office.open(second, Kind::Outbound, from(1, Whom::Party(number("13900139000"))));
-    assert!(office.is_over(second));
-    assert_eq!(office.record(second).end.unwrap().0, Cause::Busy);
+    // While it talks, that is a line beside the talk: no part of the agent's, which goes on as it was.
+    let line = office.id();
+    office.open(line, Kind::Outbound, from(1, Whom::Party(number("13900139000"))));
+    office.ring_and_answer(line, 1);
+    assert_eq!(office.hears(line, 1), [0]);
+    office.hang_up(line, 1);
+    finish(&mut office, line);
+    assert!(office.record(line).parts.is_empty());
+    assert_eq!(office.state(1), State::TalkOut);
     office.hang_up(id, 0);
     finish(&mut office, id);
     // To a colleague.

@@ -190,7 +190,11 @@ fn a_desk_telephone_hands_over() {
     let mut office = office_with(2);
     let (id, leg) = talking(&mut office, 1);
     refer(&mut office, id, leg, Target::Agent(AgentId(2)), true);
-    assert_eq!(office.state(1), State::TalkIn, "with a call of its own it is refused");
+    assert_eq!(
+        office.state(1),
+        State::TalkIn,
+        "with a line that nobody knows it is refused"
+    );
     refer(&mut office, id, leg, Target::Agent(AgentId(2)), false);
     assert_eq!(office.state(1), State::WrapUp);
     let third = office.leg_of(id, 2);

@@ -40,6 +40,8 @@ impl Conversation {
                     .is_some_and(|a| matches!(a.stage, Stage::Calling { leg: l, .. } if l == leg));
                 rings && (transferred || added)
             }
+            // The line beside its agent's talk: nobody's part ends with it.
+            Phase::Centre(_) => self.is_second_line(leg),
             _ => false,
         };
         may.then_some(LegSeq(self.legs.len() as u16)).ok_or(486)
@@ -81,9 +83,13 @@ impl Conversation {
         if self.callee == old {
             self.callee = new;
         }
-        if matches!(self.phase, Phase::Talking(_)) {
-            self.bridge(new, now);
-            self.take_place(old, new);
+        match self.phase {
+            Phase::Talking(_) => {
+                self.bridge(new, now);
+                self.take_place(old, new);
+            }
+            Phase::Centre(_) => self.replace_line(old, new, now),
+            _ => {}
         }
         self.release_transferor(old, now);
     }

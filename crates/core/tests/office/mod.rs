@@ -373,6 +373,11 @@ impl Office {
                     self.take_out(out);
                 }
                 Letter::Reserve(id, agent, part) => {
+                    let talks = |s: State| s.is_own_talk() || s == State::Held;
+                    if part == Part::Own && self.acd.agent(agent).is_some_and(|a| talks(a.state())) {
+                        self.mail.push_back(Letter::Call(id, CentreCommand::SecondLine(agent)));
+                        continue;
+                    }
                     let secs = self.settings.ring_secs;
                     let (ticket, out) = self.acd.begin(agent, part, id, secs, self.now);
                     self.take_out(out);

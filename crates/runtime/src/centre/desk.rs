@@ -296,6 +296,14 @@ impl Desk {
 
     /// A call wants an agent: the answer goes back as a letter.
     fn reserve(&mut self, conversation: ConversationId, agent: AgentId, part: Part) {
+        // A telephone that calls while its agent talks asks somebody before it hands the talk over.
+        let talks = self
+            .acd
+            .agent(agent)
+            .is_some_and(|a| a.state().is_own_talk() || a.state() == State::Held);
+        if part == Part::Own && talks {
+            return self.post(conversation, CentreCommand::SecondLine(agent));
+        }
         let mut plan = self.begin(agent, part, conversation);
         let off_duty = self.acd.agent(agent).is_some_and(|a| a.state().is_off_duty());
         if plan.is_err() && part == Part::Own && off_duty && self.may_off_duty(agent) {

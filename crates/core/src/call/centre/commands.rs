@@ -26,6 +26,7 @@ impl Conversation {
             | CentreCommand::Spoke(..)
             | CentreCommand::Heard(_) => self.flow_command(command, now),
             CentreCommand::Reserved(answer) => self.reserved(answer, now),
+            CentreCommand::SecondLine(agent) => self.second_line(agent, now),
             CentreCommand::End { ticket, cause } => self.end_part(ticket, cause, now),
             CentreCommand::OfferCallback(queue, prompt) => self.offer_callback(queue, prompt, now),
             CentreCommand::CalledBack { queue, request } => self.called_back(queue, request, now),
@@ -298,6 +299,7 @@ impl Conversation {
                 third,
                 answered: false,
                 swapped: false,
+                referred: false,
             });
         });
         self.accept(Some(third));
@@ -321,6 +323,20 @@ impl Conversation {
             // 51.
             self.await_third(k.third, queue, now);
         }
+    }
+
+    /// Whom a telephone has handed its talk over to is there.
+    pub(super) fn referred(&mut self, k: Consult, now: Stamp) {
+        self.effect(Effect::NotifyRefer {
+            leg: k.host,
+            status: 200,
+            finished: true,
+        });
+        if let Some(seat) = self.seat_of(k.host).cloned() {
+            self.leave_for(&seat, now);
+        }
+        self.room(|r| r.consult = None);
+        self.hand_over(k.third, now);
     }
 
     /// The agent leaves its talk to others.
@@ -414,15 +430,31 @@ impl Conversation {
         }
     }
 
-    /// A desk telephone hands its talk over (RFC 3515): the same as the command. Whom it has spoken to on a line of its own is
-    /// not known here, so that it may do so blindly only.
+    /// A desk telephone hands its talk over (RFC 3515): the same as the command. To whom it has spoken on a line of its own
+    /// (RFC 3891), it does as a consultation that is completed at once.
     pub(in crate::call) fn centre_transfer(&mut self, by: LegSeq, plan: &TransferPlan, now: Stamp) {
         let seat = self.seat_of(by).filter(|s| s.accepted && !s.over).cloned();
-        let may = !plan.attended && self.has_talk(by) && self.has_room();
+        // What it asked on a line that is not ours is not known here.
+        let known = !plan.attended || plan.party.target == Target::Dialog;
+        let may = known && self.has_talk(by) && self.has_room();
         let Some(seat) = seat.filter(|_| may) else {
             return self.effect(Effect::AnswerRefer { leg: by, status: 603 });
         };
         self.effect(Effect::AnswerRefer { leg: by, status: 202 });
+        if plan.attended {
+            let secs = self.centre_settings().dial_secs;
+            let third = self.dial(Role::Third, &plan.party, secs, now);
+            return self.room(|r| {
+                r.hold = None;
+                r.consult = Some(Consult {
+                    host: by,
+                    third,
+                    answered: false,
+                    swapped: false,
+                    referred: true,
+                });
+            });
+        }
         self.effect(Effect::NotifyRefer {
             leg: by,
             status: 200,
@@ -433,6 +465,40 @@ impl Conversation {
             _ => Whom::Party(plan.party.clone()),
         };
         self.hand_on(&seat, whom, now);
+    }
+
+    /// The agent's device calls somebody beside its talk.
+    fn second_line(&mut self, agent: crate::id::AgentId, now: Stamp) {
+        let to = match self.plan().map(|p| &p.entry) {
+            Some(super::Entry::FromDevice { agent: own, to, .. }) if *own == agent => to.clone(),
+            _ => return self.refuse_state(),
+        };
+        if self.centre_state().is_none_or(|c| c.wait != Wait::Reservation(agent)) {
+            return self.refuse_state();
+        }
+        self.accept(None);
+        self.clear_deadline(Deadline::Reservation);
+        self.dial_wanted(to, now);
+    }
+
+    /// An agent's own device that is in a talk without being the agent's part of it.
+    pub(in crate::call) fn is_second_line(&self, leg: LegSeq) -> bool {
+        let device = matches!(self.plan().map(|p| &p.entry), Some(super::Entry::FromDevice { .. })) && leg == LegSeq(0);
+        let talks = |c: &super::Centre| c.room.contains(&leg) && c.wait == Wait::No && c.consult.is_none();
+        device && !self.is_agent(leg) && self.centre_state().is_some_and(talks)
+    }
+
+    /// The party that an agent has handed over has the place of the agent's line: whoever was asked has it now.
+    pub(in crate::call) fn replace_line(&mut self, old: LegSeq, new: LegSeq, now: Stamp) {
+        self.bridge(new, now);
+        self.room(|r| {
+            for place in r.room.iter_mut().filter(|l| **l == old) {
+                *place = new;
+            }
+            for seat in r.seats.iter_mut().filter(|s| !s.over) {
+                (seat.variant, seat.began) = (Variant::In, Variant::In);
+            }
+        });
     }
 
     // --- supervision ---------------------------------------------------------------------------------------------

@@ -52,11 +52,14 @@ impl Conversation {
             _ if consulted => {
                 self.accept_seat(seq);
                 self.bridge(seq, now);
-                self.room(|r| {
-                    if let Some(k) = &mut r.consult {
-                        k.answered = true;
-                    }
+                let referred = self.room(|r| {
+                    let k = r.consult.as_mut()?;
+                    k.answered = true;
+                    k.referred.then_some(*k)
                 });
+                if let Some(k) = referred {
+                    self.referred(k, now);
+                }
             }
             Wait::OwnDevice { leg } if leg == seq => {
                 self.accept_seat(seq);
@@ -282,6 +285,12 @@ impl Conversation {
 
     /// 22a, 49: the third party failed or left.
     fn third_gone(&mut self, now: Stamp) {
+        if let Some(k) = self.centre_state().and_then(|c| c.consult).filter(|k| k.referred) {
+            let told = self.record.leg(k.third).map_or(0, |l| l.sip_status);
+            let status = if (300..700).contains(&told) { told } else { 480 };
+            let (leg, finished) = (k.host, true);
+            self.effect(super::Effect::NotifyRefer { leg, status, finished });
+        }
         let stays = self.centre_settings().consult_failure == ConsultFailure::StayHeld;
         self.room(|r| {
             let Some(k) = r.consult.take() else { return };

@@ -170,6 +170,9 @@ pub enum CentreCommand {
     Offer(AgentPlan, QueueId),
     /// Answer to [`Effect::Reserve`]: the agent, or why it cannot be called.
     Reserved(Result<AgentPlan, Cause>),
+    /// Answer to [`Effect::Reserve`] for a device that calls while its agent talks: a line beside that talk, which is no
+    /// participation. Only a REFER with Replaces comes of it.
+    SecondLine(AgentId),
     /// End a participation: an offer that expired or was taken back, or an agent that is reset.
     End {
         /// Which.
@@ -283,6 +286,8 @@ pub(in crate::call) struct Consult {
     pub answered: bool,
     /// The host talks to the first party and the third one waits.
     pub swapped: bool,
+    /// The host's telephone has handed the talk over already: the third party has it as soon as it is there.
+    pub referred: bool,
 }
 
 /// A supervisor that is not part of the talk.
