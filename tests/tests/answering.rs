@@ -6,6 +6,7 @@ use strowger_media_core::g711::Law;
 use strowger_media_core::tone::{Cadence, ToneGenerator};
 use strowger_media_core::wav;
 use strowger_tests::bed::{Bed, CALLEE, PUSHED};
+use strowger_tests::centre::Follower;
 use strowger_tests::party::{Call, Ended, Party, SOON};
 use strowger_tests::push::Push;
 use strowger_tests::sound::now_ms;
@@ -104,8 +105,20 @@ fn a_person_hears_the_notice_and_is_told_as_one() {
 #[test]
 fn a_machine_is_hung_up_on_where_that_is_wanted() {
     let scene = Scene::start("hang-up");
+    let (server, tenant) = (&scene.bed.server, &scene.bed.tenant);
+    let key = server.create(
+        "/keys",
+        &json!({ "name": "board", "tenant": tenant, "scopes": ["events:read"] }),
+    );
+    let mut follower = Follower::connect(server.http(), key["key"].as_str().expect("a key"), "");
     let (sid, phone, _) = scene.answered(&[silence(300), shipped("en/unreachable.wav")].concat());
     assert_eq!(phone.wait_end(SOON).0, Ended::Bye);
+    let told = follower.event("leg.answered-by", |_| true);
+    assert_eq!((&told["who"], &told["leg"]), (&json!("machine"), &json!(0)), "{told}");
+    assert!(
+        told["agent"].is_null() && told["confidence"].as_u64() >= Some(50),
+        "{told}"
+    );
     let (record, result) = scene.over(&sid);
     assert_eq!(record["legs"][0]["answered_by"]["who"], "machine", "{record}");
     assert_eq!(record["cause"], "answered-by-machine");

@@ -128,7 +128,7 @@ impl FromRequestParts<Api> for Desk {
 }
 
 /// `If-Match` (RFC 9110 §13.1.1): one strong tag, or `*`.
-fn if_match(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+pub(crate) fn if_match(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     let Some(value) = headers.get(header::IF_MATCH) else {
         return Ok(None);
     };

@@ -23,6 +23,8 @@ mod devices;
 pub mod error;
 pub mod events;
 mod flows;
+#[doc(hidden)]
+pub mod fuzzing;
 mod guard;
 mod health;
 mod ice_servers;

@@ -129,6 +129,45 @@ pub struct Link<'a> {
     pub at: &'a str,
 }
 
+impl Link<'_> {
+    /// The members of a query, and its `sign`; what is not there is empty.
+    fn of(pairs: &BTreeMap<String, String>) -> (Link<'_>, &str) {
+        let member = |name: &str| pairs.get(name).map_or("", String::as_str);
+        let link = Link {
+            agent: member("agentNo"),
+            number: member("userNumber"),
+            user_data: member("userData"),
+            at: member("ts"),
+        };
+        (link, member("sign"))
+    }
+}
+
+/// Reads the query of a link, as its fuzz target does: a changed value changes the signature.
+#[doc(hidden)]
+pub fn fuzz_link(query: &[u8]) {
+    let Some(uri) = std::str::from_utf8(query)
+        .ok()
+        .and_then(|q| format!("/?{q}").parse().ok())
+    else {
+        return;
+    };
+    let Ok(Query(pairs)) = Query::<BTreeMap<String, String>>::try_from_uri(&uri) else {
+        return;
+    };
+    let (link, _) = Link::of(&pairs);
+    let (account, application) = (AccountId(1), ApplicationId(1));
+    let made = sign("token", account, application, &link);
+    assert_eq!(made.len(), 64);
+    let other = format!("{}0", link.at);
+    let changed = Link { at: &other, ..link };
+    assert_ne!(made, sign("token", account, application, &changed));
+    let params = Params::of(&pairs);
+    let _ = params.required("agentNo").and(params.required("userNumber"));
+    let _ = number("userNumber", link.number, strowger_core::number::CHINA);
+    let _ = params.user_data(128, false);
+}
+
 /// Whose link it is, if it is whole and not too old. One answer for every kind of failure.
 fn check(state: &VoicePaas, account: &str, app: &str, link: &Link<'_>, signature: &str) -> Option<Caller> {
     let directory = &*state.directory;
@@ -212,14 +251,8 @@ async fn dial(
     pairs: BTreeMap<String, String>,
 ) -> Result<ConversationId, Stop> {
     state.version(version)?;
-    let member = |name: &str| pairs.get(name).map_or("", String::as_str);
-    let link = Link {
-        agent: member("agentNo"),
-        number: member("userNumber"),
-        user_data: member("userData"),
-        at: member("ts"),
-    };
-    let caller = check(state, account, app, &link, member("sign"));
+    let (link, signature) = Link::of(&pairs);
+    let caller = check(state, account, app, &link, signature);
     let caller = caller.ok_or(Failure::plain(Code::AuthenticationFailed))?;
     let params = Params::of(&pairs);
     let agent = params.required("agentNo")?;

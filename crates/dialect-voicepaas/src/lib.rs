@@ -50,6 +50,8 @@ mod records;
 pub use backed::{Now, StoreDirectory, StoreLedger};
 pub use cdr::{bye_type, call_cause, end_reason};
 pub use code::{Code, Failure};
+#[doc(hidden)]
+pub use dial::fuzz_link;
 pub use dial::{AgentAnswer, Agents, DeskAgents, Link, sign as sign_link};
 pub use directory::{
     Account, Application, Directory, Ledger, LedgerAnswer, LedgerError, RecordFilter, RecordPage, Selection, Token,

@@ -1,7 +1,7 @@
 //! The owner task: an async shell around [`Owner`] that commits and then acts.
 
 use crate::calls::{CallError, Live};
-use crate::centre::Letter;
+use crate::centre::{CentreEvent, Letter};
 use crate::clock::Clock;
 use crate::commit::{Committer, Conditions};
 use crate::mailbox::{Inbox, Mail, Mailbox};
@@ -10,9 +10,9 @@ use crate::switch::Switch;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
-use strowger_core::ConversationId;
 use strowger_core::call::{Accepted, Command, LegState};
 use strowger_core::id::LegSeq;
+use strowger_core::{ConversationId, Event, Fact};
 use strowger_media::CallKey;
 use strowger_sip_core::DialogHandle;
 use strowger_store::{AppendError, CommandId};
@@ -192,6 +192,7 @@ impl Task {
         self.switch
             .spending
             .note(self.owner.machine().record(), &turn.events, &config);
+        self.tell_who_answered(&turn.events);
         self.committer.submit(turn.events, turn.wait || reply.is_some());
         let mut journal = Ok(());
         if turn.wait || reply.is_some() {
@@ -273,6 +274,26 @@ impl Task {
             }
             tokio::time::sleep(Duration::from_secs(1)).await;
             self.committer.resend();
+        }
+    }
+
+    /// Verdicts on who has answered, for those who follow events.
+    fn tell_who_answered(&self, events: &[Event]) {
+        for event in events {
+            let Fact::LegAnsweredBy { leg, who, confidence } = event.fact else {
+                continue;
+            };
+            let record = self.owner.machine().record();
+            let agent = record.parts.iter().rev().find(|p| p.left.is_none()).map(|p| p.agent);
+            self.switch.publish_centre(CentreEvent::AnsweredBy {
+                tenant: record.head.tenant,
+                conversation: record.id,
+                leg,
+                agent,
+                who,
+                confidence,
+                at: event.at,
+            });
         }
     }
 

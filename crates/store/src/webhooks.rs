@@ -33,6 +33,23 @@ pub struct Webhook {
 }
 
 impl Webhook {
+    /// A webhook in service for all events of a tenant, without a name, an address and a secret.
+    pub fn new(id: WebhookId, tenant: TenantId) -> Webhook {
+        Webhook {
+            id,
+            tenant,
+            name: String::new(),
+            application: None,
+            url: String::new(),
+            events: Vec::new(),
+            secret: None,
+            earlier: None,
+            slot: 0,
+            since: Stamp(0),
+            disabled: false,
+        }
+    }
+
     /// The secrets that are valid at `now`, the newest first.
     pub fn secrets(&self, now: Stamp) -> impl Iterator<Item = &Secret> {
         let earlier = self.earlier.as_ref().filter(move |(_, end)| now < *end);
@@ -99,17 +116,8 @@ mod tests {
     #[test]
     fn two_secrets_overlap_and_the_earlier_one_expires() {
         let mut hook = Webhook {
-            id: WebhookId(1),
-            tenant: TenantId(1),
-            name: String::new(),
-            application: None,
-            url: String::new(),
             events: vec!["call.ended".into()],
-            secret: None,
-            earlier: None,
-            slot: 0,
-            since: Stamp(0),
-            disabled: false,
+            ..Webhook::new(WebhookId(1), TenantId(1))
         };
         let valid =
             |hook: &Webhook, at| -> Vec<String> { hook.secrets(Stamp(at)).map(|s| s.expose().into()).collect() };

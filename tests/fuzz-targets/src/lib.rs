@@ -3,6 +3,7 @@
 //!
 //! A target is a function that must return for any bytes, soon, without a panic; its assertions say what must hold.
 
+mod api;
 mod codec;
 mod flows;
 mod frame;
@@ -50,6 +51,12 @@ pub const TARGETS: &[Target] = &[
     target("transcript", media::transcript, seeds::transcripts),
     target("flow", flows::flow, flows::seeds),
     target("regions", flows::regions, flows::region_seeds),
+    target("events_message", strowger_api::fuzzing::events_message, api::messages),
+    target("configuration", strowger_api::fuzzing::configuration, api::files),
+    target("if_match", strowger_api::fuzzing::if_match, api::tags),
+    target("cursor", strowger_api::fuzzing::cursor, api::cursors),
+    target("webhook", strowger_api::fuzzing::webhook, api::webhooks),
+    target("dial_link", strowger_dialect_voicepaas::fuzz_link, api::links),
 ];
 
 const fn target(name: &'static str, run: fn(&[u8]), seeds: fn() -> Vec<Vec<u8>>) -> Target {

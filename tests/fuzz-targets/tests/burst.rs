@@ -49,7 +49,7 @@ macro_rules! bursts {
     };
 }
 
-bursts! { sip_message sip_frame sip_stack uri digest registrar identity sdp sdp_secure stun rtp rtcp feedback decode_opus decode_g722 decode_g729 comfort_noise wav number spoken import range transcript flow regions }
+bursts! { sip_message sip_frame sip_stack uri digest registrar identity sdp sdp_secure stun rtp rtcp feedback decode_opus decode_g722 decode_g729 comfort_noise wav number spoken import range transcript flow regions events_message configuration if_match cursor webhook dial_link }
 
 /// A target that is in the library has a binary for libFuzzer and a burst here.
 #[test]

@@ -77,6 +77,30 @@ fn pushed(event: &CentreEvent, config: &Config) -> (Stamp, &'static str, Audienc
             let data = queue(fact, board.as_ref());
             (fact.at, "queue.changed", Audience::Tenant, data)
         }
+        CentreEvent::AnsweredBy {
+            conversation,
+            leg,
+            agent,
+            who,
+            confidence,
+            at,
+            ..
+        } => {
+            let user = agent.and_then(|a| config.centre().agent(a)).and_then(|a| a.user);
+            let data = json!({
+                "conversation": conversation.to_string(),
+                "leg": leg.0,
+                "agent": agent.map(|a| a.to_string()),
+                "who": who.name(),
+                "confidence": confidence,
+            });
+            (
+                *at,
+                "leg.answered-by",
+                user.map_or(Audience::Tenant, Audience::User),
+                data,
+            )
+        }
         CentreEvent::Chat { agent, fact, .. } => {
             let (topic, data) = super::chats::pushed(fact);
             let user = agent.and_then(|a| config.centre().agent(a)).and_then(|a| a.user);

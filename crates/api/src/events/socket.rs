@@ -258,6 +258,51 @@ impl From<Error> for End {
     }
 }
 
+/// The request that a command asks for. `named` are the idempotency key and the tag that is expected.
+fn request_of(
+    (method, path): (&str, &str),
+    body: Option<serde_json::Value>,
+    named: [Option<String>; 2],
+    own: &HeaderMap,
+) -> Result<Request, &'static str> {
+    if !path.starts_with('/') || path.starts_with("/events") {
+        return Err("path is a path below /api/v1, such as /calls");
+    }
+    let mut request = Request::builder().method(method).uri(format!("/api/v1{path}"));
+    if let Some(headers) = request.headers_mut() {
+        headers.extend(own.clone());
+    }
+    for (name, value) in ["idempotency-key", "if-match"].into_iter().zip(named) {
+        if let Some(value) = value {
+            request = request.header(name, value);
+        }
+    }
+    let body = match body {
+        Some(body) => {
+            request = request.header(header::CONTENT_TYPE, "application/json");
+            Body::from(body.to_string())
+        }
+        None => Body::empty(),
+    };
+    let request = request.body(body);
+    request.map_err(|_| "method, path, key or if_match has characters that no request can have")
+}
+
+/// The request of a command, if a text is one that can be asked; for the fuzz target.
+pub(crate) fn asked(text: &str) -> Option<Request> {
+    match serde_json::from_str(text).ok()? {
+        In::Ping => None,
+        In::Command {
+            method,
+            path,
+            body,
+            key,
+            if_match,
+            ..
+        } => request_of((&method, &path), body, [key, if_match], &HeaderMap::new()).ok(),
+    }
+}
+
 struct Connection {
     api: Api,
     presence: Option<Presence>,
@@ -438,30 +483,9 @@ impl Connection {
         let Some(router) = self.commands.clone() else {
             return refused(id, "this listener takes no commands");
         };
-        if !path.starts_with('/') || path.starts_with("/events") {
-            return refused(id, "path is a path below /api/v1, such as /calls");
-        }
-        let mut request = Request::builder().method(method.as_str()).uri(format!("/api/v1{path}"));
-        if let Some(headers) = request.headers_mut() {
-            headers.extend(self.headers.clone());
-        }
-        for (name, value) in [("idempotency-key", key), ("if-match", if_match)] {
-            if let Some(value) = value {
-                request = request.header(name, value);
-            }
-        }
-        let body = match body {
-            Some(body) => {
-                request = request.header(header::CONTENT_TYPE, "application/json");
-                Body::from(body.to_string())
-            }
-            None => Body::empty(),
-        };
-        let Ok(mut request) = request.body(body) else {
-            return refused(
-                id,
-                "method, path, key or if_match has characters that no request can have",
-            );
+        let mut request = match request_of((&method, &path), body, [key, if_match], &self.headers) {
+            Ok(request) => request,
+            Err(why) => return refused(id, why),
         };
         if let Some(peer) = self.peer {
             request.extensions_mut().insert(peer);

@@ -101,6 +101,21 @@ pub(crate) struct Change {
     disabled: Option<bool>,
 }
 
+impl Create {
+    /// What makes a new webhook one that was asked for.
+    pub(crate) fn change(self) -> Change {
+        Change {
+            name: None,
+            application: self.application,
+            url: Some(self.url),
+            events: Some(self.events),
+            secret: Some(self.secret),
+            overlap_secs: None,
+            disabled: Some(self.disabled),
+        }
+    }
+}
+
 impl Change {
     pub(crate) fn apply(self, w: &mut Webhook, config: &Config, now: Stamp) -> Result<(), Problem> {
         if let Some(text) = &self.name {
@@ -183,17 +198,10 @@ pub(crate) fn new(api: &Desk, config: &Config, tenant: TenantId, name: &str) -> 
         ));
     }
     Ok(Webhook {
-        id: WebhookId(request::mint(api)?),
-        tenant,
         name: request::name("name", name)?,
-        application: None,
-        url: String::new(),
-        events: Vec::new(),
-        secret: None,
-        earlier: None,
         slot: (0..).find(|slot| !own.contains(slot)).unwrap_or_default(),
         since: (api.now)(),
-        disabled: false,
+        ..Webhook::new(WebhookId(request::mint(api)?), tenant)
     })
 }
 
@@ -222,16 +230,7 @@ pub(crate) async fn create(api: Desk, Body(create): Body<Create>) -> Answer {
     let config = api.config();
     let tenant = request::tenant(&config, create.tenant.as_deref())?;
     let mut hook = new(&api, &config, tenant, &create.name)?;
-    let change = Change {
-        name: None,
-        application: create.application,
-        url: Some(create.url),
-        events: Some(create.events),
-        secret: Some(create.secret),
-        overlap_secs: None,
-        disabled: Some(create.disabled),
-    };
-    change.apply(&mut hook, &config, (api.now)())?;
+    create.change().apply(&mut hook, &config, (api.now)())?;
     let view = View::of(&hook);
     api.create(hook, view).await
 }

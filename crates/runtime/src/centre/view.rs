@@ -2,7 +2,8 @@
 
 use strowger_core::centre::acd::{Board, ChatLoad, QueueFact};
 use strowger_core::centre::agent::{Change, Client, Overlays, State, Verb};
-use strowger_core::{AgentId, ApplicationId, ConversationId, GroupId, QueueId, Stamp, TenantId};
+use strowger_core::event::AnsweredBy;
+use strowger_core::{AgentId, ApplicationId, ConversationId, GroupId, LegSeq, QueueId, Stamp, TenantId};
 
 /// An agent as it is now.
 #[derive(Clone, Debug, PartialEq)]
@@ -99,6 +100,23 @@ pub enum CentreEvent {
         /// What.
         fact: strowger_core::chat::Fact,
     },
+    /// It was judged who has answered a call of a contact centre. Told when it is handed to the journal.
+    AnsweredBy {
+        /// Whose.
+        tenant: TenantId,
+        /// The call.
+        conversation: ConversationId,
+        /// Number of the leg in it.
+        leg: LegSeq,
+        /// An agent that takes part.
+        agent: Option<AgentId>,
+        /// Who.
+        who: AnsweredBy,
+        /// How sure that is: 0-100.
+        confidence: u8,
+        /// When.
+        at: Stamp,
+    },
     /// A queue changed.
     Queue {
         /// Whose.
@@ -117,6 +135,7 @@ impl CentreEvent {
             CentreEvent::Agent { tenant, .. }
             | CentreEvent::Kicked { tenant, .. }
             | CentreEvent::Chat { tenant, .. }
+            | CentreEvent::AnsweredBy { tenant, .. }
             | CentreEvent::Queue { tenant, .. } => *tenant,
         }
     }

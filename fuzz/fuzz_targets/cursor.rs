@@ -1,0 +1,6 @@
+//! See `cursor` in `tests/fuzz-targets`.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| strowger_fuzz_targets::run("cursor", data));
