@@ -4,10 +4,11 @@ use serde_json::{Value, json};
 use std::time::Duration;
 use strowger_media_core::g711::Law;
 use strowger_tests::bed::{CALLEE, CALLEE_CLI, CALLER_CLI, DEFAULT_CLI};
-use strowger_tests::centre::Centre;
+use strowger_tests::centre::{Centre, EVERY, STEP};
 use strowger_tests::party::{Call, Party};
 use strowger_tests::phone::{Phone, Talk};
 use strowger_tests::server::Options;
+use strowger_tests::wait;
 
 const WAIT: Duration = Duration::from_secs(10);
 
@@ -90,10 +91,16 @@ impl Scene {
         (Talking { agent, talk, call }, shown)
     }
 
+    /// Ends a talk, and waits until the call is over for the server too: until then it shows its number.
     fn over(&self, phone: &mut Phone, talking: Talking) {
+        let server = &self.centre.office.bed.server;
+        let open = server.open_calls().len();
         talking.call.hang_up();
         phone.hung_up(&talking.talk);
         self.centre.wait_state(talking.agent, "ready");
+        wait::until("a call less", STEP, EVERY, || {
+            (server.open_calls().len() < open).then_some(())
+        });
     }
 }
 

@@ -309,9 +309,11 @@ impl Task {
         for name in self.names.drain(..) {
             self.switch.dialog_names.remove(&name);
         }
-        self.switch.conversations.remove(self.id());
         if self.owner.is_of_centre() {
             self.switch.displays.over(self.owner.tenant(), self.id());
+        }
+        self.switch.conversations.remove(self.id());
+        if self.owner.is_of_centre() {
             self.switch.tell_desk(self.owner.tenant(), Letter::Gone(self.id()));
         }
         self.switch.ended.notify_waiters();
