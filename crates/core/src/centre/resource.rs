@@ -8,6 +8,8 @@ use crate::number::Number;
 
 /// The most skill groups that one sign-in may name (domain-model 4, M26).
 pub const MAX_GROUPS: usize = 20;
+/// The highest priority of a call in a queue; 0 is the lowest.
+pub const MAX_PRIORITY: u8 = 9;
 /// The highest skill level; 1 is the lowest.
 pub const MAX_LEVEL: u8 = 10;
 
@@ -270,6 +272,14 @@ impl Queue {
         }
     }
 
+    /// The priority of a call that a flow moves up or down by so much, within those that queues know; `None` if it does not.
+    pub fn moved(&self, by: i16) -> Option<u8> {
+        let moved = i16::from(self.priority)
+            .saturating_add(by)
+            .clamp(0, MAX_PRIORITY.into());
+        (by != 0).then_some(moved.unsigned_abs() as u8)
+    }
+
     /// Seconds after which its callers are offered that they be called back.
     pub fn callback_after(&self) -> Option<u32> {
         (self.callback_secs > 0 && self.callback_prompt.is_some()).then_some(self.callback_secs)
@@ -479,5 +489,32 @@ impl Default for CentreSettings {
             hang_up_inbound: true,
             mask_numbers: false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Flows may say -100 to 100, and no call gets a priority that no queue knows.
+    #[test]
+    fn a_flow_moves_a_call_within_the_priorities() {
+        let mut queue = Queue::new(QueueId(1), TenantId(1), ApplicationId(1), "sales", GroupId(1));
+        queue.priority = 4;
+        let moved: Vec<Option<u8>> = [-100, -5, -1, 0, 1, 5, 100, i16::MAX, i16::MIN]
+            .map(|by| queue.moved(by))
+            .to_vec();
+        let all = [
+            Some(0),
+            Some(0),
+            Some(3),
+            None,
+            Some(5),
+            Some(9),
+            Some(9),
+            Some(9),
+            Some(0),
+        ];
+        assert_eq!(moved, all);
     }
 }

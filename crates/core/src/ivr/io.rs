@@ -122,7 +122,7 @@ pub enum HandOver {
     Queue {
         /// By name or id.
         queue: String,
-        /// Above 0 is before the others.
+        /// Added to the queue's own; see [`Queue::moved`](crate::centre::resource::Queue::moved).
         priority: i16,
     },
     /// To an agent.

@@ -326,8 +326,9 @@ impl Desk {
                 queue: text,
                 priority: p,
             } => {
-                priority = u8::try_from(p).ok().filter(|p| *p > 0);
-                queue(&text).map(Whom::Queue)
+                let found = queue(&text);
+                priority = found.and_then(|q| self.acd.queue(q)).and_then(|q| q.moved(p));
+                found.map(Whom::Queue)
             }
             HandOver::Agent { agent, .. } => {
                 let id = agent.parse().ok();
