@@ -13,6 +13,8 @@ use tokio::sync::oneshot;
 
 /// Rows that one step of [`Store::prune`] takes away: bounds the time that appends wait behind it.
 const STEP: u32 = 2000;
+/// Chats that one step takes away, each with its messages.
+const CHATS: u32 = 100;
 
 /// What [`Store::prune`] took away.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,6 +27,10 @@ pub struct Pruned {
     pub commands: u64,
     /// Batches of notices that are through.
     pub batches: u64,
+    /// Chats that are over.
+    pub chats: u64,
+    /// Requests to be called back that are over.
+    pub callbacks: u64,
 }
 
 impl Store {
@@ -45,8 +51,8 @@ impl Store {
     }
 
     /// Deletes what ended before `before`: delivered and dead deliveries, and the journal of conversations whose last
-    /// event is older and that are not open, the names of commands, and batches of notices that are through. Call records stay. Clients may send a command again
-    /// for at least a day, so `before` is a day ago or earlier. The rows are looked for by a reader and deleted in
+    /// event is older and that are not open, the names of commands, batches of notices that are through, and chats and requests to be called back that are over.
+    /// Call records stay. Clients may send a command again for at least a day, so `before` is a day ago or earlier. The rows are looked for by a reader and deleted in
     /// small steps between the appends.
     pub async fn prune(&self, before: Stamp) -> Result<Pruned, StoreError> {
         let deliveries = self
@@ -100,12 +106,50 @@ impl Store {
                 Ok(conn.execute("DELETE FROM batches WHERE state >= 2 AND at < ?1", [before.0])? as u64)
             })
             .await?;
+        let callbacks = self
+            .admin(move |conn| {
+                // Ids begin with the millisecond in which they were made.
+                let newest = (u128::from(before.0.unsigned_abs()) << 80).to_be_bytes();
+                Ok(conn.execute("DELETE FROM callbacks WHERE open = 0 AND id < ?1", [newest])? as u64)
+            })
+            .await?;
         Ok(Pruned {
             batches,
             deliveries,
             appends,
             commands,
+            chats: self.prune_chats(before).await?,
+            callbacks,
         })
+    }
+
+    async fn prune_chats(&self, before: Stamp) -> Result<u64, StoreError> {
+        let mut total = 0;
+        loop {
+            let rows = self.read(move |conn| {
+                let sql = "SELECT tenant, chat FROM chats c WHERE over = 1 AND at < ?1 AND NOT EXISTS(
+                    SELECT 1 FROM chat_log l WHERE l.tenant = c.tenant AND l.chat = c.chat AND l.at >= ?1) LIMIT ?2";
+                let mut statement = conn.prepare_cached(sql)?;
+                let row = |r: &rusqlite::Row<'_>| Ok((r.get::<_, i64>(0)?, r.get::<_, Vec<u8>>(1)?));
+                let rows = statement.query_map(params![before.0, CHATS], row)?;
+                Ok(rows.collect::<rusqlite::Result<Vec<_>>>()?)
+            });
+            let rows = rows.await?;
+            if rows.is_empty() {
+                return Ok(total);
+            }
+            total += rows.len() as u64;
+            self.admin(move |conn| {
+                for row in &rows {
+                    for table in ["chat_log", "chats"] {
+                        let sql = format!("DELETE FROM {table} WHERE tenant = ?1 AND chat = ?2");
+                        conn.prepare_cached(&sql)?.execute(params![row.0, row.1])?;
+                    }
+                }
+                Ok(())
+            })
+            .await?;
+        }
     }
 
     async fn prune_rows(&self, before: Stamp, find: &'static str, delete: &'static str) -> Result<u64, StoreError> {

@@ -515,21 +515,14 @@ impl Store {
                 "DELETE FROM refresh_tokens WHERE login IN (SELECT id FROM logins WHERE tenant = ?1)",
                 [no],
             )?;
-            for table in [
-                "resources",
-                "open",
-                "records",
-                "deliveries",
-                "commands",
-                "batches",
-                "throttles",
-                "logins",
-                "audit",
-                "answers",
-                "imports",
-                "agent_log",
-                "agent_states",
-            ] {
+            // Every table of theirs, also one that a later schema adds. What is journalled is nothing without the key, and
+            // goes with the rest of its age.
+            let mut theirs = conn.prepare(
+                "SELECT m.name FROM sqlite_schema m JOIN pragma_table_info(m.name) c ON c.name = 'tenant'
+                WHERE m.type = 'table' AND m.name <> 'journal'",
+            )?;
+            let tables: Vec<String> = theirs.query_map([], |r| r.get(0))?.collect::<rusqlite::Result<_>>()?;
+            for table in tables {
                 conn.execute(&format!("DELETE FROM {table} WHERE tenant = ?1"), [no])?;
             }
             conn.execute("UPDATE tenants SET wrapped_key = NULL WHERE no = ?1", [no])?;

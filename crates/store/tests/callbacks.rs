@@ -60,3 +60,22 @@ async fn requests_are_what_was_written_last() {
     assert_eq!(store.callback(OTHER, CallbackId(1)).await.unwrap(), None);
     assert!(store.callbacks(OTHER, None, false, 10).await.unwrap().is_empty());
 }
+
+#[tokio::test]
+async fn requests_that_are_over_are_taken_away_and_those_that_wait_stay() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).await;
+    // Ids begin with the millisecond in which they were made.
+    let id = |ms: u128, n: u128| (ms << 80) | n;
+    let all = [
+        request(id(1_000, 1), CallbackState::Done),
+        request(id(1_000, 2), CallbackState::Waiting),
+        request(id(2_000, 3), CallbackState::Unreached),
+    ];
+    store.write_callbacks(TENANT, &all).await.unwrap();
+    assert_eq!(store.prune(Stamp(2_000)).await.unwrap().callbacks, 1);
+    assert_eq!(store.callback(TENANT, all[0].id).await.unwrap(), None);
+    for one in &all[1..] {
+        assert_eq!(store.callback(TENANT, one.id).await.unwrap().as_ref(), Some(one));
+    }
+}

@@ -90,3 +90,17 @@ async fn chats_are_what_was_written() {
     assert_eq!(store.chat(OTHER, one).await.unwrap(), None);
     assert!(store.chats(OTHER, None, 10).await.unwrap().is_empty());
 }
+
+#[tokio::test]
+async fn chats_that_are_over_are_taken_away_and_those_that_go_on_stay() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).await;
+    store.write_chats(TENANT, &facts(1, true)).await.unwrap();
+    store.write_chats(TENANT, &facts(2, false)).await.unwrap();
+    let last = facts(1, true).last().unwrap().at;
+    assert_eq!(store.prune(last).await.unwrap().chats, 0, "its last fact is not older");
+    assert_eq!(store.prune(Stamp(last.0 + 1)).await.unwrap().chats, 1);
+    assert!(store.chat(TENANT, conversation(1)).await.unwrap().is_none());
+    let other = store.chat(TENANT, conversation(2)).await.unwrap().unwrap();
+    assert_eq!(Some(other), Chat::folded(&facts(2, false)));
+}

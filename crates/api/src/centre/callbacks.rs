@@ -6,6 +6,8 @@ use crate::request::{self, Answer, Path, Query};
 use crate::time::rfc3339;
 use serde::{Deserialize, Serialize};
 use strowger_core::centre::acd::{Callback, CallbackRefusal, CallbackState};
+use strowger_core::number::CHINA;
+use strowger_core::route::Masking;
 use strowger_core::{CallbackId, TenantId};
 use utoipa::{IntoParams, ToSchema};
 
@@ -21,7 +23,7 @@ pub(crate) struct View {
     queue: String,
     /// Id of the call in which it was asked for.
     first_call: String,
-    /// Who is called.
+    /// Who is called; with `mask_numbers` of the queue's centre such as `138****8000`.
     number: String,
     /// `waiting` in the queue, `calling`, `later` (not reached, and called again), `done`, `unreached`, `cancelled` or
     /// `closed` (the queue is gone).
@@ -42,12 +44,19 @@ pub(crate) struct View {
 }
 
 impl View {
-    fn of(c: &Callback) -> View {
+    fn of(api: &Desk, c: &Callback) -> View {
+        let config = api.config();
+        let centre = config.centre();
+        let masked = centre.queue(c.queue).and_then(|q| centre.centre(q.application));
+        let number = match masked.is_some_and(|m| m.settings.mask_numbers) {
+            true => Masking::default().text(c.number.as_str(), CHINA),
+            false => c.number.as_str().to_owned(),
+        };
         View {
             id: c.id.to_string(),
             queue: c.queue.to_string(),
             first_call: c.first.to_string(),
-            number: c.number.as_str().to_owned(),
+            number,
             state: c.state.name(),
             at: rfc3339(c.at),
             asked_at: rfc3339(c.asked_at),
@@ -118,17 +127,17 @@ pub(crate) async fn list(api: Desk, Query(pages): Query<Pages>) -> Answer {
     let more = all.len() > limit;
     all.truncate(limit);
     let next = all.last().filter(|_| more).map(|c| c.id.to_string());
-    request::listed(all.iter().map(View::of).collect(), next)
+    request::listed(all.iter().map(|c| View::of(&api, c)).collect(), next)
 }
 
 pub(crate) async fn show(api: Desk, Path(id): Path<String>) -> Answer {
     let (_, found) = find(&api, &id).await?;
-    request::ok(View::of(&found))
+    request::ok(View::of(&api, &found))
 }
 
 pub(crate) async fn cancel(api: Desk, Path(id): Path<String>) -> Answer {
     let (tenant, found) = find(&api, &id).await?;
     api.desks.cancel_callback(tenant, found.id).await?;
     let (_, found) = find(&api, &id).await?;
-    request::ok(View::of(&found))
+    request::ok(View::of(&api, &found))
 }
