@@ -205,7 +205,9 @@ pub fn run(short: bool) {
         launcher: process::pinned(0),
         ..strowger_tests::hall::options(0)
     };
-    let hall = Hall::start(options, AGENTS, &json!({ "wrap_up": "off" }), &json!({}));
+    // They have no telephones, and are not to be signed out for that.
+    let settings = json!({ "wrap_up": "off", "device_grace_secs": 3600 });
+    let hall = Hall::start(options, AGENTS, &settings, &json!({}));
     hall.sign_in();
     let server = &hall.office.bed.server;
     let mut words = process::pinned(1);

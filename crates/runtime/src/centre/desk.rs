@@ -108,10 +108,21 @@ pub(super) async fn run(
         };
         tokio::select! {
             biased;
+            // Before any letter: whoever has changed a setting and then asks for something asks it of the new setting.
+            changed = config.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+                config.mark_unchanged();
+                desk.configure();
+            }
             letter = letters.recv() => {
                 let Some(letter) = letter else { return };
                 desk.letter(letter);
                 for _ in 0..AT_ONCE {
+                    if config.has_changed().unwrap_or(true) {
+                        break;
+                    }
                     let Ok(letter) = letters.try_recv() else { break };
                     desk.letter(letter);
                 }
@@ -120,13 +131,6 @@ pub(super) async fn run(
             permit = place_at(&jobs, written_at), if ready => {
                 let Ok(permit) = permit else { return };
                 permit.send(std::mem::take(&mut desk.job));
-            }
-            changed = config.changed() => {
-                if changed.is_err() {
-                    return;
-                }
-                config.mark_unchanged();
-                desk.configure();
             }
             _ = audit.tick() => {
                 // Other tenants' calls are not looked at.

@@ -14,10 +14,10 @@ use tokio::sync::{Semaphore, oneshot};
 const GROUP: usize = 512;
 
 /// Batches of the group before for which a busy writer keeps one window more between groups.
-const CROWD: usize = 4;
+const CROWD: usize = 2;
 
-/// Fewest and most windows between groups of a busy writer.
-const WINDOWS: (usize, usize) = (2, 3);
+/// Most windows between groups.
+const WINDOWS: usize = 3;
 
 /// How long facts that nobody waits for may gather.
 const LAZY: Duration = Duration::from_millis(5);
@@ -120,7 +120,7 @@ impl Queue {
     fn window_after(&self, before: usize) -> Duration {
         match before {
             0 | 1 => Duration::ZERO,
-            _ => self.window * (before / CROWD).clamp(WINDOWS.0, WINDOWS.1) as u32,
+            _ => self.window * (before / CROWD).clamp(1, WINDOWS) as u32,
         }
     }
 
