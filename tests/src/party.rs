@@ -523,8 +523,11 @@ impl Call {
         self.request("INFO", "", |_, _| Some(("application/dtmf-relay", body)));
     }
 
-    /// Sends a BYE.
+    /// Sends a BYE. Its own call must have been answered: the answer may still be on its way to it.
     pub fn hang_up(&self) {
+        self.wait("a dialog", SOON, |leg| {
+            (leg.incoming || leg.theirs.contains("tag=")).then_some(())
+        });
         self.with(|_, leg| {
             leg.ended.get_or_insert((Ended::ByUs, Instant::now()));
             leg.line.send_to(None);
